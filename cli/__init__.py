@@ -1,0 +1,1 @@
+"""The command line: Click commands in, Rich drawings out."""

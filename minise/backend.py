@@ -1,0 +1,159 @@
+"""Which array module an array belongs to, and which pair of functions computes an op on it.
+
+Every op is written once as a reference pair over `xp` (NumPy or CuPy). A *backend* is a named set of
+kernels that replace reference pairs, by op name and with the same signatures, on the arrays of one module:
+
+    backend      arrays   kernels
+    reference    any      none: the pairs as `minise/ops` spells them out
+    numpy        NumPy    blocks of images that stay in the cache, spread over threads
+    cuda         CuPy     none yet
+
+`auto`, the default, takes the best backend that fits the arrays. A kernel that does not support the
+arrays it is offered leaves them to the reference, so a backend can cost speed but never the result.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minise.errors import ConfigError, MiniseError
+
+Array: TypeAlias = NDArray[Any]
+Forward: TypeAlias = Callable[..., tuple[Array, Any]]
+Backward: TypeAlias = Callable[..., tuple[Array | None, ...]]
+
+
+def always(*arrays: Array | None, **options: Any) -> bool:
+    """The condition of a kernel that supports everything its reference does."""
+    return True
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A pair that replaces an op's reference pair on the arrays for which `supports` holds."""
+
+    forward: Forward
+    backward: Backward
+    supports: Callable[..., bool] = always
+
+
+@dataclass
+class Backend:
+    """A named set of kernels for the arrays of one module; `source` registers them when imported."""
+
+    name: str
+    module: str | None
+    source: str | None = None
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+
+    def kernel(self, op: str) -> Kernel | None:
+        """The kernel for `op`, or None; imports the backend's source on first use."""
+        if self.source is not None:
+            source, self.source = self.source, None
+            importlib.import_module(source)
+        return self.kernels.get(op)
+
+
+BACKENDS = {
+    backend.name: backend
+    for backend in (
+        Backend("reference", module=None),
+        Backend("numpy", module="numpy", source="minise.kernels.numpy_blocks"),
+        Backend("cuda", module="cupy"),
+    )
+}
+BEST = {"numpy": "numpy", "cupy": "cuda"}
+_active: ContextVar[str] = ContextVar("minise_backend", default="auto")
+
+
+def register(backend: str, op: str, kernel: Kernel) -> None:
+    """Let `kernel` compute `op` whenever `backend` is in use."""
+    BACKENDS[backend].kernels[op] = kernel
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Compute with the named backend inside the block; arrays of another module use the reference."""
+    if name != "auto" and name not in BACKENDS:
+        raise ConfigError(f"backend: {name!r} is unknown, expected one of auto, {', '.join(BACKENDS)}")
+    token = _active.set(name)
+    try:
+        yield
+    finally:
+        _active.reset(token)
+
+
+def choose(
+    op: str, reference: tuple[Forward, Backward], arrays: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[Forward, Backward]:
+    """The pair that computes `op` on these arrays: the active backend's kernel, else the reference.
+
+    Both halves come from the same place, because what a forward saves only its own backward can read.
+    """
+    name, module = _active.get(), array_module(*arrays).__name__
+    backend = BACKENDS[BEST[module] if name == "auto" else name]
+    if backend.module == module:
+        kernel = backend.kernel(op)
+        if kernel is not None and kernel.supports(*arrays, **options):
+            return kernel.forward, kernel.backward
+    return reference
+
+
+def array_module(*arrays: Any) -> Any:
+    """`cupy` if any of the arrays is a CuPy array, else `numpy`; CuPy is never imported to find out."""
+    cupy = sys.modules.get("cupy")
+    if cupy is not None and any(isinstance(a, cupy.ndarray) for a in arrays):
+        return cupy
+    return np
+
+
+def to_numpy(x: Any) -> Array:
+    """A NumPy array with the values of `x`, copied from the GPU where it lies there."""
+    return x.get() if hasattr(x, "get") and not isinstance(x, np.ndarray) else np.asarray(x)
+
+
+def to_device(x: Any, device: str) -> Array:
+    """`x` as an array of the device ("cpu" or "cuda"), copied only where it lies elsewhere."""
+    return to_numpy(x) if device == "cpu" else cupy_module().asarray(x)
+
+
+def cupy_module() -> Any:
+    """CuPy, once a GPU has answered; else `MiniseError` with the reason in one line."""
+    try:
+        import cupy
+    except ImportError as error:
+        raise MiniseError(
+            "device cuda: CuPy is not installed; pip install 'minise[gpu]', or use --device cpu"
+        ) from error
+    try:
+        found = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # CuPy raises its own runtime errors, which differ by version
+        reason = " ".join(str(error).split())
+        raise MiniseError(f"device cuda: CuPy finds no usable GPU ({reason}); use --device cpu") from error
+    if not found:
+        raise MiniseError("device cuda: CuPy finds 0 GPUs, expected at least 1; use --device cpu")
+    return cupy
+
+
+def resolve_device(device: str) -> str:
+    """ "cpu" or "cuda" for "auto", "cpu" or "cuda"; auto takes the GPU when there is one that works."""
+    if device == "cpu":
+        return "cpu"
+    if device not in ("auto", "cuda"):
+        raise ConfigError(f"device: {device!r} is unknown, expected auto, cpu or cuda")
+    try:
+        cupy_module()
+    except MiniseError:
+        if device == "cuda":
+            raise
+        return "cpu"
+    return "cuda"

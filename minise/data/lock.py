@@ -1,0 +1,59 @@
+"""One process at a time: a lock on a file, which ends with the process that holds it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _acquire(file: IO[bytes]) -> None:
+        while True:
+            try:
+                return msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            except OSError:  # held by another process
+                time.sleep(0.1)
+
+else:
+    import fcntl
+
+    def _acquire(file: IO[bytes]) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except InterruptedError:
+            raise
+        except OSError:
+            # A file system without locks: go on without. What is guarded here is checked and put in place
+            # atomically anyway, so two at once cost time, not data.
+            time.sleep(0)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` for the length of a `with`; wait as long as another process or thread has it.
+
+    The file is removed afterwards. Raises OSError where it cannot be made.
+    """
+    while True:
+        file = path.open("ab")
+        try:
+            _acquire(file)
+            # The holder before us may have removed the file while we waited: then we hold a lock on nothing.
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                break
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+    try:
+        yield
+    finally:
+        if sys.platform != "win32":  # Windows does not remove a file that is open
+            path.unlink(missing_ok=True)
+        file.close()

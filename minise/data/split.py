@@ -1,0 +1,95 @@
+"""What every data set is in memory: images, labels, and what is known about them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minise.errors import DataError
+
+IMAGE_SHAPE = (3, 32, 32)  # red, green, blue planes of 32 rows of 32 pixels
+IMAGE_BYTES = 3 * 32 * 32
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images and their labels: training, validation or test.
+
+    images: uint8 (n, 3, 32, 32), channels red, green, blue; labels: int64 (n,).
+    Raises DataError when shapes or dtypes differ from these.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        found = (self.images.dtype, self.images.shape[1:], self.labels.dtype, self.labels.shape)
+        wanted = (np.dtype(np.uint8), IMAGE_SHAPE, np.dtype(np.int64), (len(self.images),))
+        if found != wanted:
+            raise DataError(
+                f"a split holds uint8 images (n, 3, 32, 32) and int64 labels (n,), found "
+                f"{self.images.dtype} {self.images.shape} and {self.labels.dtype} {self.labels.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, n: int) -> Split:
+        """The first `n` images (all of them where there are fewer); a view, nothing is copied."""
+        return Split(self.images[:n], self.labels[:n])
+
+    def select(self, indices: NDArray[np.integer[Any]]) -> Split:
+        """The images at `indices` (m,), in that order; a copy."""
+        return Split(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training and a test split with what a run needs to know, and to record, about them.
+
+    classes: the name of label 0, 1, ...; mean, std: float32 (3,), of the full training images in [0, 1];
+    checksum: `checksum(train, test)` of the full content, before any limit;
+    official: whether that is the content its makers published (None where there is no such thing);
+    source: where it came from, for people to read.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    checksum: str
+    official: bool | None
+    source: str
+
+
+def checksum(train: Split, test: Split) -> str:
+    """SHA-256 (hex) of the content, whatever form of file it came from.
+
+    Hashed in this order: training images, training labels, test images, test labels; images as bytes in
+    (n, channel, row, column) order, labels as 64-bit little-endian integers.
+    """
+    digest = hashlib.sha256()
+    for split in (train, test):
+        digest.update(split.images.reshape(-1).data)
+        digest.update(split.labels.astype("<i8").data)
+    return digest.hexdigest()
+
+
+def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation (3,) of each channel of `images` (n, 3, h, w), on the scale 0 to 1.
+
+    Exact up to float64 rounding: computed from the counts of the 256 values. (The deviation of all pixels,
+    not the mean of each image's deviation: that is the 0.2023 that many programs carry for CIFAR-10's red.)
+    """
+    values = np.arange(256) / 255
+    counts = np.stack([np.bincount(images[:, c].reshape(-1), minlength=256) for c in range(3)])
+    total = counts.sum(axis=1)
+    mean = counts @ values / total
+    variance = (counts * (values - mean[:, None]) ** 2).sum(axis=1) / total
+    return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)

@@ -1,0 +1,143 @@
+"""Downloading one file over HTTP into a partial file that a later try can go on with."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from minise.data.files import MAX_BYTES
+from minise.errors import DataError
+
+Progress = Callable[[int, int | None], None]  # bytes done, bytes in all (None where the server does not say)
+
+CHUNK = 1 << 18
+TRIES = 4  # that bring nothing new, one after the other
+ADVANCE = 1 << 20  # bytes that count as something new
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+# Only these handlers: the usual opener would also follow a redirect to ftp://.
+OPENER = urllib.request.OpenerDirector()
+for _handler in (
+    urllib.request.ProxyHandler,
+    urllib.request.HTTPHandler,
+    urllib.request.HTTPSHandler,
+    urllib.request.HTTPRedirectHandler,
+    urllib.request.HTTPDefaultErrorHandler,
+    urllib.request.HTTPErrorProcessor,
+    urllib.request.UnknownHandler,
+):
+    OPENER.add_handler(_handler())
+
+
+class InterruptedTransferError(Exception):
+    """The transfer stopped for a reason that may pass; what has arrived is in the partial file."""
+
+
+def download(url: str, part: Path, progress: Progress, timeout: float, pause: float) -> None:
+    """Bring the partial file `part` to the full length of what lies at `url`, from wherever it stands.
+
+    Interrupted, it tries again up to TRIES times without an advance, after `pause`, 2·`pause`, ... seconds.
+    Whether the content is right is for the caller to check. Raises DataError when the network or the server
+    will not do it (`part` stays for the next try), OSError when the disk will not.
+    """
+    transfer = _Transfer(url, part, progress, timeout)
+    furthest, failures = transfer.have(), 0
+    while True:
+        try:
+            return transfer.request()
+        except InterruptedTransferError as error:
+            have = transfer.have()
+            failures = 1 if have >= furthest + ADVANCE else failures + 1
+            furthest = max(furthest, have)
+            if failures >= TRIES:
+                kept = f"the {have} bytes so far are kept in {part}, and the next try resumes"
+                raise DataError(f"{url}: {error}; {kept if have else 'nothing has arrived'}") from None
+            time.sleep(pause * 2 ** (failures - 1))
+
+
+class _Transfer:
+    def __init__(self, url: str, part: Path, progress: Progress, timeout: float) -> None:
+        self.url = url
+        self.part = part
+        self.progress = progress
+        self.timeout = timeout
+        self.etag = ""  # of the version that the part belongs to, once an answer has told
+
+    def have(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def request(self) -> None:
+        """One request: for the rest of the file if there is a part of it, else for all."""
+        have = self.have()
+        headers = {"User-Agent": "minise", "Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+            if self.etag:
+                headers["If-Range"] = self.etag  # a file that changed in between is sent anew, not glued on
+        try:
+            question = urllib.request.Request(self.url, headers=headers)
+            response = OPENER.open(question, timeout=self.timeout)
+        except urllib.error.HTTPError as error:
+            with error:
+                return self.refused(have, error)
+        except (OSError, http.client.HTTPException) as error:
+            raise InterruptedTransferError(_reason(error)) from None
+        with response:
+            tag = response.headers.get("ETag", "")
+            self.etag = "" if tag.startswith("W/") else tag
+            self.receive(response, *self.extent(have, response))
+
+    def refused(self, have: int, error: urllib.error.HTTPError) -> None:
+        if error.code == 416:  # the part is as long as the file, or longer
+            total = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
+            if total and int(total[1]) != have:
+                self.part.unlink()
+                raise InterruptedTransferError(f"the file has {total[1]} bytes, the part had {have}")
+            return
+        if error.code in TRANSIENT:
+            raise InterruptedTransferError(f"the server answered {error.code} {error.reason}")
+        raise DataError(f"{self.url}: the server answered {error.code} {error.reason}, expected the archive")
+
+    def extent(self, have: int, response: http.client.HTTPResponse) -> tuple[int, int | None]:
+        """At which byte the answer starts, and how many bytes the whole file has."""
+        length = response.headers.get("Content-Length", "")
+        if response.status != 206:  # the whole file: the server ignores ranges, or the file has changed
+            return 0, int(length) if length.isdecimal() else None
+        extent = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if not extent or int(extent[1]) != have:
+            self.part.unlink(missing_ok=True)
+            raise InterruptedTransferError("the server answered with another part of the file than asked for")
+        return have, int(extent[2]) if extent[2] != "*" else None
+
+    def receive(self, response: http.client.HTTPResponse, start: int, total: int | None) -> None:
+        done = start
+        self.progress(done, total)
+        with self.part.open("ab" if start else "wb", buffering=0) as file:
+            while True:
+                if max(done, total or 0) > MAX_BYTES:
+                    raise DataError(f"{self.url}: more than {MAX_BYTES} bytes, expected a CIFAR archive")
+                try:
+                    chunk = response.read(CHUNK)
+                except (OSError, http.client.HTTPException) as error:
+                    raise InterruptedTransferError(_reason(error)) from None
+                if not chunk:
+                    break
+                view = memoryview(chunk)
+                while view:  # a nearly full disk takes less than it is given before it takes nothing
+                    view = view[file.write(view) :]
+                done += len(chunk)
+                self.progress(done, total)
+        if total is not None and done < total:
+            raise InterruptedTransferError(f"the connection ended after {done} of {total} bytes")
+
+
+def _reason(error: Exception) -> str:
+    """What to tell about a network error, in one line: URLError wraps the one that says it."""
+    inner = error.reason if isinstance(error, urllib.error.URLError) else error
+    text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+    return str(text).splitlines()[0]

@@ -1,0 +1,1 @@
+"""Faster replacements for reference kernels, registered by name with `minise.backend`."""

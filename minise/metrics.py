@@ -1,0 +1,46 @@
+"""What a classifier's answers are worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minise.backend import Array
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """loss: mean cross-entropy, without smoothing. top1, top5: fractions of the images whose label is the first,
+    or among the first five, of the answers (top5 is 1 with five classes or fewer). confusion: (k, k) counts,
+    a row for each true class, a column for each answer.
+    """
+
+    loss: float
+    top1: float
+    top5: float
+    confusion: Array
+
+    @property
+    def images(self) -> int:
+        return int(self.confusion.sum())
+
+    @property
+    def per_class(self) -> Array:
+        """(k,) the fraction of each class that was right; NaN for a class without images."""
+        seen = self.confusion.sum(axis=1)
+        right = np.diag(self.confusion).astype(float)
+        return np.divide(right, seen, out=np.full(len(right), np.nan), where=seen > 0)
+
+
+def score(logits: Array, labels: Array) -> Evaluation:
+    """Evaluate logits (n, k) against labels (n,)."""
+    n, k = logits.shape
+    x = logits.astype(np.float64)
+    x -= x.max(axis=1, keepdims=True)
+    log_p = x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+    own = x[np.arange(n), labels][:, None]
+    rank = (x > own).sum(axis=1)
+    confusion = np.bincount(labels * k + x.argmax(axis=1), minlength=k * k).reshape(k, k)
+    loss = float(-log_p[np.arange(n), labels].mean())
+    return Evaluation(loss, float(np.trace(confusion)) / n, float((rank < 5).mean()), confusion)

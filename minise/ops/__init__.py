@@ -1,0 +1,66 @@
+"""Every op, and `OPS`: the table of them by name, which the tests and the gradient checks walk."""
+
+from minise.ops.activation import (
+    ACTIVATIONS,
+    Activation,
+    elu,
+    felu,
+    leaky_relu,
+    prelu,
+    relu,
+    sigmoid,
+    tanh,
+)
+from minise.ops.basic import add, divide, exp, log, multiply, negate, power, sqrt, subtract
+from minise.ops.batch_norm import batch_norm
+from minise.ops.conv2d import conv2d
+from minise.ops.dropout import dropout
+from minise.ops.linear import linear, matmul
+from minise.ops.loss import softmax_cross_entropy
+from minise.ops.pool import avg_pool2d, global_avg_pool, max_pool2d
+from minise.ops.reduce import max, mean, sum
+from minise.ops.se import se, se_composed
+from minise.ops.shape import pad, reshape, slice_, transpose
+from minise.tape import Op
+
+OPS: dict[str, Op] = {op.name: op for op in list(globals().values()) if isinstance(op, Op)}
+
+__all__ = [
+    "ACTIVATIONS",
+    "OPS",
+    "Activation",
+    "add",
+    "avg_pool2d",
+    "batch_norm",
+    "conv2d",
+    "divide",
+    "dropout",
+    "elu",
+    "exp",
+    "felu",
+    "global_avg_pool",
+    "leaky_relu",
+    "linear",
+    "log",
+    "matmul",
+    "max",
+    "max_pool2d",
+    "mean",
+    "multiply",
+    "negate",
+    "pad",
+    "power",
+    "prelu",
+    "relu",
+    "reshape",
+    "se",
+    "se_composed",
+    "sigmoid",
+    "slice_",
+    "softmax_cross_entropy",
+    "sqrt",
+    "subtract",
+    "sum",
+    "tanh",
+    "transpose",
+]

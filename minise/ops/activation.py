@@ -1,0 +1,160 @@
+"""Activations. `ACTIVATIONS` is the table that layers, models and the command line choose from.
+
+The excitation of an SE block is where the choice matters here: a ReLU unit whose input is negative for
+every image has gradient 0 and never comes back; the others let a gradient through on both sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from minise.backend import Array, array_module
+from minise.errors import ShapeError
+from minise.ops.basic import Gradients, Needs
+from minise.tape import Op
+
+
+def relu_forward(x: Array) -> tuple[Array, Any]:
+    """y = max(x, 0); gx = gy where x > 0, else 0 (at x = 0 too)."""
+    y = array_module(x).maximum(x, 0)
+    return y, y
+
+
+def relu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    return (gy * (saved > 0),)
+
+
+def felu_forward(x: Array, alpha: Array) -> tuple[Array, Any]:
+    """FeLU: y = x for x > 0, alpha (2^(x / ln 2) - 1) for x <= 0, with a learnable alpha.
+
+    x: (n, c) or (n, c, h, w). alpha: () for one a layer, or (c,) for one a channel.
+    2^(x / ln 2) is e^x, so this is ELU whose alpha learns; it is computed by expm1, exact near 0.
+    gx = gy where x > 0, else gy alpha e^x (so alpha at x = 0); galpha = Σ gy (e^x - 1) over x <= 0.
+    alpha may turn negative while it learns, hence the sign of x decides, never that of y.
+    Source: Qiumei, Dan and Fenghua, IEEE Access 7, 2019; our reading of He and Sun, 2020.
+    """
+    xp = array_module(x)
+    alpha = _per_channel("felu", alpha, x)
+    e = xp.expm1(xp.minimum(x, 0))
+    return xp.where(x > 0, x, alpha * e), (x, alpha, e)
+
+
+def felu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    x, alpha, e = saved
+    xp = array_module(x)
+    return (
+        xp.where(x > 0, gy, gy * alpha * (e + 1)) if needs[0] else None,
+        _sum_to(gy * e, alpha) if needs[1] else None,  # e is 0 where x > 0
+    )
+
+
+def elu_forward(x: Array, *, alpha: float = 1.0) -> tuple[Array, Any]:
+    """ELU: y = x for x > 0, alpha (e^x - 1) for x <= 0, alpha fixed; gx = gy or gy alpha e^x (at 0 too).
+
+    Source: Clevert, Unterthiner and Hochreiter, 2015, arXiv:1511.07289.
+    """
+    xp = array_module(x)
+    e = xp.expm1(xp.minimum(x, 0))
+    return xp.where(x > 0, x, alpha * e), (x, e, alpha)
+
+
+def elu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    x, e, alpha = saved
+    return (array_module(x).where(x > 0, gy, gy * alpha * (e + 1)),)
+
+
+def leaky_relu_forward(x: Array, *, slope: float = 0.01) -> tuple[Array, Any]:
+    """y = x for x > 0, slope x for x <= 0; gx = gy or gy slope (at 0 too)."""
+    xp = array_module(x)
+    return xp.where(x > 0, x, slope * x), (x, slope)
+
+
+def leaky_relu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    x, slope = saved
+    return (array_module(x).where(x > 0, gy, slope * gy),)
+
+
+def prelu_forward(x: Array, slope: Array) -> tuple[Array, Any]:
+    """PReLU: leaky ReLU whose slope learns; gslope = Σ gy x over x <= 0.
+
+    x: (n, c) or (n, c, h, w). slope: () for one a layer, or (c,) for one a channel.
+    Source: He, Zhang, Ren and Sun, 2015, arXiv:1502.01852.
+    """
+    slope = _per_channel("prelu", slope, x)
+    return array_module(x).where(x > 0, x, slope * x), (x, slope)
+
+
+def prelu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    x, slope = saved
+    xp = array_module(x)
+    return (
+        xp.where(x > 0, gy, slope * gy) if needs[0] else None,
+        _sum_to(gy * xp.minimum(x, 0), slope) if needs[1] else None,
+    )
+
+
+def sigmoid_forward(x: Array) -> tuple[Array, Any]:
+    """y = 1 / (1 + e^-x), computed from e^-|x| so that it cannot overflow; gx = gy y (1 - y)."""
+    xp = array_module(x)
+    e = xp.exp(-xp.abs(x))
+    y = xp.where(x >= 0, 1, e) / (1 + e)
+    return y, y
+
+
+def sigmoid_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    return (gy * saved * (1 - saved),)
+
+
+def tanh_forward(x: Array) -> tuple[Array, Any]:
+    """y = tanh x; gx = gy (1 - y²)."""
+    y = array_module(x).tanh(x)
+    return y, y
+
+
+def tanh_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    return (gy * (1 - saved * saved),)
+
+
+def _per_channel(op: str, a: Array, x: Array) -> Array:
+    """A learnable () or (c,) parameter, shaped so that it broadcasts along x's axis 1."""
+    if a.ndim == 0:
+        return a
+    if x.ndim < 2 or a.shape != (x.shape[1],):
+        raise ShapeError(f"{op}: the parameter has shape {a.shape}, expected () or (c,) for x {x.shape}")
+    return a.reshape(-1, *(1,) * (x.ndim - 2))
+
+
+def _sum_to(g: Array, a: Array) -> Array:
+    """Σ g over everything that shares one element of the parameter `a` (shaped by `_per_channel`)."""
+    if a.ndim == 0:
+        return array_module(g).asarray(g.sum())
+    return g.sum(axis=(0, *range(2, g.ndim)))
+
+
+relu = Op(relu_forward, relu_backward)
+felu = Op(felu_forward, felu_backward)
+elu = Op(elu_forward, elu_backward)
+leaky_relu = Op(leaky_relu_forward, leaky_relu_backward)
+prelu = Op(prelu_forward, prelu_backward)
+sigmoid = Op(sigmoid_forward, sigmoid_backward)
+tanh = Op(tanh_forward, tanh_backward)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation to choose by name: its op, and where its learnable parameter starts, if it has one."""
+
+    op: Op
+    start: float | None = None
+
+
+ACTIVATIONS = {
+    "relu": Activation(relu),
+    "felu": Activation(felu, start=1.0),
+    "elu": Activation(elu),
+    "leaky_relu": Activation(leaky_relu),
+    "prelu": Activation(prelu, start=0.25),
+    "sigmoid": Activation(sigmoid),
+    "tanh": Activation(tanh),
+}

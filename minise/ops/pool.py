@@ -1,0 +1,85 @@
+"""Pooling: the maximum or the mean of every window, and the mean of a whole map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minise.backend import Array, array_module
+from minise.errors import ShapeError
+from minise.ops.basic import Gradients, Needs
+from minise.ops.conv2d import output_size, pad_images, scatter_windows, windows
+from minise.tape import Op
+
+
+def _check(op: str, x: Array, kernel: int, stride: int, padding: int) -> None:
+    if x.ndim != 4:
+        raise ShapeError(f"{op}: x has shape {x.shape}, expected (n, c, h, w)")
+    for size in x.shape[2:]:
+        output_size(op, size, kernel, stride, padding)
+    if 2 * padding > kernel:
+        raise ShapeError(f"{op}: padding {padding} is more than half of kernel {kernel}")
+
+
+def max_pool2d_forward(
+    x: Array, *, kernel: int, stride: int | None = None, padding: int = 0
+) -> tuple[Array, Any]:
+    """y = the largest value of each kernel x kernel window; gy goes to the pixel that it came from.
+
+    x: (n, c, h, w), y: (n, c, ho, wo). stride: kernel when left out. Padding never wins.
+    Where values tie, the first in reading order gets the whole gradient.
+    """
+    stride = stride or kernel
+    _check("max_pool2d", x, kernel, stride, padding)
+    view = windows(pad_images(x, padding, -float("inf")), kernel, kernel, stride)
+    n, c, _, _, ho, wo = view.shape
+    taps = view.reshape(n, c, kernel * kernel, ho, wo)
+    return taps.max(axis=2), (taps.argmax(axis=2), x.shape, kernel, stride, padding)
+
+
+def max_pool2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    winner, shape, kernel, stride, padding = saved
+    tap = array_module(gy).arange(kernel * kernel).reshape(kernel, kernel, 1, 1)
+    g = gy[:, :, None, None] * (winner[:, :, None, None] == tap)
+    return (scatter_windows(g, shape, stride, padding),)
+
+
+def avg_pool2d_forward(
+    x: Array, *, kernel: int, stride: int | None = None, padding: int = 0
+) -> tuple[Array, Any]:
+    """y = the mean of each kernel x kernel window, padded zeros counted; each pixel gets gy / kernel².
+
+    x: (n, c, h, w), y: (n, c, ho, wo). stride: kernel when left out.
+    """
+    stride = stride or kernel
+    _check("avg_pool2d", x, kernel, stride, padding)
+    view = windows(pad_images(x, padding), kernel, kernel, stride)
+    return view.mean(axis=(2, 3)), (x.shape, kernel, stride, padding)
+
+
+def avg_pool2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    shape, kernel, stride, padding = saved
+    share = (gy / kernel**2)[:, :, None, None]
+    n, c, ho, wo = gy.shape
+    g = array_module(gy).broadcast_to(share, (n, c, kernel, kernel, ho, wo))
+    return (scatter_windows(g, shape, stride, padding),)
+
+
+def global_avg_pool_forward(x: Array) -> tuple[Array, Any]:
+    """y = the mean over h and w, the squeeze of an SE block; every pixel gets gy / (h·w).
+
+    x: (n, c, h, w), y: (n, c).
+    """
+    if x.ndim != 4:
+        raise ShapeError(f"global_avg_pool: x has shape {x.shape}, expected (n, c, h, w)")
+    return x.mean(axis=(2, 3)), x.shape
+
+
+def global_avg_pool_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    n, c, h, w = saved
+    share = (gy / (h * w))[:, :, None, None]
+    return (array_module(gy).broadcast_to(share, saved).copy(),)
+
+
+max_pool2d = Op(max_pool2d_forward, max_pool2d_backward)
+avg_pool2d = Op(avg_pool2d_forward, avg_pool2d_backward)
+global_avg_pool = Op(global_avg_pool_forward, global_avg_pool_backward)

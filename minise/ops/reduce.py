@@ -1,0 +1,57 @@
+"""Reductions: sum, mean and max over any axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minise.backend import Array, array_module
+from minise.ops.basic import Gradients, Needs
+from minise.tape import Op
+
+Axis = int | tuple[int, ...] | None
+
+
+def spread(g: Array, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
+    """Undo a reduction's loss of axes: a view of `g` that reads the same along each reduced axis."""
+    xp = array_module(g)
+    if not keepdims and axis is not None:
+        g = xp.expand_dims(g, tuple(i % len(shape) for i in (axis if isinstance(axis, tuple) else (axis,))))
+    return xp.broadcast_to(g, shape)
+
+
+def sum_forward(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tuple[Array, Any]:
+    """y = Σ x over the axes; every element that was summed gets gy."""
+    return array_module(x).asarray(x.sum(axis=axis, keepdims=keepdims)), (x.shape, axis, keepdims)
+
+
+def sum_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    return (spread(gy, *saved).copy(),)
+
+
+def mean_forward(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tuple[Array, Any]:
+    """y = Σ x / m over m elements; each of them gets gy / m."""
+    return array_module(x).asarray(x.mean(axis=axis, keepdims=keepdims)), (x.shape, axis, keepdims)
+
+
+def mean_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    shape, axis, keepdims = saved
+    gx = spread(gy, shape, axis, keepdims)
+    return (gx / (gx.size // max(gy.size, 1)),)
+
+
+def max_forward(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tuple[Array, Any]:
+    """y = max x over the axes; gy goes to the largest element, shared evenly where several tie."""
+    y = array_module(x).asarray(x.max(axis=axis, keepdims=keepdims))
+    winners = x == spread(y, x.shape, axis, keepdims)
+    return y, (winners, axis, keepdims)
+
+
+def max_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    winners, axis, keepdims = saved
+    shares = winners / winners.sum(axis=axis, keepdims=True, dtype=gy.dtype)
+    return ((spread(gy, winners.shape, axis, keepdims) * shares).astype(gy.dtype, copy=False),)
+
+
+sum = Op(sum_forward, sum_backward)
+mean = Op(mean_forward, mean_backward)
+max = Op(max_forward, max_backward)

@@ -1,0 +1,254 @@
+"""The tape: tensors that remember which op made them, and the backward pass over that memory.
+
+An op is a pair of plain functions on plain arrays:
+
+    y, saved = forward(*arrays, **options)
+    gradients = backward(gy, saved, needs)      one per array input; None where needs[i] is False
+
+The tape knows no op. It only keeps, for every result, the inputs, what the forward saved and the backward
+that belongs to it, and walks that graph from the loss to the leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from minise.backend import Array, Backward, Forward, array_module, choose
+from minise.errors import MiniseError, ShapeError
+
+_recording: ContextVar[bool] = ContextVar("minise_recording", default=True)
+_watchers: ContextVar[tuple[Callable[..., None], ...]] = ContextVar("minise_watchers", default=())
+
+OPERATORS: dict[str, Op] = {}
+"""What `+ - * / ** @` mean on tensors; `minise.ops.basic` fills it in, so that the tape imports no op."""
+
+
+USED_UP = object()
+"""What a node has saved once the backward pass has been through it."""
+
+
+class Op:
+    """A differentiable function on tensors, made from a pair of plain functions on arrays.
+
+    The name is the forward's without `_forward`; backends replace the pair under that name.
+    """
+
+    def __init__(self, forward: Forward, backward: Backward) -> None:
+        self.name = forward.__name__.removesuffix("_forward")
+        self.forward = forward
+        self.backward = backward
+        self.__doc__ = forward.__doc__
+
+    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
+        """Apply the op to tensors, arrays, numbers or None; the result is recorded if a gradient can flow."""
+        arrays = tuple(x.data if isinstance(x, Tensor) else x for x in inputs)
+        forward, backward = choose(self.name, (self.forward, self.backward), arrays, options)
+        y, saved = forward(*arrays, **options)
+        for watcher in _watchers.get():
+            watcher(self, arrays, options, y)
+        needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+        if not (_recording.get() and any(needs)):
+            return Tensor(y)
+        return Tensor(y, node=Node(self.name, inputs, needs, saved, backward))
+
+    def __repr__(self) -> str:
+        return f"Op({self.name})"
+
+
+class Node:
+    """One application of an op on the tape. `backward` empties it: what is used up is let go at once."""
+
+    __slots__ = ("backward", "inputs", "name", "needs", "saved")
+
+    def __init__(
+        self, name: str, inputs: tuple[Any, ...], needs: tuple[bool, ...], saved: Any, backward: Backward
+    ) -> None:
+        self.name, self.inputs, self.needs, self.saved, self.backward = name, inputs, needs, saved, backward
+
+    def parents(self) -> list[Tensor]:
+        """The input tensors into which a gradient flows, in order, repeats included."""
+        return [x for x, need in zip(self.inputs, self.needs, strict=True) if need]
+
+
+class Tensor:
+    """An array with a place on the tape.
+
+    data: the array (NumPy or CuPy). grad: None, or an array like `data`, summed over backward calls; only
+    leaves (tensors made by hand with requires_grad=True) keep one.
+    """
+
+    __slots__ = ("data", "grad", "node", "requires_grad")
+
+    def __init__(self, data: Array, *, requires_grad: bool = False, node: Node | None = None) -> None:
+        self.data = data
+        self.grad: Array | None = None
+        self.node = node
+        self.requires_grad = requires_grad or node is not None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    @property
+    def dtype(self) -> Any:
+        return self.data.dtype
+
+    def item(self) -> float:
+        """The value of a tensor of one element, as a Python float."""
+        return float(self.data.item())
+
+    def detach(self) -> Tensor:
+        """The same array, off the tape."""
+        return Tensor(self.data)
+
+    def backward(self, gy: Array | None = None) -> None:
+        """Add d(sum(gy * self))/d(leaf) to the grad of every leaf; gy may be left out for one element."""
+        backward(self, gy)
+
+    def __add__(self, other: Any) -> Tensor:
+        return OPERATORS["add"](self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return OPERATORS["add"](other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return OPERATORS["subtract"](self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return OPERATORS["subtract"](other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return OPERATORS["multiply"](self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return OPERATORS["multiply"](other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return OPERATORS["divide"](self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return OPERATORS["divide"](other, self)
+
+    def __neg__(self) -> Tensor:
+        return OPERATORS["negate"](self)
+
+    def __pow__(self, exponent: float) -> Tensor:
+        return OPERATORS["power"](self, exponent=exponent)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return OPERATORS["matmul"](self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return OPERATORS["matmul"](other, self)
+
+    __array_ufunc__ = None  # array + tensor asks the tensor, instead of making an array of tensors
+
+    def __repr__(self) -> str:
+        made_by = f", made by {self.node.name}" if self.node else ""
+        return f"Tensor(shape={self.shape}, dtype={self.dtype}{made_by})"
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Compute inside the block without recording anything."""
+    token = _recording.set(False)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+@contextmanager
+def watch(watcher: Callable[[Op, tuple[Any, ...], dict[str, Any], Array], None]) -> Iterator[None]:
+    """Call `watcher(op, arrays, options, y)` after every op inside the block."""
+    token = _watchers.set((*_watchers.get(), watcher))
+    try:
+        yield
+    finally:
+        _watchers.reset(token)
+
+
+def backward(y: Tensor, gy: Array | None = None) -> None:
+    """Walk the tape from `y` to its leaves and add to each leaf's `grad`.
+
+    gy: the gradient of the loss with respect to `y`, shaped like `y`; 1 when left out, for one element.
+    A node runs once all its consumers have: their gradients are summed out of place, since an op may hand
+    the same array to two inputs. Nothing recurses, so the depth of the graph does not matter.
+    Raises ShapeError for a gy that does not fit, MiniseError for a graph that is off the tape or used up.
+    """
+    if y.node is None and not y.requires_grad:
+        raise MiniseError("backward: the tensor is not on the tape, expected a result of recorded ops")
+    if gy is None:
+        if y.size != 1:
+            raise ShapeError(f"backward: a tensor of shape {y.shape} needs gy, only one element does not")
+        gy = array_module(y.data).ones_like(y.data)
+    if gy.shape != y.shape:
+        raise ShapeError(f"backward: gy has shape {gy.shape}, expected the tensor's {y.shape}")
+    if y.node is None:
+        _accumulate(y, gy)
+        return
+
+    waiting = _consumers(y.node)
+    gradients: dict[Node, Array] = {y.node: gy}
+    ready = [y.node]
+    while ready:
+        node = ready.pop()
+        for x, gx in zip(node.parents(), _run(node, gradients.pop(node)), strict=True):
+            if x.node is None:
+                _accumulate(x, gx)
+                continue
+            gradients[x.node] = gradients[x.node] + gx if x.node in gradients else gx
+            waiting[x.node] -= 1
+            if not waiting[x.node]:
+                ready.append(x.node)
+
+
+def _run(node: Node, gy: Array) -> list[Array]:
+    """The gradients of the node's parents; the node lets go of its inputs and of what it saved."""
+    gradients = node.backward(gy, node.saved, node.needs)
+    inputs, node.inputs, node.saved = node.inputs, (), USED_UP
+    if len(gradients) != len(inputs):
+        raise MiniseError(
+            f"{node.name}: backward gave {len(gradients)} gradients, expected one for each of"
+            f" {len(inputs)} inputs"
+        )
+    needed = []
+    for i, (x, gx, need) in enumerate(zip(inputs, gradients, node.needs, strict=True)):
+        if not need:
+            continue
+        if gx is None or gx.shape != x.shape:
+            found = "None" if gx is None else f"shape {gx.shape}"
+            raise ShapeError(f"{node.name}: backward gave {found} for input {i}, expected shape {x.shape}")
+        needed.append(gx)
+    return needed
+
+
+def _consumers(root: Node) -> dict[Node, int]:
+    """How many gradients each node below `root` waits for."""
+    waiting: dict[Node, int] = {}
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.saved is USED_UP:
+            raise MiniseError(f"backward: {node.name} was walked before and is used up; run the forward again")
+        for x in node.parents():
+            if x.node is not None:
+                if x.node not in waiting:
+                    stack.append(x.node)
+                waiting[x.node] = waiting.get(x.node, 0) + 1
+    return waiting
+
+
+def _accumulate(leaf: Tensor, gx: Array) -> None:
+    leaf.grad = gx if leaf.grad is None else leaf.grad + gx
