@@ -12,7 +12,7 @@ from minise.backend import Array
 @dataclass(frozen=True)
 class Evaluation:
     """loss: mean cross-entropy, without smoothing. top1, top5: fractions of the images whose label is the first,
-    or among the first five, of the answers (top5 is 1 with five classes or fewer). confusion: (k, k) counts,
+    or among the first five, of the answers (ties go to the lower class; top5 is 1 with five classes or fewer). confusion: (k, k) counts,
     a row for each true class, a column for each answer.
     """
 
@@ -39,8 +39,8 @@ def score(logits: Array, labels: Array) -> Evaluation:
     x = logits.astype(np.float64)
     x -= x.max(axis=1, keepdims=True)
     log_p = x - np.log(np.exp(x).sum(axis=1, keepdims=True))
-    own = x[np.arange(n), labels][:, None]
-    rank = (x > own).sum(axis=1)
-    confusion = np.bincount(labels * k + x.argmax(axis=1), minlength=k * k).reshape(k, k)
+    answers = np.argsort(-x, axis=1, kind="stable")[:, :5]
+    confusion = np.bincount(labels * k + answers[:, 0], minlength=k * k).reshape(k, k)
     loss = float(-log_p[np.arange(n), labels].mean())
-    return Evaluation(loss, float(np.trace(confusion)) / n, float((rank < 5).mean()), confusion)
+    top5 = float((answers == labels[:, None]).any(axis=1).mean())
+    return Evaluation(loss, float(np.trace(confusion)) / n, top5, confusion)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from minise import ops
+from minise.backend import array_module
 from minise.errors import ConfigError
 from minise.nn import SE, Activation, BatchNorm, Conv2d, Linear, Module, Sequential
 from minise.tape import Op, Tensor, no_grad, watch
@@ -218,9 +219,9 @@ def describe(model: Module, *, size: int = 32) -> ModelInfo:
             flops += 2 * (arrays[1].size + arrays[3].size)
 
     was_training = model.training
-    dtype = model.parameters()[0].dtype
+    like = model.parameters()[0].data
     with no_grad(), watch(count):
-        model.eval()(Tensor(np.zeros((1, 3, size, size), dtype)))
+        model.eval()(Tensor(array_module(like).zeros((1, 3, size, size), like.dtype)))
     model.train(was_training)
     widths = tuple(m.hidden for _, m in model.named_modules() if isinstance(m, SE))
     return ModelInfo(model.parameter_count(), flops, widths)

@@ -1,0 +1,185 @@
+"""What a run is on disk: a folder that holds all that is needed to evaluate it anywhere, or to go on with it.
+
+    config.toml           the options, readable by `minise train --config`
+    run.json              state, provenance (versions, command, data checksum, hardware) and the final result
+    metrics.jsonl         a line of JSON for each epoch
+    model.safetensors     the weights and running statistics, of the last epoch or of an interruption
+    resume.safetensors    those after the last whole epoch with the optimiser's state; gone when the run is done
+
+Files are replaced whole: a full disk or a power cut leaves the version before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.numpy
+
+from minise.backend import Array
+from minise.config import TrainConfig, config_from_dict, read_toml
+from minise.errors import ConfigError, RunError, ShapeError
+from minise.models import build
+from minise.nn import Module
+from minise.optim import Optimizer
+
+FORMAT = "minise-run-1"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put `content` at `path`, whole or not at all. Raises RunError, e.g. when the disk is full."""
+    part: str | None = None
+    try:
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(part, 0o644)
+        os.replace(part, path)
+    except OSError as error:
+        if part is not None:
+            Path(part).unlink(missing_ok=True)
+        raise RunError(f"run: cannot write {path}: {error.strerror}") from error
+
+
+class Run:
+    """A run folder. Use `Run.create` or `Run.open`."""
+
+    def __init__(self, path: Path, config: TrainConfig, info: dict[str, Any]) -> None:
+        self.path, self.config, self.info = path, config, info
+
+    @classmethod
+    def create(cls, path: str | Path, config: TrainConfig, info: dict[str, Any]) -> Run:
+        """Start a run in a folder that does not exist yet or is empty; RunError otherwise."""
+        path = Path(path)
+        try:
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise RunError(f"run: {path} exists and is not empty, expected a new folder; choose another --run")
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"run: cannot make the folder {path}: {error.strerror}") from error
+        run = cls(path, config, {"format": FORMAT, "state": "running", **info})
+        write_atomically(path / "config.toml", config.to_toml().encode())
+        run.update()
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Read a run folder; RunError if it is none."""
+        path = Path(path)
+        if not path.is_dir():
+            raise RunError(f"run: {path} is not a folder, expected one that `minise train` made")
+        try:
+            info = json.loads((path / "run.json").read_text(encoding="utf-8"))
+            if not isinstance(info, dict) or info.get("format") != FORMAT:
+                raise RunError(f"run: {path / 'run.json'} is not of the format {FORMAT}")
+            config = config_from_dict(read_toml(path / "config.toml"), where=str(path / "config.toml"))
+        except OSError as error:
+            raise RunError(f"run: {path} has no readable run.json: {error.strerror}") from error
+        except ValueError as error:
+            reason = str(error) if isinstance(error, ConfigError) else f"run.json is not JSON ({error})"
+            raise RunError(f"run: {path}: {reason}") from error
+        return cls(path, config, info)
+
+    def update(self, **info: Any) -> None:
+        """Add to run.json."""
+        self.info |= info
+        write_atomically(self.path / "run.json", (json.dumps(self.info, indent=1) + "\n").encode())
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Add a line to metrics.jsonl, and make sure that it is on the disk."""
+        path = self.path / "metrics.jsonl"
+        before = path.stat().st_size if path.exists() else 0
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            if path.exists():
+                os.truncate(path, before)
+            raise RunError(f"run: cannot write {path}: {error.strerror}") from error
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl so far."""
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return []
+        try:
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except ValueError as error:
+            raise RunError(f"run: {path} has a line that is not JSON ({error})") from error
+
+    def keep_metrics(self, epochs: int) -> None:
+        """Drop the lines of metrics.jsonl after `epochs`, which a resumed run is about to write again."""
+        lines = [json.dumps(line) + "\n" for line in self.metrics() if line["epoch"] <= epochs]
+        write_atomically(self.path / "metrics.jsonl", "".join(lines).encode())
+
+    def save_model(self, model: Module, **metadata: str) -> None:
+        """Write model.safetensors."""
+        content = safetensors.numpy.save(model.state_dict(), {"format": FORMAT, **metadata})
+        write_atomically(self.path / "model.safetensors", content)
+
+    def load_model(self, classes: int) -> Module:
+        """The model, built as configured and with the saved weights; RunError where they do not fit."""
+        model = build(self.config.model, classes=classes, **self.config.model_options())
+        state, _ = self._read("model.safetensors")
+        _fit(self.path / "model.safetensors", lambda: model.load_state_dict(state))
+        return model
+
+    def save_resume(self, model: Module, optimizer: Optimizer, epoch: int) -> None:
+        """Write resume.safetensors after the whole epoch `epoch` (counted from 1)."""
+        state = {f"model/{name}": a for name, a in model.state_dict().items()}
+        state |= {f"optimizer/{name}": a for name, a in optimizer.state_dict().items()}
+        metadata = {"format": FORMAT, "epoch": str(epoch), "steps": str(optimizer.steps)}
+        write_atomically(self.path / "resume.safetensors", safetensors.numpy.save(state, metadata))
+
+    def can_resume(self) -> bool:
+        """Whether a whole epoch was saved; a run that stopped before starts again at its first."""
+        return (self.path / "resume.safetensors").exists()
+
+    def load_resume(self, model: Module, optimizer: Optimizer) -> int:
+        """Put the model and the optimiser where resume.safetensors left them; returns the epochs done."""
+        state, metadata = self._read("resume.safetensors")
+        parts: dict[str, dict[str, Array]] = {"model": {}, "optimizer": {}}
+        for name, a in state.items():
+            part, _, rest = name.partition("/")
+            parts.setdefault(part, {})[rest] = a
+        try:
+            epoch, steps = int(metadata["epoch"]), int(metadata["steps"])
+        except (KeyError, ValueError) as error:
+            raise RunError(f"run: {self.path / 'resume.safetensors'} does not say its epoch and step") from error
+
+        def load() -> None:
+            model.load_state_dict(parts["model"])
+            optimizer.load_state_dict(parts["optimizer"], steps)
+
+        _fit(self.path / "resume.safetensors", load)
+        return epoch
+
+    def finish(self, **info: Any) -> None:
+        """Mark the run as done and drop what only a resumption needs."""
+        self.update(state="done", **info)
+        (self.path / "resume.safetensors").unlink(missing_ok=True)
+
+    def _read(self, name: str) -> tuple[dict[str, Array], dict[str, str]]:
+        path = self.path / name
+        if not path.is_file():
+            raise RunError(f"run: {path} is missing; the run's state is {self.info.get('state')!r}")
+        try:
+            with safetensors.safe_open(path, framework="numpy") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        except (OSError, safetensors.SafetensorError, ValueError) as error:
+            raise RunError(f"run: {path} is not a readable safetensors file ({error})") from error
+
+
+def _fit(path: Path, load: Any) -> None:
+    try:
+        load()
+    except ShapeError as error:
+        raise RunError(f"run: {path} does not fit its configuration: {error}") from error

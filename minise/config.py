@@ -1,0 +1,184 @@
+"""What a training run is made of: every option, its default, and what it may be."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minise.data import DATASETS
+from minise.errors import ConfigError
+from minise.models import DEFAULT_ACT, DEFAULT_REDUCTION, MODELS
+from minise.ops import ACTIVATIONS
+from minise.optim import OPTIMIZERS
+from minise.schedules import SCHEDULES
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The options of `minise train`, under the names that flags (`--batch-size`) and TOML keys (`batch_size`) share.
+
+    None stands for "choose": act and reduction take the model's default, lr the optimiser's, val_size a tenth of
+    the training images, threads all cores.
+    """
+
+    dataset: str = "cifar10"
+    data_dir: str | None = None
+    mirror: str | None = None
+    limit_train: int | None = None
+    limit_test: int | None = None
+    val_size: int | None = None
+
+    model: str = "se-resnet20"
+    act: str | None = None
+    reduction: int | None = None
+    alpha: str = "layer"
+    trunk_act: str = "relu"
+
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    lr: float | None = None
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    decay: str = "weights"
+    schedule: str = "cosine"
+    warmup: float = 0.5
+    smoothing: float = 0.0
+
+    crop: int = 4
+    flip: bool = True
+    cutout: int = 0
+
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for the first value that cannot be used."""
+        for option in dataclasses.fields(self):
+            object.__setattr__(self, option.name, _typed(option.name, getattr(self, option.name)))
+            rule = RULES.get(option.name)
+            value = getattr(self, option.name)
+            if rule and value is not None and not rule.holds(value):
+                raise ConfigError(f"{option.name}: found {value!r}, expected {rule.expected}")
+        spec = MODELS[self.model]
+        for name in ("act", "reduction"):
+            if getattr(self, name) is not None and not spec.has_se:
+                raise ConfigError(
+                    f"{name}: found {getattr(self, name)!r}, but {self.model} has no SE blocks to use it;"
+                    f" expected none, or --model se-{self.model}"
+                )
+        if self.warmup >= self.epochs:
+            raise ConfigError(f"warmup: found {self.warmup} epochs, expected fewer than epochs = {self.epochs}")
+        if self.nesterov and not self.momentum and self.optimizer == "sgd":
+            raise ConfigError("nesterov: it needs a momentum above 0, found momentum = 0")
+
+    def resolved(self, train_images: int) -> TrainConfig:
+        """The same options with every choice made that depends on the others or on the data set's size."""
+        chosen: dict[str, Any] = {}
+        if MODELS[self.model].has_se:
+            chosen["act"] = self.act or DEFAULT_ACT
+            chosen["reduction"] = self.reduction or DEFAULT_REDUCTION
+        chosen["lr"] = OPTIMIZERS[self.optimizer].lr if self.lr is None else self.lr
+        chosen["val_size"] = train_images // 10 if self.val_size is None else self.val_size
+        return dataclasses.replace(self, **chosen)
+
+    def model_options(self) -> dict[str, Any]:
+        """What `minise.models.build` is given beside the name and the number of classes."""
+        names = ("act", "reduction", "alpha", "trunk_act", "seed")
+        return {name: getattr(self, name) for name in names}
+
+    def to_toml(self) -> str:
+        """The options that are set, as a TOML file that `from_toml` and `--config` read."""
+        pairs = dataclasses.asdict(self).items()
+        return "".join(f"{key} = {json.dumps(value)}\n" for key, value in pairs if value is not None)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What an option may be, and how to say so."""
+
+    holds: Callable[[Any], bool]
+    expected: str
+
+
+def one_of(names: Mapping[str, Any] | tuple[str, ...]) -> Rule:
+    return Rule(lambda v: v in names, "one of " + ", ".join(names))
+
+
+def at_least(least: float) -> Rule:
+    return Rule(lambda v: math.isfinite(v) and v >= least, f"at least {least}")
+
+
+FRACTION = Rule(lambda v: 0 <= v < 1, "at least 0 and below 1")
+POSITIVE = Rule(lambda v: math.isfinite(v) and v > 0, "a number above 0")
+
+RULES = {
+    "dataset": one_of(DATASETS),
+    "limit_train": at_least(1),
+    "limit_test": at_least(1),
+    "val_size": at_least(0),
+    "model": one_of(MODELS),
+    "act": one_of(ACTIVATIONS),
+    "reduction": at_least(1),
+    "alpha": one_of(("layer", "channel")),
+    "trunk_act": one_of(ACTIVATIONS),
+    "epochs": at_least(1),
+    "batch_size": at_least(2),
+    "optimizer": one_of(OPTIMIZERS),
+    "lr": POSITIVE,
+    "momentum": FRACTION,
+    "weight_decay": at_least(0),
+    "decay": one_of(("weights", "all")),
+    "schedule": one_of(SCHEDULES),
+    "warmup": at_least(0),
+    "smoothing": FRACTION,
+    "crop": Rule(lambda v: 0 <= v <= 16, "0 to 16 pixels"),
+    "cutout": Rule(lambda v: 0 <= v <= 32, "0 to 32 pixels"),
+    "seed": at_least(0),
+    "device": one_of(("auto", "cpu", "cuda")),
+    "threads": at_least(1),
+}
+
+_TYPES = typing.get_type_hints(TrainConfig)
+
+
+def _typed(name: str, value: Any) -> Any:
+    """`value` as the option's type; whole numbers pass as floats, nothing else is converted."""
+    hint = _TYPES[name]
+    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+        expected = " or ".join(words[t] for t in allowed if t in words)
+        raise ConfigError(f"{name}: found {value!r}, expected {expected}")
+    return value
+
+
+def config_from_dict(values: Mapping[str, Any], *, where: str = "config") -> TrainConfig:
+    """A TrainConfig from keys and values; a dash in a key counts as an underscore. Unknown keys: ConfigError."""
+    known = {key.replace("-", "_"): value for key, value in values.items()}
+    for key in known:
+        if key not in _TYPES:
+            raise ConfigError(f"{where}: unknown key {key!r}, expected some of {', '.join(_TYPES)}")
+    return TrainConfig(**known)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The top-level table of a TOML file. Raises ConfigError for a file that is missing or is not TOML."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"config: cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config: {path} is not TOML: {error}") from error

@@ -1,0 +1,236 @@
+"""The main job, from options to a finished run folder: data, model, `fit`, checkpoints, one test at the end."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minise
+from minise.backend import resolve_device
+from minise.checkpoint import Run
+from minise.config import TrainConfig
+from minise.data import Augment, Batches, Dataset, Split, holdout, load
+from minise.errors import RunError
+from minise.kernels.threads import available_threads, set_threads
+from minise.metrics import Evaluation
+from minise.models import ModelInfo, build, describe
+from minise.nn import Module
+from minise.optim import Optimizer, make_optimizer
+from minise.schedules import make_schedule
+from minise.train import EpochDone, StepDone, evaluate, fit
+
+EVAL_BATCH = 250
+SPARED = ("bias", "norm", "alpha")
+"""The kinds of parameter that `decay = "weights"` spares: decay would pull FeLU's alpha towards ReLU."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """Before the first step: what is about to be trained, on what."""
+
+    run: Path
+    config: TrainConfig
+    model: ModelInfo
+    dataset: Dataset
+    train_images: int
+    val_images: int
+    device: str
+    threads: int
+    start: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """After the last epoch: the only look at the test set."""
+
+    run: Path
+    test: Evaluation
+    seconds: float
+
+
+Event = Started | StepDone | EpochDone | Finished
+Progress = Callable[[int, int | None], None]
+
+
+def train(
+    config: TrainConfig, path: str | Path, *, resume: bool = False, progress: Progress | None = None
+) -> Iterator[Event]:
+    """Train as configured into the run folder `path`, yielding events; with `resume`, go on with that run.
+
+    Weights are saved after every epoch, and once more if the caller stops early or an error ends the training,
+    so that what has been learnt can always be evaluated. Data order and augmentation depend on seed and epoch
+    alone, so a resumed run ends bit for bit where an uninterrupted one does. progress: called with bytes done
+    and total while data is downloaded. Raises ConfigError, DataError, RunError or DivergedError.
+    """
+    run = Run.open(path) if resume else None
+    if run is not None:
+        config = run.config
+        if run.info["state"] == "done":
+            raise RunError(f"run: {path} is done, there is nothing to resume")
+    device = resolve_device(config.device)
+    threads = config.threads or available_threads()
+    set_threads(threads)
+    dataset = load_dataset(config, progress=progress)
+    config = config.resolved(len(dataset.train))
+    held_out = holdout(dataset.train, config.val_size or 0, config.seed)
+    train_split, val_split = held_out
+    batches = training_batches(config, dataset, train_split)
+    model = build(config.model, classes=len(dataset.classes), **config.model_options()).to(device=device)
+    optimizer = optimizer_for(config, model)
+    schedule = make_schedule(
+        config.schedule,
+        optimizer.lr,
+        config.epochs * len(batches),
+        warmup=round(config.warmup * len(batches)),
+    )
+    validation = evaluation_batches(dataset, val_split) if val_split is not None else None
+    start = 0
+    if run is not None:
+        _same_data(run, dataset)
+        start = run.load_resume(model, optimizer) if run.can_resume() else 0
+        run.keep_metrics(start)
+        run.update(state="running")
+    else:
+        run = Run.create(path, config, provenance(dataset, device, threads))
+
+    yield Started(
+        run.path,
+        config,
+        describe(model),
+        dataset,
+        len(train_split),
+        len(val_split) if val_split is not None else 0,
+        device,
+        threads,
+        start,
+    )
+    epoch_running = start
+    try:
+        seconds = 0.0
+        for event in fit(
+            model,
+            batches,
+            optimizer,
+            schedule,
+            epochs=config.epochs,
+            validation=validation,
+            smoothing=config.smoothing,
+            device=device,
+            start=start,
+        ):
+            if isinstance(event, EpochDone):
+                seconds += event.seconds
+                run.save_model(model, epoch=str(event.epoch))
+                run.save_resume(model, optimizer, event.epoch)
+                run.append_metrics(asdict(event))
+            epoch_running = event.epoch
+            yield event
+        test = evaluate(model, evaluation_batches(dataset, dataset.test).epoch(0), device=device)
+        run.finish(result=result_of(test), train_seconds=seconds)
+    except BaseException as error:
+        _stopped(run, model, epoch_running, error)
+        raise
+    yield Finished(run.path, test, seconds)
+
+
+def load_dataset(config: TrainConfig, progress: Progress | None = None) -> Dataset:
+    """The data set that the options name."""
+    return load(
+        config.dataset,
+        data_dir=config.data_dir,
+        mirror=config.mirror,
+        limit_train=config.limit_train,
+        limit_test=config.limit_test,
+        progress=progress,
+    )
+
+
+def training_batches(config: TrainConfig, dataset: Dataset, split: Split) -> Batches:
+    """Shuffled and augmented batches; an incomplete last one is left out unless it is all there is."""
+    return Batches(
+        split,
+        config.batch_size,
+        mean=dataset.mean,
+        std=dataset.std,
+        augment=Augment(pad=config.crop, flip=config.flip, cutout=config.cutout),
+        seed=(config.seed, 2),
+        shuffle=True,
+        drop_last=len(split) >= config.batch_size,
+    )
+
+
+def evaluation_batches(dataset: Dataset, split: Split) -> Batches:
+    """The images in order, as they are."""
+    return Batches(split, EVAL_BATCH, mean=dataset.mean, std=dataset.std)
+
+
+def optimizer_for(config: TrainConfig, model: Module) -> Optimizer:
+    """The optimiser that the options name, over all of the model's parameters."""
+    return make_optimizer(
+        config.optimizer,
+        model.named_parameters(),
+        lr=config.lr,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+        spare=SPARED if config.decay == "weights" else (),
+    )
+
+
+def result_of(test: Evaluation) -> dict[str, Any]:
+    """The figures of an evaluation, for JSON."""
+    return {"test_acc": test.top1, "test_top5": test.top5, "test_loss": test.loss, "test_images": test.images}
+
+
+def provenance(dataset: Dataset, device: str, threads: int) -> dict[str, Any]:
+    """Where a result comes from: versions, command, data, hardware, time."""
+    return {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["minise", *sys.argv[1:]]),
+        "versions": {
+            "minise": minise.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "data": {
+            "name": dataset.name,
+            "checksum": dataset.checksum,
+            "official": dataset.official,
+            "classes": list(dataset.classes),
+        },
+        "hardware": {
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "cores": os.cpu_count(),
+            "device": device,
+            "threads": threads,
+        },
+    }
+
+
+def _same_data(run: Run, dataset: Dataset) -> None:
+    recorded = run.info["data"]["checksum"]
+    if recorded != dataset.checksum:
+        raise RunError(
+            f"run: {run.path} was trained on data with checksum {recorded[:12]}…, found {dataset.checksum[:12]}…"
+        )
+
+
+def _stopped(run: Run, model: Module, epoch: int, error: BaseException) -> None:
+    """Leave a usable run behind. A disk that is full must not hide the error that came first."""
+    state = "interrupted" if isinstance(error, (KeyboardInterrupt, GeneratorExit)) else "failed"
+    try:
+        run.update(state=state, reason=str(error))
+        if state == "interrupted":
+            run.save_model(model, epoch=str(epoch), interrupted="yes")
+    except RunError:
+        if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+            raise

@@ -1,0 +1,141 @@
+"""The training loop and the evaluation: generators and functions that return data and draw nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from minise.backend import Array, array_module, to_device, to_numpy
+from minise.errors import MiniseError
+from minise.metrics import Evaluation, score
+from minise.nn import Module
+from minise.ops import softmax_cross_entropy
+from minise.optim import Optimizer
+from minise.schedules import Schedule
+from minise.tape import Tensor, no_grad
+
+Batch = tuple[Array, Array]
+
+
+class EpochBatches(Protocol):
+    """Batches of (x float (n, 3, 32, 32), y integers (n,)), the same ones whenever an epoch is asked for again."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, number: int) -> Iterator[Batch]: ...
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """After a step. loss, accuracy: of this batch, before its update; seconds: since the epoch began."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    lr: float
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """After an epoch (counted from 1). train_loss, train_acc: means over its batches as they were trained on;
+    val_loss, val_acc: of the held-out images, None where there are none; images_per_second: of training alone.
+    """
+
+    epoch: int
+    train_loss: float
+    train_acc: float
+    val_loss: float | None
+    val_acc: float | None
+    lr: float
+    seconds: float
+    images_per_second: float
+
+
+class DivergedError(MiniseError):
+    """A loss that is no longer a number."""
+
+
+def fit(
+    model: Module,
+    batches: EpochBatches,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    *,
+    epochs: int,
+    validation: EpochBatches | None = None,
+    smoothing: float = 0.0,
+    device: str = "cpu",
+    start: int = 0,
+) -> Iterator[StepDone | EpochDone]:
+    """Train epochs start + 1 to `epochs`, yielding after every step and every epoch.
+
+    The learning rate of a step is schedule(number of steps before it, over all epochs). Nothing is printed or
+    written; whoever stops asking for more stops the training. Raises DivergedError when the loss is no number.
+    """
+    for epoch in range(start + 1, epochs + 1):
+        model.train()
+        began = time.perf_counter()
+        loss_sum = right = images = 0.0
+        steps = len(batches)
+        for step, (x, y) in enumerate(batches.epoch(epoch), start=1):
+            optimizer.lr = schedule((epoch - 1) * steps + step - 1)
+            loss, accuracy = train_step(
+                model, optimizer, to_device(x, device), to_device(y, device), smoothing=smoothing
+            )
+            if not math.isfinite(loss):
+                raise DivergedError(
+                    f"training: the loss is {loss} at epoch {epoch}, step {step} of {steps},"
+                    f" learning rate {optimizer.lr:.4g}; expected a number: lower --lr or lengthen --warmup"
+                )
+            loss_sum += loss * len(y)
+            right += accuracy * len(y)
+            images += len(y)
+            seconds = time.perf_counter() - began
+            yield StepDone(epoch, step, steps, loss, accuracy, optimizer.lr, int(images), seconds)
+        seconds = time.perf_counter() - began
+        result = evaluate(model, validation.epoch(0), device=device) if validation is not None else None
+        yield EpochDone(
+            epoch,
+            loss_sum / images,
+            right / images,
+            result.loss if result else None,
+            result.top1 if result else None,
+            optimizer.lr,
+            seconds,
+            images / seconds,
+        )
+
+
+def train_step(
+    model: Module, optimizer: Optimizer, x: Array, y: Array, *, smoothing: float = 0.0
+) -> tuple[float, float]:
+    """Forward, loss, backward and update on one batch; returns (loss, accuracy) from before the update."""
+    model.zero_grad()
+    logits = model(Tensor(x))
+    loss: Tensor = softmax_cross_entropy(logits, y, smoothing=smoothing)
+    right = array_module(x).mean(logits.data.argmax(axis=1) == y)
+    loss.backward()
+    optimizer.step()
+    return loss.item(), float(right)
+
+
+def evaluate(model: Module, batches: Iterable[Batch], *, device: str = "cpu") -> Evaluation:
+    """Score the model, in eval mode and off the tape, on every image of the batches; its mode is restored."""
+    was_training = model.training
+    model.eval()
+    logits, labels = [], []
+    with no_grad():
+        for x, y in batches:
+            logits.append(to_numpy(model(Tensor(to_device(x, device))).data))
+            labels.append(to_numpy(y))
+    model.train(was_training)
+    return score(np.concatenate(logits), np.concatenate(labels))
