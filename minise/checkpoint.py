@@ -59,7 +59,9 @@ class Run:
         path = Path(path)
         try:
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise RunError(f"run: {path} exists and is not empty, expected a new folder; choose another --run")
+                raise RunError(
+                    f"run: {path} exists and is not empty, expected a new folder; choose another --run"
+                )
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"run: cannot make the folder {path}: {error.strerror}") from error
@@ -153,7 +155,9 @@ class Run:
         try:
             epoch, steps = int(metadata["epoch"]), int(metadata["steps"])
         except (KeyError, ValueError) as error:
-            raise RunError(f"run: {self.path / 'resume.safetensors'} does not say its epoch and step") from error
+            raise RunError(
+                f"run: {self.path / 'resume.safetensors'} does not say its epoch and step"
+            ) from error
 
         def load() -> None:
             model.load_state_dict(parts["model"])

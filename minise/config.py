@@ -78,7 +78,9 @@ class TrainConfig:
                     f" expected none, or --model se-{self.model}"
                 )
         if self.warmup >= self.epochs:
-            raise ConfigError(f"warmup: found {self.warmup} epochs, expected fewer than epochs = {self.epochs}")
+            raise ConfigError(
+                f"warmup: found {self.warmup} epochs, expected fewer than epochs = {self.epochs}"
+            )
         if self.nesterov and not self.momentum and self.optimizer == "sgd":
             raise ConfigError("nesterov: it needs a momentum above 0, found momentum = 0")
 

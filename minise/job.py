@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +80,7 @@ def train(
     set_threads(threads)
     dataset = load_dataset(config, progress=progress)
     config = config.resolved(len(dataset.train))
-    held_out = holdout(dataset.train, config.val_size or 0, config.seed)
-    train_split, val_split = held_out
+    train_split, val_split = holdout(dataset.train, config.val_size or 0, (config.seed,))
     batches = training_batches(config, dataset, train_split)
     model = build(config.model, classes=len(dataset.classes), **config.model_options()).to(device=device)
     optimizer = optimizer_for(config, model)
@@ -91,7 +90,7 @@ def train(
         config.epochs * len(batches),
         warmup=round(config.warmup * len(batches)),
     )
-    validation = evaluation_batches(dataset, val_split) if val_split is not None else None
+    validation = evaluation_batches(dataset, val_split) if len(val_split) else None
     start = 0
     if run is not None:
         _same_data(run, dataset)
@@ -107,7 +106,7 @@ def train(
         describe(model),
         dataset,
         len(train_split),
-        len(val_split) if val_split is not None else 0,
+        len(val_split),
         device,
         threads,
         start,
@@ -139,6 +138,51 @@ def train(
         _stopped(run, model, epoch_running, error)
         raise
     yield Finished(run.path, test, seconds)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A run's model on the test set. same_data: whether that is the data of the training, as far as is known."""
+
+    run: Run
+    dataset: Dataset
+    test: Evaluation
+    same_data: bool
+
+
+def evaluate_run(
+    path: str | Path,
+    *,
+    data_dir: str | None = None,
+    limit_test: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Tested:
+    """Test the model of the run folder `path`, finished or not, on the images of its configuration.
+
+    data_dir: where they are now; by default where they were, or, if that is gone, wherever `load` finds
+    them. limit_test: by default the run's own. Raises ConfigError, DataError or RunError.
+    """
+    run = Run.open(path)
+    device = resolve_device(device)
+    set_threads(threads or available_threads())
+    then = run.config.data_dir
+    config = replace(
+        run.config,
+        data_dir=data_dir or (then if then is not None and Path(then).exists() else None),
+        limit_train=1,
+        limit_test=limit_test or run.config.limit_test,
+    )
+    dataset = load_dataset(config, progress=progress)
+    model = run.load_model(len(dataset.classes)).to(device=device)
+    test = evaluate(model, evaluation_batches(dataset, dataset.test).epoch(0), device=device)
+    recorded = run.info.get("data", {}).get("checksum")
+    same = dataset.official is None or recorded in (
+        None,
+        dataset.checksum,
+    )  # generated data has but one content
+    return Tested(run, dataset, test, same)
 
 
 def load_dataset(config: TrainConfig, progress: Progress | None = None) -> Dataset:

@@ -12,8 +12,8 @@ from minise.backend import Array
 @dataclass(frozen=True)
 class Evaluation:
     """loss: mean cross-entropy, without smoothing. top1, top5: fractions of the images whose label is the first,
-    or among the first five, of the answers (ties go to the lower class; top5 is 1 with five classes or fewer). confusion: (k, k) counts,
-    a row for each true class, a column for each answer.
+    or among the first five, of the answers (ties go to the lower class; top5 is 1 with five classes or fewer).
+    confusion: (k, k) counts, a row for each true class, a column for each answer.
     """
 
     loss: float

@@ -76,7 +76,7 @@ class BasicBlock(Module):
         r = self.bn2(self.conv2(r))
         if self.se is not None:
             r = self.se(r)
-        return self.act2(r + self.shortcut(x))  # type: ignore[no-any-return]
+        return self.act2(r + self.shortcut(x))
 
     def shortcut(self, x: Tensor) -> Tensor:
         if self.stride > 1:
@@ -109,7 +109,7 @@ class ResNet(Module):
         x = self.act(self.bn(self.conv(x)))
         for block in self.blocks:
             x = block(x)
-        return self.classifier(ops.global_avg_pool(x))  # type: ignore[no-any-return]
+        return self.classifier(ops.global_avg_pool(x))
 
 
 class ConvNet(Module):
@@ -130,7 +130,7 @@ class ConvNet(Module):
     def forward(self, x: Tensor) -> Tensor:
         for i, group in enumerate(self.groups):
             x = group(ops.max_pool2d(x, kernel=2) if i else x)
-        return self.classifier(ops.global_avg_pool(x))  # type: ignore[no-any-return]
+        return self.classifier(ops.global_avg_pool(x))
 
 
 @dataclass(frozen=True)

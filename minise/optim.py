@@ -52,7 +52,11 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """NumPy copies of the state arrays, named `slot/parameter`."""
-        return {f"{slot}/{name}": to_numpy(a).copy() for slot in self.slots for name, a in self.state[slot].items()}
+        return {
+            f"{slot}/{name}": to_numpy(a).copy()
+            for slot in self.slots
+            for name, a in self.state[slot].items()
+        }
 
     def load_state_dict(self, state: Mapping[str, Array], steps: int) -> None:
         """Go on where another optimiser of the same kind and parameters stopped. Raises ShapeError."""
@@ -95,6 +99,7 @@ class SGD(Optimizer):
 
     def update(self, p: Parameter, decay: float, *state: Array) -> None:
         (v,) = state
+        assert p.grad is not None
         g = p.grad + decay * p.data if decay else p.grad
         v *= self.momentum
         v += g

@@ -241,7 +241,9 @@ def _consumers(root: Node) -> dict[Node, int]:
     while stack:
         node = stack.pop()
         if node.saved is USED_UP:
-            raise MiniseError(f"backward: {node.name} was walked before and is used up; run the forward again")
+            raise MiniseError(
+                f"backward: {node.name} was walked before and is used up; run the forward again"
+            )
         for x in node.parents():
             if x.node is not None:
                 if x.node not in waiting:

@@ -47,19 +47,18 @@ def correlate(x: Array, w2: Array, kernel: tuple[int, int], padding: tuple[int, 
 
 
 def weight_gradient(x: Array, gy: Array, kernel: tuple[int, int], padding: tuple[int, int]) -> Array:
-    """gw2 = Σ_n gy colsᵀ (k, c·kh·kw) for one block; zeros in gy meet the junk."""
+    """gw = Σ_n gy colsᵀ, shaped (k, c, kh, kw), for one block; zeros in gy meet the junk."""
     n, k, ho, wo = gy.shape
     cols = columns(x, kernel, padding)
     wide = scratch("wide", (n, k, ho, cols.shape[2] // ho), x.dtype)
     wide[..., wo:] = 0
     wide[..., :wo] = gy
-    gw2: Array = np.matmul(wide.reshape(n, k, -1), cols.transpose(0, 2, 1)).sum(axis=0)
-    return gw2
+    gw2 = np.matmul(wide.reshape(n, k, -1), cols.transpose(0, 2, 1)).sum(axis=0)
+    gw: Array = gw2.reshape(k, x.shape[1], *kernel)
+    return gw
 
 
-def conv2d_supports(
-    x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int = 0
-) -> bool:
+def conv2d_supports(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int = 0) -> bool:
     """Four axes, one float type, and no padding beyond the kernel; the reference reports what is wrong."""
     return (
         x.ndim == w.ndim == 4
@@ -113,7 +112,7 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         return weight_gradient(x[block], gy[block], (kh, kw), (padding, padding)) if needs[1] else None
 
     parts = map_blocks(work, len(x), _column_bytes(x, w, stride))
-    gw = np.sum(parts, axis=0).reshape(w.shape) if needs[1] else None
+    gw = np.sum([part for part in parts if part is not None], axis=0) if needs[1] else None
     gb = gy.sum(axis=(0, 2, 3)) if needs[2:] == (True,) else None
     return (gx, gw, gb)[: len(needs)]
 
@@ -122,7 +121,7 @@ def _column_bytes(x: Array, w: Array, stride: int) -> int:
     """The size of one image's columns, of x or of gy, whichever has more channels."""
     _, c, h, width = x.shape
     k, _, kh, kw = w.shape
-    return max(c, k) * kh * kw * h * width * x.itemsize // stride**2
+    return int(max(c, k) * kh * kw * h * width * x.itemsize // stride**2)
 
 
 def batch_norm_supports(x: Array, w: Array, b: Array, **options: Any) -> bool:
@@ -179,7 +178,8 @@ def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     x, mean, inv, w = saved
 
     def centred(block: slice) -> Array:
-        return np.subtract(x[block], column(mean, 4), out=scratch("bn", x[block].shape, x.dtype))
+        out = scratch("bn", x[block].shape, x.dtype)
+        return np.subtract(x[block], column(mean, 4), out=out)
 
     def sums(block: slice) -> tuple[Array, Array]:
         return _sum_of_products(gy[block], centred(block)), gy[block].sum(axis=(0, 2, 3))
@@ -206,7 +206,8 @@ def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 def _sum_of_products(a: Array, b: Array) -> Array:
     """Σ a b over images and pixels: (c,)."""
     n, c = a.shape[:2]
-    return np.einsum("ncp,ncp->c", a.reshape(n, c, -1), b.reshape(n, c, -1))
+    sums: Array = np.einsum("ncp,ncp->c", a.reshape(n, c, -1), b.reshape(n, c, -1))
+    return sums
 
 
 register("numpy", "conv2d", Kernel(conv2d_forward, conv2d_backward, conv2d_supports))

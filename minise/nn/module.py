@@ -96,7 +96,7 @@ class Module:
 
     def to(self, *, device: str | None = None, dtype: Any = None) -> Self:
         """Move every parameter and buffer to "cpu" or "cuda", or to another float type; gradients go."""
-        for holder in (*self.parameters(), *(b for _, b in self.named_buffers())):
+        for _, holder in self._state():
             if device is not None:
                 holder.data = to_device(holder.data, device)
             if dtype is not None:
@@ -121,9 +121,7 @@ class Module:
                 raise ShapeError(f"state: it {what} {len(names)} of the model's {len(own)} arrays: {shown}")
         for name, holder in own.items():
             if state[name].shape != holder.data.shape:
-                raise ShapeError(
-                    f"state: {name} has shape {state[name].shape}, expected {holder.data.shape}"
-                )
+                raise ShapeError(f"state: {name} has shape {state[name].shape}, expected {holder.data.shape}")
         for name, holder in own.items():
             device = "cpu" if isinstance(holder.data, np.ndarray) else "cuda"
             holder.data = to_device(np.array(state[name], dtype=holder.data.dtype), device)

@@ -18,7 +18,7 @@ from minise.ops.dropout import dropout
 from minise.ops.linear import linear, matmul
 from minise.ops.loss import softmax_cross_entropy
 from minise.ops.pool import avg_pool2d, global_avg_pool, max_pool2d
-from minise.ops.reduce import max, mean, sum
+from minise.ops.reduce import max_, mean, sum_
 from minise.ops.se import se, se_composed
 from minise.ops.shape import pad, reshape, slice_, transpose
 from minise.tape import Op
@@ -43,7 +43,7 @@ __all__ = [
     "linear",
     "log",
     "matmul",
-    "max",
+    "max_",
     "max_pool2d",
     "mean",
     "multiply",
@@ -60,7 +60,7 @@ __all__ = [
     "softmax_cross_entropy",
     "sqrt",
     "subtract",
-    "sum",
+    "sum_",
     "tanh",
     "transpose",
 ]

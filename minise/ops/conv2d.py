@@ -36,7 +36,7 @@ def windows(x: Array, kh: int, kw: int, stride: int) -> Array:
     """A view of padded images x (n, c, h, w): (n, c, kh, kw, ho, wo), the pixel under each tap of each window."""
     n, c, h, w = x.shape
     sn, sc, sh, sw = x.strides
-    return array_module(x).lib.stride_tricks.as_strided(  # type: ignore[no-any-return]
+    return array_module(x).lib.stride_tricks.as_strided(
         x,
         (n, c, kh, kw, (h - kh) // stride + 1, (w - kw) // stride + 1),
         (sn, sc, sh, sw, sh * stride, sw * stride),

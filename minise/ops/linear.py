@@ -16,7 +16,9 @@ def matmul_forward(a: Array, b: Array) -> tuple[Array, Any]:
     a: (…, m, k), b: (…, k, n), y: (…, m, n); the leading axes broadcast.
     """
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-        raise ShapeError(f"matmul: shapes {a.shape} and {b.shape} do not fit, expected (…, m, k) and (…, k, n)")
+        raise ShapeError(
+            f"matmul: shapes {a.shape} and {b.shape} do not fit, expected (…, m, k) and (…, k, n)"
+        )
     try:
         return a @ b, (a, b)
     except ValueError as error:

@@ -75,7 +75,7 @@ def global_avg_pool_forward(x: Array) -> tuple[Array, Any]:
 
 
 def global_avg_pool_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    n, c, h, w = saved
+    h, w = saved[2:]
     share = (gy / (h * w))[:, :, None, None]
     return (array_module(gy).broadcast_to(share, saved).copy(),)
 

@@ -36,7 +36,7 @@ def mean_forward(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tupl
 def mean_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     shape, axis, keepdims = saved
     gx = spread(gy, shape, axis, keepdims)
-    return (gx / (gx.size // max(gy.size, 1)),)
+    return (gx / (gx.size // (gy.size or 1)),)
 
 
 def max_forward(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tuple[Array, Any]:
@@ -52,6 +52,6 @@ def max_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     return ((spread(gy, winners.shape, axis, keepdims) * shares).astype(gy.dtype, copy=False),)
 
 
-sum = Op(sum_forward, sum_backward)
+sum_ = Op(sum_forward, sum_backward)
 mean = Op(mean_forward, mean_backward)
-max = Op(max_forward, max_backward)
+max_ = Op(max_forward, max_backward)

@@ -1,0 +1,43 @@
+"""Hypothesis profiles, and the reasons for which marked tests are skipped."""
+
+import importlib.util
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SLOW_IS_FINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+settings.register_profile("check", max_examples=20, derandomize=True, **SLOW_IS_FINE)
+settings.register_profile("explore", max_examples=300, **SLOW_IS_FINE)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
+
+
+def has_gpu():
+    if importlib.util.find_spec("cupy") is None:
+        return False
+    import cupy
+
+    try:
+        return cupy.cuda.runtime.getDeviceCount() > 0
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return False
+
+
+def has_cifar():
+    folder = os.environ.get("MINISE_DATA_DIR")
+    return folder is not None and os.path.isdir(os.path.join(folder, "cifar-10-batches-py"))
+
+
+NEEDS = {
+    "torch": (lambda: importlib.util.find_spec("torch") is not None, "needs PyTorch: pip install torch"),
+    "cifar": (has_cifar, "needs the real CIFAR files: set MINISE_DATA_DIR to the folder that holds them"),
+    "gpu": (has_gpu, "needs CuPy and a CUDA device"),
+}
+
+
+def pytest_collection_modifyitems(items):
+    present = {name: check() for name, (check, _) in NEEDS.items()}
+    for item in items:
+        for name, (_, reason) in NEEDS.items():
+            if item.get_closest_marker(name) and not present[name]:
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,127 @@
+"""Optimisers and schedules, step for step against their formulas."""
+
+import math
+
+import numpy as np
+import pytest
+
+from minise.errors import ConfigError, ShapeError
+from minise.nn import Parameter
+from minise.optim import OPTIMIZERS, SGD, AdamW, make_optimizer
+from minise.schedules import SCHEDULES, make_schedule
+
+
+def one(value=1.0, kind="weight"):
+    return [("p", Parameter(np.array([value]), kind))]
+
+
+def walk(optimizer, gradients):
+    p = optimizer.parameters["p"]
+    for g in gradients:
+        p.grad = np.array([g])
+        optimizer.step()
+    return p.data.item()
+
+
+def test_plain_sgd():
+    assert walk(SGD(one(), lr=0.1), [2.0, -1.0]) == pytest.approx(1 - 0.2 + 0.1)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_with_momentum_and_decay(nesterov):
+    p, v = 1.0, 0.0
+    for g in (2.0, -1.0, 0.5):
+        g += 0.01 * p
+        v = 0.9 * v + g
+        p -= 0.1 * (g + 0.9 * v if nesterov else v)
+    found = walk(SGD(one(), lr=0.1, momentum=0.9, nesterov=nesterov, weight_decay=0.01), [2.0, -1.0, 0.5])
+    assert found == pytest.approx(p, rel=1e-12)
+
+
+def test_adamw():
+    p, m, v = 1.0, 0.0, 0.0
+    for t, g in enumerate((2.0, -1.0, 0.5), start=1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        p -= 0.1 * 0.01 * p
+        p -= 0.1 * (m / (1 - 0.9**t)) / (math.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    assert walk(AdamW(one(), lr=0.1, weight_decay=0.01), [2.0, -1.0, 0.5]) == pytest.approx(p, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_decay_spares_the_kinds_that_it_is_told_to(name):
+    for kind, moved in (("weight", True), ("alpha", False)):
+        optimizer = make_optimizer(
+            name, one(kind=kind), lr=0.1, weight_decay=0.5, spare=("alpha",), momentum=0.0
+        )
+        assert (walk(optimizer, [0.0]) != 1.0) == moved
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_state_goes_round(name):
+    gradients = [1.0, -0.3, 0.2, 2.0]
+    straight = walk(make_optimizer(name, one(), lr=0.1, momentum=0.9), gradients)
+    first = make_optimizer(name, one(), lr=0.1, momentum=0.9)
+    halfway = walk(first, gradients[:2])
+    second = make_optimizer(name, one(halfway), lr=0.1, momentum=0.9)
+    second.load_state_dict(first.state_dict(), first.steps)
+    assert walk(second, gradients[2:]) == straight
+    with pytest.raises(ShapeError, match="found nothing"):
+        second.load_state_dict({}, 0)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_float32_stays_float32_and_grads_are_left_alone(name):
+    p = Parameter(np.ones(3, np.float32))
+    p.grad = np.ones(3, np.float32)
+    make_optimizer(name, [("p", p)], lr=0.1, weight_decay=0.1, momentum=0.9).step()
+    assert p.data.dtype == np.float32
+    assert np.array_equal(p.grad, np.ones(3))
+
+
+def test_a_parameter_without_a_gradient_stays():
+    parameters = one()
+    SGD(parameters, lr=0.1, weight_decay=1.0).step()
+    assert parameters[0][1].data == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "sgdm", "lr": 0.1}, "optimizer: 'sgdm' is unknown"),
+        ({"name": "sgd", "lr": -1.0}, "lr: found -1.0"),
+        ({"name": "sgd", "lr": 0.1, "momentum": 1.0}, "momentum: found 1.0"),
+        ({"name": "sgd", "lr": 0.1, "nesterov": True}, "nesterov: it needs a momentum"),
+        ({"name": "adamw", "lr": float("nan")}, "lr: found nan"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ConfigError, match=message):
+        make_optimizer(options.pop("name"), one(), **options)
+
+
+# --- schedules -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("warmup", [0, 5])
+def test_schedules_warm_up_peak_and_stay_positive(name, warmup):
+    rate = make_schedule(name, 0.4, 100, warmup=warmup)
+    rates = [rate(step) for step in range(100)]
+    assert max(rates) == pytest.approx(0.4, rel=0.02)
+    assert min(rates) > 0
+    assert np.allclose(rates[:warmup], [0.4 * (i + 1) / 5 for i in range(warmup)])
+
+
+def test_the_shapes_of_the_schedules():
+    cosine, multistep, one_cycle = (make_schedule(n, 1.0, 100) for n in ("cosine", "multistep", "one_cycle"))
+    assert cosine(50) == pytest.approx(0.5)
+    assert [multistep(s) for s in (0, 49, 50, 74, 75)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    assert [one_cycle(s) for s in (0, 30, 65)] == pytest.approx([0.1, 1.0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "warmup"), [("cosine", 10, 10), ("cosine", 0, 0), ("cosine", 10, -1), ("linear", 10, 0)]
+)
+def test_schedules_that_make_no_sense(name, total, warmup):
+    with pytest.raises(ConfigError):
+        make_schedule(name, 0.1, total, warmup=warmup)
