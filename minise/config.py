@@ -114,10 +114,12 @@ class Rule:
 
 
 def one_of(names: Mapping[str, Any] | tuple[str, ...]) -> Rule:
+    """One of the names of a table."""
     return Rule(lambda v: v in names, "one of " + ", ".join(names))
 
 
 def at_least(least: float) -> Rule:
+    """A finite number that is not below `least`."""
     return Rule(lambda v: math.isfinite(v) and v >= least, f"at least {least}")
 
 

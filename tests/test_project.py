@@ -1,0 +1,90 @@
+"""The project itself: what is packaged, what is imported from where, and what a name promises."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+LAYERS = [
+    "errors",
+    "backend",
+    "tape",
+    "gradcheck",
+    "ops",
+    "kernels",
+    "nn",
+    "models",
+    "optim",
+    "schedules",
+    "data",
+    "metrics",
+    "config",
+    "checkpoint",
+    "train",
+    "job",
+]
+
+
+def modules():
+    return sorted((ROOT / "minise").rglob("*.py"))
+
+
+def test_every_package_is_in_the_wheel():
+    """A sub-package that is missing here works in an editable install and is absent from the wheel."""
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "minise").rglob("__init__.py")}
+    assert {p for p in PYPROJECT["tool"]["setuptools"]["packages"] if p != "minise_cli"} == found
+    assert not [p for p in (ROOT / "cli").iterdir() if p.is_dir() and p.name != "__pycache__"]
+
+
+def test_the_version_is_said_once():
+    import minise
+
+    assert minise.__version__ == PYPROJECT["project"]["version"]
+
+
+def imported(path):
+    """The minise modules that a file imports when it is imported itself (not inside functions)."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("minise."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.ImportFrom) and node.module == "minise":
+            yield from (alias.name for alias in node.names if alias.name in LAYERS)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_downwards(path):
+    parts = path.relative_to(ROOT / "minise").with_suffix("").parts
+    if parts == ("__init__",):
+        return
+    own = LAYERS.index(parts[0])
+    assert all(LAYERS.index(name) <= own for name in imported(path)), f"{parts[0]} imports from above itself"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_library_never_prints(path):
+    calls = [n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+    assert not [f for f in calls if isinstance(f, ast.Name) and f.id == "print"]
+
+
+def test_importing_is_quiet_and_light():
+    """No CuPy, no torch, no kernels, no output."""
+    code = (
+        "import sys, minise.ops, minise.models;"
+        "assert not {'cupy', 'torch', 'numba', 'minise.kernels.numpy_blocks'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_every_public_function_says_what_it_does():
+    for path in modules():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                backward = node.name.endswith("_backward")  # its forward's docstring has both formulas
+                assert backward or ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
