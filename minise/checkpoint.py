@@ -47,6 +47,17 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise RunError(f"run: cannot write {path}: {error.strerror}") from error
 
 
+def check_new(path: str | Path) -> None:
+    """Raise RunError unless `path` does not exist yet or is an empty folder."""
+    path = Path(path)
+    try:
+        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:
+        raise RunError(f"run: cannot look into {path}: {error.strerror}") from error
+    if taken:
+        raise RunError(f"run: {path} exists and is not empty, expected a new folder; choose another --run")
+
+
 class Run:
     """A run folder. Use `Run.create` or `Run.open`."""
 
@@ -56,12 +67,9 @@ class Run:
     @classmethod
     def create(cls, path: str | Path, config: TrainConfig, info: dict[str, Any]) -> Run:
         """Start a run in a folder that does not exist yet or is empty; RunError otherwise."""
+        check_new(path)
         path = Path(path)
         try:
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise RunError(
-                    f"run: {path} exists and is not empty, expected a new folder; choose another --run"
-                )
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"run: cannot make the folder {path}: {error.strerror}") from error

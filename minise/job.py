@@ -15,7 +15,7 @@ import numpy as np
 
 import minise
 from minise.backend import resolve_device
-from minise.checkpoint import Run
+from minise.checkpoint import Run, check_new
 from minise.config import TrainConfig
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
 from minise.errors import RunError
@@ -75,6 +75,8 @@ def train(
         config = run.config
         if run.info["state"] == "done":
             raise RunError(f"run: {path} is done, there is nothing to resume")
+    else:
+        check_new(path)  # before anything is downloaded for it
     device = resolve_device(config.device)
     threads = config.threads or available_threads()
     set_threads(threads)

@@ -88,3 +88,10 @@ def test_every_public_function_says_what_it_does():
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 backward = node.name.endswith("_backward")  # its forward's docstring has both formulas
                 assert backward or ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
+
+
+def test_the_readme_shows_the_code_that_runs():
+    readme, source = (ROOT / "README.md").read_text(), (ROOT / "minise" / "ops" / "se.py").read_text()
+    blocks = [block.split("```")[0] for block in readme.split("```python\n")[1:]]
+    assert blocks[0] in source
+    exec(blocks[1], {"print": lambda worst: None})  # its gradient check raises if it is wrong

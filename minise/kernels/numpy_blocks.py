@@ -1,10 +1,4 @@
-"""The numpy backend: the reference's arithmetic on blocks of images that stay in the cache, over threads.
-
-A convolution of stride 1 gets its columns in long runs. Each padded image channel is one flat run of numbers in
-which a tap is a constant offset, so tap (p, q)'s row of the columns is a plain copy of the run from p·width + q
-on, for a whole block of rows at once. Where the run wraps around a row's end it holds kw - 1 junk numbers; the
-product computes them too and they are cut off after it.
-"""
+"""The numpy backend: the reference's arithmetic on blocks of images that stay in the cache, over threads."""
 
 from __future__ import annotations
 
@@ -13,202 +7,31 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array, Kernel, register
-from minise.kernels.threads import map_blocks, scratch
+from minise.kernels.numpy_batch_norm import BATCH_NORM
+from minise.kernels.numpy_conv2d import CONV2D
+from minise.kernels.threads import map_blocks
 from minise.ops.basic import Gradients, Needs
-from minise.ops.batch_norm import check_batch_norm, column, update_running
-from minise.ops.conv2d import check_conv2d
-from minise.ops.conv2d import conv2d_backward as reference_backward
-from minise.ops.conv2d import conv2d_forward as reference_forward
 
 
-def columns(x: Array, kernel: tuple[int, int], padding: tuple[int, int]) -> Array:
-    """The columns of one block at stride 1, junk included: (n, c·kh·kw, ho·wp), scratch memory."""
-    n, c, h, w = x.shape
-    (kh, kw), (ph, pw) = kernel, padding
-    hp, wp = h + 2 * ph, w + 2 * pw
-    flat = scratch("flat", (n, c, hp * wp + kw - 1), x.dtype)
-    flat[...] = 0
-    flat[:, :, : hp * wp].reshape(n, c, hp, wp)[:, :, ph : ph + h, pw : pw + w] = x
-    run = (hp - kh + 1) * wp
-    sn, sc, s1 = flat.strides
-    taps = np.lib.stride_tricks.as_strided(flat, (n, c, kh, kw, run), (sn, sc, wp * s1, s1, s1))
-    cols = scratch("cols", taps.shape, x.dtype)
-    np.copyto(cols, taps)
-    return cols.reshape(n, c * kh * kw, run)
+def relu_supports(x: Array) -> bool:
+    """Batches of maps: elsewhere there is too little to share out."""
+    return x.ndim == 4 and x.size > 0
 
 
-def correlate(x: Array, w2: Array, kernel: tuple[int, int], padding: tuple[int, int], y: Array) -> None:
-    """y = w2 · columns of x for one block. x: (n, c, h, w); w2: (k, c·kh·kw); y: (n, k, ho, wo), written."""
-    n, k, ho, wo = y.shape
-    cols = columns(x, kernel, padding)
-    wide = scratch("wide", (n, k, cols.shape[2]), x.dtype)
-    np.matmul(w2, cols, out=wide)
-    y[...] = wide.reshape(n, k, ho, -1)[..., :wo]
-
-
-def weight_gradient(x: Array, gy: Array, kernel: tuple[int, int], padding: tuple[int, int]) -> Array:
-    """gw = Σ_n gy colsᵀ, shaped (k, c, kh, kw), for one block; zeros in gy meet the junk."""
-    n, k, ho, wo = gy.shape
-    cols = columns(x, kernel, padding)
-    wide = scratch("wide", (n, k, ho, cols.shape[2] // ho), x.dtype)
-    wide[..., wo:] = 0
-    wide[..., :wo] = gy
-    gw2 = np.matmul(wide.reshape(n, k, -1), cols.transpose(0, 2, 1)).sum(axis=0)
-    gw: Array = gw2.reshape(k, x.shape[1], *kernel)
-    return gw
-
-
-def conv2d_supports(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int = 0) -> bool:
-    """Four axes, one float type, and no padding beyond the kernel; the reference reports what is wrong."""
-    return (
-        x.ndim == w.ndim == 4
-        and x.dtype == w.dtype
-        and x.dtype in (np.float32, np.float64)
-        and len(x) > 0
-        and 0 <= padding < min(w.shape[2:])
-    )
-
-
-def conv2d_forward(
-    x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int = 0
-) -> tuple[Array, Any]:
-    """`minise.ops.conv2d.conv2d_forward`, block by block."""
-    y = np.empty(check_conv2d(x, w, b, stride, padding), x.dtype)
-    _, _, kh, kw = w.shape
-    w2 = w.reshape(len(w), -1)
-
-    def work(block: slice) -> None:
-        if stride == 1:
-            correlate(x[block], w2, (kh, kw), (padding, padding), y[block])
-        else:
-            y[block] = reference_forward(x[block], w, stride=stride, padding=padding)[0]
-        if b is not None:
-            y[block] += b[:, None, None]
-
-    map_blocks(work, len(x), _column_bytes(x, w, stride))
-    return y, (x, w, stride, padding)
-
-
-def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    """`minise.ops.conv2d.conv2d_backward`, block by block.
-
-    At stride 1 every pixel collects from the windows that saw it: gx is a correlation of gy with the flipped
-    kernel, channels in and out exchanged.
-    """
-    x, w, stride, padding = saved
-    _, c, kh, kw = w.shape
-    gx = np.empty(x.shape, x.dtype) if needs[0] else None
-    flipped = np.ascontiguousarray(w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)).reshape(c, -1)
-
-    def work(block: slice) -> Array | None:
-        if stride > 1:
-            saved_block = (x[block], w, stride, padding)
-            gx_block, gw, _ = reference_backward(gy[block], saved_block, (*needs[:2], False))
-            if gx is not None:
-                gx[block] = gx_block
-            return gw
-        if gx is not None:
-            correlate(gy[block], flipped, (kh, kw), (kh - 1 - padding, kw - 1 - padding), gx[block])
-        return weight_gradient(x[block], gy[block], (kh, kw), (padding, padding)) if needs[1] else None
-
-    parts = map_blocks(work, len(x), _column_bytes(x, w, stride))
-    gw = np.sum([part for part in parts if part is not None], axis=0) if needs[1] else None
-    gb = gy.sum(axis=(0, 2, 3)) if needs[2:] == (True,) else None
-    return (gx, gw, gb)[: len(needs)]
-
-
-def _column_bytes(x: Array, w: Array, stride: int) -> int:
-    """The size of one image's columns, of x or of gy, whichever has more channels."""
-    _, c, h, width = x.shape
-    k, _, kh, kw = w.shape
-    return int(max(c, k) * kh * kw * h * width * x.itemsize // stride**2)
-
-
-def batch_norm_supports(x: Array, w: Array, b: Array, **options: Any) -> bool:
-    """Training on maps of one float type; anything else is cheap enough as it is."""
-    return bool(options.get("train", True)) and x.ndim == 4 and x.dtype == w.dtype == b.dtype and x.size > 0
-
-
-def batch_norm_forward(
-    x: Array,
-    w: Array,
-    b: Array,
-    *,
-    running: tuple[Array, Array] | None = None,
-    train: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> tuple[Array, Any]:
-    """`minise.ops.batch_norm.batch_norm_forward` in training: one pass for the statistics, one for y.
-
-    Each block has a mean μ_i and a sum of squares about it, q_i, over m_i values; together they give
-    μ = Σ m_i μ_i / m and m σ² = Σ (q_i + m_i (μ_i - μ)²), which loses nothing where the mean is large.
-    """
-    m = check_batch_norm(x, w, b, train)
-    image = x[0, 0].size
-
-    def statistics(block: slice) -> tuple[int, Array, Array]:
-        part = x[block]
-        mean = part.mean(axis=(0, 2, 3))
-        centred = np.subtract(part, column(mean, 4), out=scratch("bn", part.shape, x.dtype))
-        return len(part) * image, mean, _sum_of_products(centred, centred)
-
-    blocks = map_blocks(statistics, len(x), x[0].nbytes)
-    counts = np.array([count for count, _, _ in blocks], x.dtype)[:, None]
-    means = np.stack([mean for _, mean, _ in blocks])
-    mean = (counts * means).sum(axis=0) / m
-    squares = np.sum([q for _, _, q in blocks], axis=0) + (counts * (means - mean) ** 2).sum(axis=0)
-    var = squares / m
-    if running is not None:
-        update_running(running, mean, var * (m / (m - 1)), momentum)
-    inv = 1 / np.sqrt(var + eps)
+def relu_forward(x: Array) -> tuple[Array, Any]:
+    """`minise.ops.activation.relu_forward`, block by block."""
     y = np.empty(x.shape, x.dtype)
-
-    def normalise(block: slice) -> None:
-        part = np.subtract(x[block], column(mean, 4), out=y[block])
-        part *= column(w * inv, 4)
-        part += column(b, 4)
-
-    map_blocks(normalise, len(x), x[0].nbytes)
-    return y, (x, mean, inv, w)
+    map_blocks(lambda block: np.maximum(x[block], 0, out=y[block]), len(x), x[0].nbytes)
+    return y, y
 
 
-def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    """`minise.ops.batch_norm.batch_norm_backward` in training; x̂ is made again from x, block by block."""
-    x, mean, inv, w = saved
-
-    def centred(block: slice) -> Array:
-        out = scratch("bn", x[block].shape, x.dtype)
-        return np.subtract(x[block], column(mean, 4), out=out)
-
-    def sums(block: slice) -> tuple[Array, Array]:
-        return _sum_of_products(gy[block], centred(block)), gy[block].sum(axis=(0, 2, 3))
-
-    blocks = map_blocks(sums, len(x), x[0].nbytes)
-    gw = np.sum([gwi for gwi, _ in blocks], axis=0) * inv
-    gb = np.sum([gbi for _, gbi in blocks], axis=0)
-    gx = None
-    if needs[0]:
-        m = x.size // len(w)
-        gx = np.empty(x.shape, x.dtype)
-
-        def input_gradient(block: slice) -> None:
-            shift = centred(block)
-            shift *= column(gw * inv / m, 4)
-            shift += column(gb / m, 4)
-            np.subtract(gy[block], shift, out=gx[block])
-            gx[block] *= column(w * inv, 4)
-
-        map_blocks(input_gradient, len(x), x[0].nbytes)
-    return gx, gw if needs[1] else None, gb if needs[2] else None
+def relu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    """`minise.ops.activation.relu_backward`, block by block."""
+    gx = np.empty(gy.shape, gy.dtype)
+    map_blocks(lambda block: np.multiply(gy[block], saved[block] > 0, out=gx[block]), len(gy), gy[0].nbytes)
+    return (gx,)
 
 
-def _sum_of_products(a: Array, b: Array) -> Array:
-    """Σ a b over images and pixels: (c,)."""
-    n, c = a.shape[:2]
-    sums: Array = np.einsum("ncp,ncp->c", a.reshape(n, c, -1), b.reshape(n, c, -1))
-    return sums
-
-
-register("numpy", "conv2d", Kernel(conv2d_forward, conv2d_backward, conv2d_supports))
-register("numpy", "batch_norm", Kernel(batch_norm_forward, batch_norm_backward, batch_norm_supports))
+register("numpy", "conv2d", CONV2D)
+register("numpy", "batch_norm", BATCH_NORM)
+register("numpy", "relu", Kernel(relu_forward, relu_backward, relu_supports))
