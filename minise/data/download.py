@@ -79,9 +79,11 @@ def _fetch(form: Form, place: Path, url: str, progress: Progress, timeout: float
     if target.exists():
         _check_folder(form, target)
         return target
-    if archive.exists() and md5_of(archive) == form.archive_md5:  # somebody brought it: it stays
+    if os.path.isfile(archive) and md5_of(archive) == form.archive_md5:  # somebody brought it: it stays
         return _unpack(form, archive, target)
-    if not (part.exists() and md5_of(part) == form.archive_md5):  # whole where unpacking failed last time
+    if not (
+        os.path.isfile(part) and md5_of(part) == form.archive_md5
+    ):  # whole where unpacking failed last time
         _download(form, url, part, progress, timeout, pause)
     _unpack(form, part, target)
     part.unlink()

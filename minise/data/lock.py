@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 if sys.platform == "win32":
     import msvcrt
+    import time
 
     def _acquire(file: IO[bytes]) -> None:
         while True:
@@ -24,14 +24,18 @@ else:
     import fcntl
 
     def _acquire(file: IO[bytes]) -> None:
-        try:
+        # On a file system without locks go on without: what is guarded here is checked and put in place
+        # atomically anyway, so two at once cost time, not data.
+        with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
-        except InterruptedError:
-            raise
-        except OSError:
-            # A file system without locks: go on without. What is guarded here is checked and put in place
-            # atomically anyway, so two at once cost time, not data.
-            time.sleep(0)
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether `file` still lies at `path`; the one who held it before us may have removed it as we waited."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -44,8 +48,7 @@ def locked(path: Path) -> Iterator[None]:
         file = path.open("ab")
         try:
             _acquire(file)
-            # The holder before us may have removed the file while we waited: then we hold a lock on nothing.
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            if _is_at(file, path):
                 break
         except BaseException:
             file.close()

@@ -22,7 +22,7 @@ from typing import Any
 from minise.data.pickled import GLOBALS, Name, PickledArray, PickledDtype, RefusedError, kind_of
 from minise.errors import DataError
 
-MAX_INSTRUCTIONS = 5_000_000  # the largest official file has 0.3 million; each can cost some 100 bytes
+MAX_INSTRUCTIONS = 2_000_000  # the largest official file has 0.3 million; each can cost some 100 bytes
 
 
 def unpickle(data: bytes, where: str) -> dict[str, Any]:

@@ -1,0 +1,160 @@
+"""Batches of a split: in an order and with an augmentation that depend on the seed and the epoch alone."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from minise.data.augment import Augment, normalise
+from minise.data.split import Split
+from minise.errors import ConfigError
+
+Batch = tuple[NDArray[Any], NDArray[np.int64]]
+
+ORDER, AUGMENT, HOLDOUT = 0, 1, 2  # what a generator is for: each has a stream of its own
+
+
+def generator(seed: Sequence[int], *key: int) -> np.random.Generator:
+    """The generator that belongs to a seed and a purpose; no two purposes share one."""
+    # The length goes in because SeedSequence takes (1,) and (1, 0) for the same entropy.
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((len(seed), *seed), spawn_key=key)))
+
+
+class Batches:
+    """A split as batches (x, y): x `dtype` (n, 3, 32, 32), normalised; y int64 (n,).
+
+    Epoch k's order depends on (seed, k) and batch b's augmentation on (seed, k, b), never on timing or on
+    what was asked for before: a run that is resumed, in the middle of an epoch too, sees the same data.
+
+    seed: one or more numbers >= 0; shuffle: a new order each epoch, else that of the split; drop_last: leave
+    out a last batch that is not full; prefetch: how many batches a thread prepares ahead (0: no thread).
+    Raises ConfigError for a batch size, a prefetch or a seed that cannot be.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        mean: NDArray[np.float32],
+        std: NDArray[np.float32],
+        augment: Augment | None = None,
+        seed: Sequence[int] = (0,),
+        shuffle: bool = False,
+        drop_last: bool = False,
+        dtype: DTypeLike = np.float32,
+        prefetch: int = 2,
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"batch size {batch_size}: expected a number >= 1")
+        if prefetch < 0:
+            raise ConfigError(f"prefetch {prefetch}: expected a number >= 0")
+        if not seed or min(seed) < 0:
+            raise ConfigError(f"seed {tuple(seed)}: expected one or more numbers >= 0")
+        if drop_last and 0 < len(split) < batch_size:
+            raise ConfigError(
+                f"batch size {batch_size}: larger than the {len(split)} images, nothing is left"
+            )
+        self.split = split
+        self.batch_size = batch_size
+        self.mean = mean
+        self.std = std
+        self.augment = augment
+        self.seed = tuple(seed)
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.dtype = dtype
+        self.prefetch = prefetch
+
+    def __len__(self) -> int:
+        """How many batches an epoch has."""
+        full, rest = divmod(len(self.split), self.batch_size)
+        return full if self.drop_last or not rest else full + 1
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Epoch 0: what there is without shuffling and augmentation."""
+        return self.epoch(0)
+
+    def order(self, k: int) -> NDArray[np.int64]:
+        """The indices (n,) of the split's images in the order of epoch k."""
+        n = len(self.split)
+        return generator(self.seed, k, ORDER).permutation(n) if self.shuffle else np.arange(n)
+
+    def epoch(self, k: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of epoch k from batch `start` on.
+
+        An iterator that is dropped or closed early stops its thread, and waits until it has ended. An error
+        in the thread is raised here.
+        """
+        batches = self._batches(k, start)
+        return _ahead(batches, self.prefetch) if self.prefetch else batches
+
+    def _batches(self, k: int, start: int) -> Iterator[Batch]:
+        order = self.order(k)
+        for b in range(start, len(self)):
+            indices = order[b * self.batch_size : (b + 1) * self.batch_size]
+            images, y = self.split.images[indices], self.split.labels[indices]
+            if self.augment is None:
+                yield normalise(images, self.mean, self.std, self.dtype), y
+            else:
+                rng = generator(self.seed, k, AUGMENT, b)
+                yield self.augment(images, rng, mean=self.mean, std=self.std, dtype=self.dtype), y
+
+
+def _ahead(batches: Iterator[Batch], prefetch: int) -> Iterator[Batch]:
+    """The same batches, made in a thread up to `prefetch` before they are asked for."""
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(prefetch)
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            for batch in batches:
+                ready.put(batch)
+                if stop.is_set():
+                    return
+            ready.put(None)
+        except BaseException as error:  # whatever it is, the consumer is the one to hear of it
+            ready.put(error)
+
+    thread = threading.Thread(target=work, name="minise-batches", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        # The thread may be waiting to put one more batch, and puts at most one: with room for it, it ends.
+        while not ready.empty():
+            ready.get_nowait()
+        thread.join()
+
+
+def holdout(split: Split, val_size: int, seed: Sequence[int] = (0,)) -> tuple[Split, Split]:
+    """Set `val_size` random images aside: (what is left to train on, validation), each in the split's order.
+
+    Stratified: each class gives in proportion to its size, rounded so that the sum is right; which classes
+    give one more where the remainders are equal is random. val_size 0 gives an empty validation split.
+    Raises ConfigError unless 0 <= val_size < len(split).
+    """
+    if not 0 <= val_size < len(split):
+        raise ConfigError(
+            f"validation size {val_size}: expected 0 to {len(split) - 1} of {len(split)} images"
+        )
+    rng = generator(tuple(seed), HOLDOUT)
+    aside = np.zeros(len(split), np.bool_)
+    counts = np.bincount(split.labels)
+    quotas = counts * val_size // len(split)
+    remainders = counts * val_size % len(split)
+    tie_break = rng.permutation(len(counts))
+    most = np.lexsort((tie_break, -remainders))[: val_size - quotas.sum()]
+    quotas[most] += 1
+    for label, quota in enumerate(quotas):
+        aside[rng.permutation(np.flatnonzero(split.labels == label))[:quota]] = True
+    return split.select(np.flatnonzero(~aside)), split.select(np.flatnonzero(aside))

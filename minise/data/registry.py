@@ -1,0 +1,141 @@
+"""The table of data sets, and `load`: from a name to images in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from minise.data import cifar, shapes10
+from minise.data.download import fetch
+from minise.data.layout import CIFAR
+from minise.data.places import DataDir, find, not_found, search_places
+from minise.data.split import Dataset, checksum
+from minise.data.transfer import Progress
+from minise.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `load` was asked for; see there."""
+
+    name: str
+    data_dir: DataDir
+    mirror: str | None
+    limit_train: int | None
+    limit_test: int | None
+    download: bool
+    progress: Progress | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A data set that `load` knows: what to say about it, how large it officially is, and how it is had."""
+
+    title: str
+    classes: tuple[str, ...]
+    train: int
+    test: int
+    downloadable: bool
+    load: Callable[[Request], Dataset]
+
+
+def load(
+    name: str,
+    *,
+    data_dir: DataDir = None,
+    mirror: str | None = None,
+    limit_train: int | None = None,
+    limit_test: int | None = None,
+    download: bool = True,
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """The data set `name` (a key of DATASETS).
+
+    data_dir: where to look, and where to download to; without it, see `places`. mirror, progress: see
+    `download.fetch`. limit_train, limit_test: only the FIRST so many images of the split, in the order of the
+    files; the checksum is that of the full content all the same (shapes10: of what was drawn). download:
+    whether to download what is found nowhere. seed: of shapes10; the CIFAR sets have no use for it.
+
+    mean and std are the constants of the official training images, whatever the files hold.
+
+    Raises ConfigError for an unknown name or a limit that is not between 1 and what there is; DataError for
+    data that is missing or damaged, or cannot be downloaded.
+    """
+    if name not in DATASETS:
+        raise ConfigError(f"unknown data set {name!r}; choose from {', '.join(DATASETS)}")
+    for option, limit in (("limit_train", limit_train), ("limit_test", limit_test)):
+        if limit is not None and limit < 1:
+            raise ConfigError(f"{option} {limit}: expected a number >= 1")
+    return DATASETS[name].load(
+        Request(name, data_dir, mirror, limit_train, limit_test, download, progress, seed)
+    )
+
+
+def _within(option: str, limit: int | None, available: int, name: str) -> int:
+    """How many images to take."""
+    if limit is not None and limit > available:
+        raise ConfigError(f"{option} {limit}: {name} has only {available} such images")
+    return available if limit is None else limit
+
+
+def _load_cifar(request: Request) -> Dataset:
+    name, layout = request.name, CIFAR[request.name]
+    found = find(layout, request.data_dir)
+    if found is None and request.download:
+        place = search_places(request.data_dir)[0]
+        fetch(name, place, mirror=request.mirror, progress=request.progress)
+        found = find(layout, request.data_dir)
+    if found is None:
+        raise not_found(name, request.data_dir)
+    train, test, classes = cifar.read(layout, found.form, found.path)
+    content = checksum(train, test)
+    return Dataset(
+        name=name,
+        train=train.take(_within("limit_train", request.limit_train, len(train), name)),
+        test=test.take(_within("limit_test", request.limit_test, len(test), name)),
+        classes=classes,
+        mean=np.array(layout.mean, np.float32),
+        std=np.array(layout.std, np.float32),
+        checksum=content,
+        official=content == layout.checksum,
+        source=str(found.path),
+    )
+
+
+def _load_shapes10(request: Request) -> Dataset:
+    train = _within("limit_train", request.limit_train, shapes10.TRAIN, request.name)
+    test = _within("limit_test", request.limit_test, shapes10.TEST, request.name)
+    splits = shapes10.generate("train", train, request.seed), shapes10.generate("test", test, request.seed)
+    return Dataset(
+        request.name,
+        *splits,
+        classes=shapes10.CLASSES,
+        mean=np.array(shapes10.MEAN, np.float32),
+        std=np.array(shapes10.STD, np.float32),
+        checksum=checksum(*splits),
+        official=None,
+        source=f"generated, seed {request.seed}",
+    )
+
+
+def _cifar_spec(name: str, title: str) -> Spec:
+    return Spec(title, CIFAR[name].classes, 50_000, 10_000, True, _load_cifar)
+
+
+DATASETS: dict[str, Spec] = {
+    "cifar10": _cifar_spec("cifar10", "CIFAR-10: photographs of 10 kinds of things"),
+    "cifar100": _cifar_spec("cifar100", "CIFAR-100: photographs of 100 kinds of things"),
+    "cifar100-coarse": _cifar_spec("cifar100-coarse", "CIFAR-100, sorted into its 20 groups of 5 classes"),
+    "shapes10": Spec(
+        "ten shapes, generated: no download",
+        shapes10.CLASSES,
+        shapes10.TRAIN,
+        shapes10.TEST,
+        False,
+        _load_shapes10,
+    ),
+}
