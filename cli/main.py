@@ -1,1 +1,108 @@
-def main() -> None: ...
+"""The command `minise`: a table of commands, each imported only when it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from .failures import STOPPED, drop_stdout, failure, listen
+
+COMMANDS = {
+    "train": (".train", "Train a model and keep everything about it in a run folder."),
+    "evaluate": (".evaluate", "Test a run: accuracy, per class, and what is taken for what."),
+    "models": (".models", "List the models, or one model's layers."),
+    "data": (".data", "List, fetch, verify and look at data sets."),
+    "doctor": (".doctor", "Show what this machine has, and what is missing."),
+    "completion": (".completion", "Print the script that completes minise in a shell."),
+}
+"""Name -> (module, help in one line). The module holds the command under the name `command`."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are rows of `COMMANDS`; every error leaves as one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0], __package__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # Before Click sees them: it would print "Aborted!" for Ctrl-C, and 1 for a closed pipe.
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.ClickException):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            raise failure(error) from error
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # it never returns
+        """Run, print an error as one line on stderr, and exit with its code."""
+        extra |= {"standalone_mode": False, "prog_name": extra.get("prog_name") or "minise"}
+        try:
+            code = super().main(*args, **extra)
+            sys.stdout.flush()
+        except click.ClickException as error:
+            code = _report(error)
+        except (click.Abort, KeyboardInterrupt):  # outside any command
+            code = STOPPED
+        except OSError as error:  # flushing to a pipe that is closed, or a disk that is full
+            drop_stdout()
+            code = _report(failure(error))
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: click.ClickException) -> int:
+    message = " ".join(error.format_message().split())
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        message = f"{message.removesuffix('.')} (see `{error.ctx.command_path} --help`)"
+    if message:
+        with contextlib.suppress(OSError):
+            click.echo(f"{getattr(error, 'label', 'error')}: {message}", err=True)
+    return error.exit_code
+
+
+@click.group(
+    "minise",
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+)
+@click.option("--version", is_flag=True, help="Show the version and exit.")
+@click.pass_context
+def cli(ctx: click.Context, version: bool) -> None:
+    """Train, test and take apart channel-attention networks, on an autograd engine made from scratch.
+
+    \b
+    Start with:  minise train --dataset shapes10 --model se-convnet --epochs 3
+    """
+    if version:
+        import minise
+
+        click.echo(f"minise {minise.__version__}")
+    elif ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without the character shows another one
+    listen()
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""`minise doctor`: what this machine has, what is missing, and what minise makes of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from typing import Any
+
+import click
+import numpy as np
+from threadpoolctl import threadpool_info
+
+import minise
+from minise.backend import BACKENDS, BEST, cupy_module, resolve_device
+from minise.data import DATASETS
+from minise.data.places import search_places
+from minise.errors import MiniseError
+from minise.kernels.threads import available_threads
+
+from .console import is_screen
+from .data import describe
+from .report import print_json
+
+Finding = tuple[bool | None, str]
+"""Whether it is good (None: neither), and words."""
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(as_json: bool) -> None:
+    """Show what this machine has, what is missing and how to get it."""
+    sections = {
+        "software": software(),
+        "compute": compute(),
+        "data sets": data_sets(),
+        "terminal": terminal(),
+    }
+    if as_json:
+        print_json({heading: as_object(findings) for heading, findings in sections.items()})
+        return
+    from .draw import draw_findings
+
+    draw_findings(sections)
+
+
+def as_object(findings: dict[str, Finding]) -> dict[str, Any]:
+    """The findings, for JSON."""
+    return {name: {"ok": good, "found": words} for name, (good, words) in findings.items()}
+
+
+def software() -> dict[str, Finding]:
+    blas = [f"{x['internal_api']} {x['version']}" for x in threadpool_info() if x["user_api"] == "blas"]
+    return {
+        "minise": (True, f"{minise.__version__} in {os.path.dirname(minise.__file__)}"),
+        "Python": (True, f"{platform.python_version()} in {sys.executable}"),
+        "NumPy": (True, f"{np.__version__} with {', '.join(blas) or 'an unknown BLAS'}"),
+    }
+
+
+def compute() -> dict[str, Finding]:
+    """Which backend `--device auto` takes here."""
+    device = resolve_device("auto")
+    backend = BEST["cupy" if device == "cuda" else "numpy"]
+    return {
+        "CPU": (True, f"{platform.machine()}, {os.cpu_count()} cores, {available_threads()} usable threads"),
+        "GPU": gpu(),
+        "device": (None, f"--device auto is {device}, with the backend {backend} of {', '.join(BACKENDS)}"),
+    }
+
+
+def gpu() -> Finding:
+    try:
+        cupy = cupy_module()
+    except MiniseError as error:
+        return None, str(error).removeprefix("device cuda: ")
+    properties = cupy.cuda.runtime.getDeviceProperties(0)
+    memory = properties["totalGlobalMem"] / 2**30
+    return True, f"{properties['name'].decode()}, {memory:.0f} GiB, CuPy {cupy.__version__}"
+
+
+def data_sets() -> dict[str, Finding]:
+    found: dict[str, Finding] = {}
+    for name in DATASETS:
+        try:
+            row = describe(name)
+            found[name] = (row["ready"] or None, row["path"] or row["how"])
+        except MiniseError as error:
+            found[name] = (False, str(error))
+    places = ", ".join(map(str, search_places()))
+    return {**found, "searched": (None, f"{places} (set MINISE_DATA_DIR or --data-dir to look elsewhere)")}
+
+
+def terminal() -> dict[str, Finding]:
+    size = shutil.get_terminal_size()
+    kind = f"{os.environ.get('TERM', 'none')}, colours {os.environ.get('COLORTERM', 'not announced')}"
+    return {
+        "stdout": (
+            None,
+            "a screen: training is drawn" if is_screen() else "no screen: training prints lines",
+        ),
+        "size": (None, f"{size.columns} x {size.lines}"),
+        "kind": (None, kind),
+        "encoding": (None, sys.stdout.encoding or "unknown"),
+    }

@@ -1,0 +1,131 @@
+"""`minise train`: options in, events out, shown as a live display, as plain lines or as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import sys
+import warnings
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minise.checkpoint import Run
+from minise.config import TrainConfig
+from minise.job import Event, Started, train
+
+from .console import Waiting, is_screen, warn
+from .failures import stopped
+from .options import GroupedCommand, given_options, merged_config, train_options
+from .report import JsonReport, Report, TextReport
+
+
+@click.command(
+    "train",
+    cls=GroupedCommand,
+    epilog="Flags override --config, which overrides the defaults. Ctrl-C keeps what has been learnt.",
+)
+@train_options
+@click.option(
+    "--run",
+    "run",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The folder to make. Default: runs/DATASET-MODEL-ACT-TIME.",
+)
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Options from a TOML file, such as the config.toml of a run.",
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="RUN",
+    help="Go on with a run that was interrupted; takes no options of training.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: start, every epoch, done.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    run: Path | None,
+    file: Path | None,
+    resume: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train a model, test it once at the end, and keep everything about it in a run folder.
+
+    \b
+    minise train --dataset shapes10 --model se-convnet --epochs 3
+    minise train --model se-resnet20 --act felu --epochs 30
+    minise train --config my.toml --seed 1 --run runs/second
+    """
+    given = given_options(ctx, options)
+    if resume is not None:
+        refuse_options(ctx, given)
+        config = Run.open(resume).config
+        path = resume
+    else:
+        config = merged_config(given, file)
+        path = run or new_folder(config)
+    follow(config, path, resume=resume is not None, as_json=as_json)
+
+
+def refuse_options(ctx: click.Context, given: dict[str, Any]) -> None:
+    """A resumed run keeps its configuration: raises UsageError for any other option."""
+    names = [*given, *(name for name in ("run", "file") if ctx.params[name] is not None)]
+    if names:
+        flags = {p.name: p.opts[0] for p in ctx.command.params}
+        shown = ", ".join(flags[name] for name in names)
+        raise click.UsageError(f"--resume goes on as the run was configured; it does not take {shown}")
+
+
+def new_folder(config: TrainConfig) -> Path:
+    """runs/DATASET-MODEL[-ACT]-TIME, with a number where that is taken."""
+    time = f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    name = "-".join(part for part in (config.dataset, config.model, config.act, time) if part)
+    paths = (Path("runs") / (f"{name}-{i}" if i > 1 else name) for i in range(1, sys.maxsize))
+    return next(path for path in paths if not path.exists())
+
+
+def make_report(as_json: bool) -> Report:
+    """What suits the reader: a program, a screen, or a file."""
+    if as_json:
+        return JsonReport()
+    if not is_screen():
+        return TextReport()
+    from .live import LiveReport  # Rich takes longer to import than the others to run
+
+    return LiveReport()
+
+
+def follow(config: TrainConfig, path: Path, *, resume: bool, as_json: bool) -> None:
+    """Run the training and show its events; whatever ends it, the run folder is left in order."""
+    warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's overflows: a loss that is no number is an error
+    with Waiting(f"preparing {config.dataset}") as waiting:
+        events = train(config, path, resume=resume, progress=waiting)
+        assert isinstance(events, Generator)
+        with contextlib.closing(events):  # a stop between two events is a stop of the training, too
+            try:
+                first = next(events)
+                waiting.close()
+                warn_if_unofficial(first)
+                with make_report(as_json) as report:
+                    report.show(first)
+                    for event in events:
+                        report.show(event)
+            except KeyboardInterrupt as error:
+                events.close()
+                raise stopped(path, error) from error
+
+
+def warn_if_unofficial(event: Event) -> None:
+    """Results on other files than the official ones must not be compared with published ones."""
+    if isinstance(event, Started) and event.dataset.official is False:
+        warn(f"{event.dataset.name}: not the official files; results on them are not comparable with others'")

@@ -1,0 +1,84 @@
+"""Numbers as people read them, and curves as block characters. Plain strings, nothing drawn."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def percent(fraction: float) -> str:
+    """0.12345 -> "12.35 %", "-" for NaN."""
+    return f"{100 * fraction:.2f} %" if math.isfinite(fraction) else "-"
+
+
+def count(number: int) -> str:
+    """1234567 -> "1,234,567"."""
+    return f"{number:,}"
+
+
+def scaled(number: float, unit: str) -> str:
+    """5605952 -> "5.61 M" + unit, with three digits that count."""
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= factor:
+            return f"{number / factor:.3g} {prefix}{unit}"
+    return f"{number:.3g} {unit}"
+
+
+def flops(number: int) -> str:
+    return scaled(number, "FLOPs")
+
+
+def clock(seconds: float) -> str:
+    """75 -> "1:15", 3675 -> "1:01:15"."""
+    if not math.isfinite(seconds):
+        return "-"
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def widths(values: Sequence[int]) -> str:
+    """(1, 1, 2) -> "1x2, 2": runs of equal widths."""
+    runs = [(width, len(list(group))) for width, group in itertools.groupby(values)]
+    return ", ".join(f"{width}x{times}" if times > 1 else str(width) for width, times in runs)
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """At most `width` block characters, the lowest value at the bottom; each is a mean of its neighbours."""
+    values = means([v for v in values if math.isfinite(v)], width)
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    step = (high - low) / (len(BLOCKS) - 1) or 1
+    return "".join(BLOCKS[round((v - low) / step)] for v in values)
+
+
+def means(values: Sequence[float], n: int) -> list[float]:
+    """`values` as at most n means of neighbours."""
+    if len(values) <= n or n < 1:
+        return list(values) if n >= 1 else []
+    edges = [round(i * len(values) / n) for i in range(n + 1)]
+    return [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
+
+
+class Curve:
+    """A value for every step of a long run, kept as at most `most` means of equally many steps."""
+
+    def __init__(self, most: int = 512) -> None:
+        self.most, self.stride = most, 1
+        self.values: list[float] = []
+        self._sum, self._n = 0.0, 0
+
+    def add(self, value: float) -> None:
+        self._sum += value
+        self._n += 1
+        if self._n < self.stride:
+            return
+        self.values.append(self._sum / self._n)
+        self._sum, self._n = 0.0, 0
+        if len(self.values) == self.most:
+            self.values = means(self.values, self.most // 2)
+            self.stride *= 2
