@@ -7,10 +7,11 @@ CIFAR_EPOCHS ?= 10
 
 .PHONY: demo train test check format lint types wheel parity clean
 
-demo: $(VENV)/run.stamp  ## Train SE + FeLU on the embedded data set and evaluate it: about a minute
+demo: $(VENV)/run.stamp  ## Train SE + FeLU on the embedded data set and evaluate it: about two minutes
 	rm -rf runs/demo
 	$(BIN)/minise train --dataset shapes10 --model se-convnet --act felu --reduction 4 \
-	    --limit-train 12000 --limit-test 2000 --epochs 4 --batch-size 64 --run runs/demo
+	    --limit-train 12000 --limit-test 2000 --epochs 5 --batch-size 64 --no-flip --crop 2 \
+	    --optimizer adamw --lr 0.01 --schedule one_cycle --warmup 0 --run runs/demo
 	$(BIN)/minise evaluate runs/demo
 
 train: $(VENV)/run.stamp  ## Train SE-ResNet-20 with FeLU on CIFAR-10, downloaded if it is not there

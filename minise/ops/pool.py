@@ -30,15 +30,20 @@ def max_pool2d_forward(
     """
     stride = stride or kernel
     _check("max_pool2d", x, kernel, stride, padding)
+    xp = array_module(x)
     view = windows(pad_images(x, padding, -float("inf")), kernel, kernel, stride)
-    n, c, _, _, ho, wo = view.shape
-    taps = view.reshape(n, c, kernel * kernel, ho, wo)
-    return taps.max(axis=2), (taps.argmax(axis=2), x.shape, kernel, stride, padding)
+    y = view[:, :, 0, 0].copy()
+    winner = xp.zeros(y.shape, xp.int16)
+    for tap in range(1, kernel * kernel):
+        values = view[:, :, tap // kernel, tap % kernel]
+        winner[values > y] = tap
+        xp.maximum(y, values, out=y)
+    return y, (winner, x.shape, kernel, stride, padding)
 
 
 def max_pool2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     winner, shape, kernel, stride, padding = saved
-    tap = array_module(gy).arange(kernel * kernel).reshape(kernel, kernel, 1, 1)
+    tap = array_module(gy).arange(kernel * kernel, dtype=winner.dtype).reshape(kernel, kernel, 1, 1)
     g = gy[:, :, None, None] * (winner[:, :, None, None] == tap)
     return (scatter_windows(g, shape, stride, padding),)
 
