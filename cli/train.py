@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import sys
 import warnings
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import click
 
 from minise.checkpoint import Run
 from minise.config import TrainConfig
-from minise.job import Event, Started, train
+from minise.job import MOVABLE, Event, Started, train
 
 from .console import Waiting, is_screen, warn
 from .failures import stopped
@@ -46,7 +46,7 @@ from .report import JsonReport, Report, TextReport
     "--resume",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="RUN",
-    help="Go on with a run that was interrupted; takes no options of training.",
+    help="Go on with a run that was interrupted; of the options, only the machine and data ones may change.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: start, every epoch, done.")
 @click.pass_context
@@ -69,7 +69,7 @@ def command(
     given = given_options(ctx, options)
     if resume is not None:
         refuse_options(ctx, given)
-        config = Run.open(resume).config
+        config = dataclasses.replace(Run.open(resume).config, **given)
         path = resume
     else:
         config = merged_config(given, file)
@@ -78,8 +78,11 @@ def command(
 
 
 def refuse_options(ctx: click.Context, given: dict[str, Any]) -> None:
-    """A resumed run keeps its configuration: raises UsageError for any other option."""
-    names = [*given, *(name for name in ("run", "file") if ctx.params[name] is not None)]
+    """A resumed run computes what it was configured to, wherever: raises UsageError for any other option."""
+    names = [
+        *(name for name in given if name not in MOVABLE),
+        *(name for name in ("run", "file") if ctx.params[name] is not None),
+    ]
     if names:
         flags = {p.name: p.opts[0] for p in ctx.command.params}
         shown = ", ".join(flags[name] for name in names)
@@ -110,7 +113,6 @@ def follow(config: TrainConfig, path: Path, *, resume: bool, as_json: bool) -> N
     warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's overflows: a loss that is no number is an error
     with Waiting(f"preparing {config.dataset}") as waiting:
         events = train(config, path, resume=resume, progress=waiting)
-        assert isinstance(events, Generator)
         with contextlib.closing(events):  # a stop between two events is a stop of the training, too
             try:
                 first = next(events)

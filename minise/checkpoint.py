@@ -28,6 +28,8 @@ from minise.nn import Module
 from minise.optim import Optimizer
 
 FORMAT = "minise-run-1"
+REQUIRED = {"state", "data"}
+"""What run.json must say for a run to be evaluated or resumed."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -86,7 +88,7 @@ class Run:
             raise RunError(f"run: {path} is not a folder, expected one that `minise train` made")
         try:
             info = json.loads((path / "run.json").read_text(encoding="utf-8"))
-            if not isinstance(info, dict) or info.get("format") != FORMAT:
+            if not isinstance(info, dict) or info.get("format") != FORMAT or not info.keys() >= REQUIRED:
                 raise RunError(f"run: {path / 'run.json'} is not of the format {FORMAT}")
             config = config_from_dict(read_toml(path / "config.toml"), where=str(path / "config.toml"))
         except OSError as error:
@@ -130,10 +132,9 @@ class Run:
         lines = [json.dumps(line) + "\n" for line in self.metrics() if line["epoch"] <= epochs]
         write_atomically(self.path / "metrics.jsonl", "".join(lines).encode())
 
-    def save_model(self, model: Module, **metadata: str) -> None:
-        """Write model.safetensors."""
-        content = safetensors.numpy.save(model.state_dict(), {"format": FORMAT, **metadata})
-        write_atomically(self.path / "model.safetensors", content)
+    def save_model(self, model: Module, *, epoch: int, whole: bool = True) -> None:
+        """Write model.safetensors, after the whole epoch `epoch` (counted from 1) or in the midst of it."""
+        self._write("model.safetensors", model.state_dict(), {"epoch": epoch, "whole": whole})
 
     def load_model(self, classes: int) -> Module:
         """The model, built as configured and with the saved weights; RunError where they do not fit."""
@@ -146,8 +147,7 @@ class Run:
         """Write resume.safetensors after the whole epoch `epoch` (counted from 1)."""
         state = {f"model/{name}": a for name, a in model.state_dict().items()}
         state |= {f"optimizer/{name}": a for name, a in optimizer.state_dict().items()}
-        metadata = {"format": FORMAT, "epoch": str(epoch), "steps": str(optimizer.steps)}
-        write_atomically(self.path / "resume.safetensors", safetensors.numpy.save(state, metadata))
+        self._write("resume.safetensors", state, {"epoch": epoch, "steps": optimizer.steps})
 
     def can_resume(self) -> bool:
         """Whether a whole epoch was saved; a run that stopped before starts again at its first."""
@@ -162,7 +162,7 @@ class Run:
             parts.setdefault(part, {})[rest] = a
         try:
             epoch, steps = int(metadata["epoch"]), int(metadata["steps"])
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise RunError(
                 f"run: {self.path / 'resume.safetensors'} does not say its epoch and step"
             ) from error
@@ -179,13 +179,19 @@ class Run:
         self.update(state="done", **info)
         (self.path / "resume.safetensors").unlink(missing_ok=True)
 
-    def _read(self, name: str) -> tuple[dict[str, Array], dict[str, str]]:
+    def _write(self, name: str, state: dict[str, Array], about: dict[str, Any]) -> None:
+        """About goes into one entry: safetensors orders several anew each time, and equal runs are equal files."""
+        metadata = {"minise": json.dumps({"format": FORMAT, **about})}
+        write_atomically(self.path / name, safetensors.numpy.save(state, metadata))
+
+    def _read(self, name: str) -> tuple[dict[str, Array], dict[str, Any]]:
         path = self.path / name
         if not path.is_file():
             raise RunError(f"run: {path} is missing; the run's state is {self.info.get('state')!r}")
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                return state, json.loads((file.metadata() or {}).get("minise", "{}"))
         except (OSError, safetensors.SafetensorError, ValueError) as error:
             raise RunError(f"run: {path} is not a readable safetensors file ({error})") from error
 

@@ -6,8 +6,8 @@ import datetime
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from minise.backend import resolve_device
 from minise.checkpoint import Run, check_new
 from minise.config import TrainConfig
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
-from minise.errors import RunError
+from minise.errors import ConfigError, RunError
 from minise.kernels.threads import available_threads, set_threads
 from minise.metrics import Evaluation
 from minise.models import ModelInfo, build, describe
@@ -60,10 +60,15 @@ Event = Started | StepDone | EpochDone | Finished
 Progress = Callable[[int, int | None], None]
 
 
+MOVABLE = ("data_dir", "mirror", "device", "threads")
+"""The options that may differ when a run is resumed: where it computes, not what."""
+
+
 def train(
     config: TrainConfig, path: str | Path, *, resume: bool = False, progress: Progress | None = None
-) -> Iterator[Event]:
-    """Train as configured into the run folder `path`, yielding events; with `resume`, go on with that run.
+) -> Generator[Event, None, None]:
+    """Train as configured into the run folder `path`, yielding events; with `resume`, go on with that run, whose
+    configuration `config` must be, but for the options in MOVABLE.
 
     Weights are saved after every epoch, and once more if the caller stops early or an error ends the training,
     so that what has been learnt can always be evaluated. Data order and augmentation depend on seed and epoch
@@ -72,7 +77,16 @@ def train(
     """
     run = Run.open(path) if resume else None
     if run is not None:
-        config = run.config
+        changed = [
+            option.name
+            for option in fields(config)
+            if option.name not in MOVABLE and getattr(config, option.name) != getattr(run.config, option.name)
+        ]
+        if changed:
+            raise ConfigError(
+                f"{changed[0]}: found {getattr(config, changed[0])!r}, expected"
+                f" {getattr(run.config, changed[0])!r} as {path} was begun"
+            )
         if run.info["state"] == "done":
             raise RunError(f"run: {path} is done, there is nothing to resume")
     else:
@@ -129,7 +143,7 @@ def train(
         ):
             if isinstance(event, EpochDone):
                 seconds += event.seconds
-                run.save_model(model, epoch=str(event.epoch))
+                run.save_model(model, epoch=event.epoch)
                 run.save_resume(model, optimizer, event.epoch)
                 run.append_metrics(asdict(event))
             epoch_running = event.epoch
@@ -276,7 +290,7 @@ def _stopped(run: Run, model: Module, epoch: int, error: BaseException) -> None:
     try:
         run.update(state=state, reason=str(error))
         if state == "interrupted":
-            run.save_model(model, epoch=str(epoch), interrupted="yes")
+            run.save_model(model, epoch=epoch, whole=False)
     except RunError:
         if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
             raise

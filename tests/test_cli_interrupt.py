@@ -83,7 +83,7 @@ def test_resume_takes_no_other_options(monkeypatch):
         (("--no-flip",), "--flip"),
     ):
         failed(minise("train", "--resume", "r", *flags), 2, word)
-    succeeded(minise("train", "--resume", "r"))
+    succeeded(minise("train", "--resume", "r", "--threads", 1))  # where it computes may change
     failed(minise("train", "--resume", "r"), 1, "r is done")
 
 
