@@ -88,8 +88,12 @@ class Run:
             raise RunError(f"run: {path} is not a folder, expected one that `minise train` made")
         try:
             info = json.loads((path / "run.json").read_text(encoding="utf-8"))
-            if not isinstance(info, dict) or info.get("format") != FORMAT or not info.keys() >= REQUIRED:
+            if not isinstance(info, dict) or info.get("format") != FORMAT:
                 raise RunError(f"run: {path / 'run.json'} is not of the format {FORMAT}")
+            if missing := sorted(REQUIRED - info.keys()):
+                raise RunError(
+                    f"run: {path / 'run.json'} lacks {', '.join(missing)}, expected a run's whole file"
+                )
             config = config_from_dict(read_toml(path / "config.toml"), where=str(path / "config.toml"))
         except OSError as error:
             raise RunError(f"run: {path} has no readable run.json: {error.strerror}") from error

@@ -85,6 +85,10 @@ def spoil_format(run):
     (run / "run.json").write_text('{"format": "other"}')
 
 
+def bare_format(run):
+    (run / "run.json").write_text(json.dumps({"format": "minise-run-1"}))
+
+
 def spoil_config(run):
     (run / "config.toml").write_text("epochs = [")
 
@@ -133,6 +137,7 @@ def other_width(run):
     [
         (spoil_json, ["run.json is not JSON"]),
         (spoil_format, ["run.json", "format"]),
+        (bare_format, ["run.json lacks data, state"]),
         (spoil_config, ["config.toml", "TOML"]),
         (spoil_key, ["config.toml", "'epoch'"]),
         (drop_json, ["run.json"]),
@@ -148,13 +153,6 @@ def other_width(run):
 def test_a_spoilt_run_is_one_line(spoil, words, run):
     spoil(run)
     failed(minise("evaluate", run), 1, *words)
-
-
-def test_a_run_json_with_nothing_but_its_format_is_enough(run):
-    (run / "run.json").write_text(json.dumps({"format": "minise-run-1"}))
-    result = minise("evaluate", run)
-    succeeded(result)
-    assert "warning" in result.stderr
 
 
 def test_what_a_reader_should_know(made):

@@ -30,14 +30,17 @@ def box(u: Field, v: Field, half_width: float, half_height: float) -> Field:
 
 
 def disc(u: Field, v: Field) -> Field:
+    """A disc of radius 0.76."""
     return length(u, v) - 0.76
 
 
 def ring(u: Field, v: Field) -> Field:
+    """An annulus of radius 0.72, 0.4 thick."""
     return np.abs(length(u, v) - 0.72) - 0.2
 
 
 def square(u: Field, v: Field) -> Field:
+    """A square of side 1.34."""
     return box(u, v, 0.67, 0.67)
 
 
@@ -62,6 +65,7 @@ def star(u: Field, v: Field) -> Field:
 
 
 def cross(u: Field, v: Field) -> Field:
+    """Two bars, 1.9 by 0.56, across each other."""
     return np.minimum(box(u, v, 0.95, 0.28), box(u, v, 0.28, 0.95))
 
 
