@@ -6,10 +6,11 @@ kernels that replace reference pairs, by op name and with the same signatures, o
     backend      arrays   kernels
     reference    any      none: the pairs as `minise/ops` spells them out
     numpy        NumPy    blocks of images that stay in the cache, spread over threads
+    numba        NumPy    compiled loops, with the extra `fast`; in float32
     cuda         CuPy     none yet
 
-`auto`, the default, takes the best backend that fits the arrays. A kernel that does not support the
-arrays it is offered leaves them to the reference, so a backend can cost speed but never the result.
+`auto`, the default, takes the best backend that fits the arrays. What a kernel does not support it leaves to
+the backend below its own, and in the end to the reference: a backend can cost speed but never the result.
 """
 
 from __future__ import annotations
@@ -48,18 +49,33 @@ class Kernel:
 
 @dataclass
 class Backend:
-    """A named set of kernels for the arrays of one module; `source` registers them when imported."""
+    """A named set of kernels for the arrays of one module.
+
+    source: the module that registers them when it is imported. below: the backend that takes what they do not
+    support. problem: why the source cannot be imported, once that was tried; such a backend has no kernels.
+    """
 
     name: str
     module: str | None
     source: str | None = None
+    below: str | None = None
     kernels: dict[str, Kernel] = field(default_factory=dict)
+    problem: str | None = None
+
+    def load(self) -> None:
+        """Import the source, unless that was done before."""
+        if self.source is None:
+            return
+        source, self.source = self.source, None
+        try:
+            importlib.import_module(source)
+        except Exception as error:  # a missing or broken numba may raise anything, and costs speed only
+            self.kernels.clear()
+            self.problem = " ".join(str(error).split()) or type(error).__name__
 
     def kernel(self, op: str) -> Kernel | None:
-        """The kernel for `op`, or None; imports the backend's source on first use."""
-        if self.source is not None:
-            source, self.source = self.source, None
-            importlib.import_module(source)
+        """The kernel for `op`, or None."""
+        self.load()
         return self.kernels.get(op)
 
 
@@ -68,10 +84,11 @@ BACKENDS = {
     for backend in (
         Backend("reference", module=None),
         Backend("numpy", module="numpy", source="minise.kernels.numpy_blocks"),
+        Backend("numba", module="numpy", source="minise.kernels.numba_loops", below="numpy"),
         Backend("cuda", module="cupy"),
     )
 }
-BEST = {"numpy": "numpy", "cupy": "cuda"}
+BEST = {"numpy": "numba", "cupy": "cuda"}
 _active: ContextVar[str] = ContextVar("minise_backend", default="auto")
 
 
@@ -92,20 +109,21 @@ def use_backend(name: str) -> Iterator[None]:
         _active.reset(token)
 
 
-def choose(
-    op: str, reference: tuple[Forward, Backward], arrays: tuple[Any, ...], options: dict[str, Any]
-) -> tuple[Forward, Backward]:
-    """The pair that computes `op` on these arrays: the active backend's kernel, else the reference.
+def find_kernel(op: str, arrays: tuple[Any, ...], options: dict[str, Any]) -> Kernel | None:
+    """The kernel that computes `op` on these arrays in the active backend or one below it, if there is one.
 
-    Both halves come from the same place, because what a forward saves only its own backward can read.
+    Forward and backward come together, because what a forward saves only its own backward can read.
     """
     name, module = _active.get(), array_module(*arrays).__name__
-    backend = BACKENDS[BEST[module] if name == "auto" else name]
-    if backend.module == module:
-        kernel = backend.kernel(op)
-        if kernel is not None and kernel.supports(*arrays, **options):
-            return kernel.forward, kernel.backward
-    return reference
+    found: str | None = BEST[module] if name == "auto" else name
+    while found is not None:
+        backend = BACKENDS[found]
+        if backend.module == module:
+            kernel = backend.kernel(op)
+            if kernel is not None and kernel.supports(*arrays, **options):
+                return kernel
+        found = backend.below
+    return None
 
 
 def array_module(*arrays: Any) -> Any:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from minise import ops
-from minise.backend import array_module
+from minise.backend import array_module, use_backend
 from minise.errors import ConfigError
-from minise.nn import SE, Activation, BatchNorm, Conv2d, Linear, Module, Sequential
-from minise.tape import Op, Tensor, no_grad, watch
+from minise.nn import SE, Activation, BatchNorm, Conv2d, Linear, Module, norm_act
+from minise.tape import Tensor, no_grad, watch
 
 DEFAULT_ACT = "felu"
 DEFAULT_REDUCTION = 16
@@ -72,11 +72,8 @@ class BasicBlock(Module):
         self.stride, self.grown = stride, outputs - inputs
 
     def forward(self, x: Tensor) -> Tensor:
-        r = self.act1(self.bn1(self.conv1(x)))
-        r = self.bn2(self.conv2(r))
-        if self.se is not None:
-            r = self.se(r)
-        return self.act2(r + self.shortcut(x))
+        r = norm_act(self.conv1(x), self.bn1, act=self.act1)
+        return norm_act(self.conv2(r), self.bn2, se=self.se, residual=self.shortcut(x), act=self.act2)
 
     def shortcut(self, x: Tensor) -> Tensor:
         if self.stride > 1:
@@ -106,10 +103,22 @@ class ResNet(Module):
         self.classifier = Linear(64, classes, rng=options.trunk_rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.act(self.bn(self.conv(x)))
+        x = norm_act(self.conv(x), self.bn, act=self.act)
         for block in self.blocks:
             x = block(x)
         return self.classifier(ops.global_avg_pool(x))
+
+
+class ConvGroup(Module):
+    """y = act(se(bn(conv(x))))."""
+
+    def __init__(self, inputs: int, outputs: int, options: Options) -> None:
+        self.conv, self.bn = options.conv(inputs, outputs), BatchNorm(outputs)
+        self.se = options.se(outputs)
+        self.act = options.activation(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return norm_act(self.conv(x), self.bn, se=self.se, act=self.act)
 
 
 class ConvNet(Module):
@@ -118,13 +127,7 @@ class ConvNet(Module):
     def __init__(self, classes: int, options: Options) -> None:
         self.groups: list[Module] = []
         for inputs, outputs in ((3, 16), (16, 32), (32, 64)):
-            steps = [
-                options.conv(inputs, outputs),
-                BatchNorm(outputs),
-                options.se(outputs),
-                options.activation(outputs),
-            ]
-            self.groups.append(Sequential(*(step for step in steps if step is not None)))
+            self.groups.append(ConvGroup(inputs, outputs, options))
         self.classifier = Linear(64, classes, rng=options.trunk_rng)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -211,16 +214,16 @@ def describe(model: Module, *, size: int = 32) -> ModelInfo:
     """Count a model's parameters, FLOPs (by running it on one black image) and SE widths."""
     flops = 0
 
-    def count(op: Op, arrays: tuple[Any, ...], options: dict[str, Any], y: Any) -> None:
+    def count(op: str, arrays: tuple[Any, ...], options: dict[str, Any], y: Any) -> None:
         nonlocal flops
-        if op.name in ("conv2d", "linear"):
+        if op in ("conv2d", "linear"):
             flops += 2 * y.size * arrays[1][0].size
-        elif op.name == "se":
+        elif op == "se":
             flops += 2 * (arrays[1].size + arrays[3].size)
 
     was_training = model.training
     like = model.parameters()[0].data
-    with no_grad(), watch(count):
+    with no_grad(), use_backend("reference"), watch(count):
         model.eval()(Tensor(array_module(like).zeros((1, 3, size, size), like.dtype)))
     model.train(was_training)
     widths = tuple(m.hidden for _, m in model.named_modules() if isinstance(m, SE))

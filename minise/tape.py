@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from minise.backend import Array, Backward, Forward, array_module, choose
+from minise.backend import Array, Backward, Forward, Kernel, array_module, find_kernel
 from minise.errors import MiniseError, ShapeError
 
 _recording: ContextVar[bool] = ContextVar("minise_recording", default=True)
@@ -45,17 +45,47 @@ class Op:
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Apply the op to tensors, arrays, numbers or None; the result is recorded if a gradient can flow."""
         arrays = tuple(x.data if isinstance(x, Tensor) else x for x in inputs)
-        forward, backward = choose(self.name, (self.forward, self.backward), arrays, options)
-        y, saved = forward(*arrays, **options)
-        for watcher in _watchers.get():
-            watcher(self, arrays, options, y)
-        needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in inputs)
-        if not (_recording.get() and any(needs)):
-            return Tensor(y)
-        return Tensor(y, node=Node(self.name, inputs, needs, saved, backward))
+        pair = find_kernel(self.name, arrays, options) or self
+        return _record(self.name, pair, inputs, arrays, options)
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
+
+
+class FusedOp:
+    """A function that is composed of ops, unless the active backend has one kernel for the whole of it.
+
+    The composition is its definition, its name without `_composed` the kernel's.
+    """
+
+    def __init__(self, composed: Callable[..., Tensor]) -> None:
+        self.name = composed.__name__.removesuffix("_composed")
+        self.composed = composed
+        self.__doc__ = composed.__doc__
+
+    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
+        """Apply the kernel to tensors, arrays, numbers or None, or else the composition."""
+        arrays = tuple(x.data if isinstance(x, Tensor) else x for x in inputs)
+        kernel = find_kernel(self.name, arrays, options)
+        if kernel is None:
+            return self.composed(*inputs, **options)
+        return _record(self.name, kernel, inputs, arrays, options)
+
+    def __repr__(self) -> str:
+        return f"FusedOp({self.name})"
+
+
+def _record(
+    name: str, pair: Kernel | Op, inputs: tuple[Any, ...], arrays: tuple[Any, ...], options: dict[str, Any]
+) -> Tensor:
+    """Run the pair's forward, and remember its backward if a gradient can flow."""
+    y, saved = pair.forward(*arrays, **options)
+    for watcher in _watchers.get():
+        watcher(name, arrays, options, y)
+    needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+    if not (_recording.get() and any(needs)):
+        return Tensor(y)
+    return Tensor(y, node=Node(name, inputs, needs, saved, pair.backward))
 
 
 class Node:
@@ -170,8 +200,8 @@ def no_grad() -> Iterator[None]:
 
 
 @contextmanager
-def watch(watcher: Callable[[Op, tuple[Any, ...], dict[str, Any], Array], None]) -> Iterator[None]:
-    """Call `watcher(op, arrays, options, y)` after every op inside the block."""
+def watch(watcher: Callable[[str, tuple[Any, ...], dict[str, Any], Array], None]) -> Iterator[None]:
+    """Call `watcher(name, arrays, options, y)` after every op inside the block."""
     token = _watchers.set((*_watchers.get(), watcher))
     try:
         yield

@@ -116,7 +116,7 @@ def test_batch_norm_normalises_and_follows_the_statistics(name):
     assert np.allclose(var, 0.75 + 0.25 * x.var(axis=(0, 2, 3), ddof=1))
 
 
-@pytest.mark.parametrize("name", ["reference", "numpy"])
+@pytest.mark.parametrize("name", ["reference", "numpy", "numba"])
 def test_batch_norm_keeps_float32_precision_far_from_zero(name):
     x = (np.random.default_rng(0).standard_normal((64, 1, 8, 8)) + 1000).astype(np.float32)
     with backend.use_backend(name):
@@ -207,7 +207,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", ["reference", "numpy"])
+@pytest.mark.parametrize("name", ["reference", "numpy", "numba"])
 @pytest.mark.parametrize(
     ("op", "inputs", "options", "message"), [(op, *row) for op, rows in BAD.items() for row in rows]
 )
@@ -219,6 +219,6 @@ def test_bad_input_gets_one_clear_line(name, op, inputs, options, message):
 
 
 def test_an_unknown_backend_is_refused():
-    message = "'cudnn' is unknown, expected one of auto, reference, numpy, cuda"
+    message = "'cudnn' is unknown, expected one of auto, reference, numpy, numba, cuda"
     with pytest.raises(ConfigError, match=message), backend.use_backend("cudnn"):
         pass

@@ -23,6 +23,7 @@ BLOCK_BYTES = 4 << 20
 """How much a block's scratch memory may take: measured best between 2 and 8 MB, within a core's share of L3."""
 
 _pool: ThreadPoolExecutor | None = None
+_count: int | None = None
 _scratch = threading.local()
 
 
@@ -31,14 +32,20 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def thread_count() -> int:
+    """How many threads the kernels use."""
+    return available_threads() if _count is None else _count
+
+
 def set_threads(count: int) -> None:
     """Use `count` threads for the blocks, and one for the BLAS under each of them, from here on."""
-    global _pool
+    global _pool, _count
     if count < 1:
         raise ConfigError(f"threads: found {count}, expected at least 1")
     if _pool is not None:
         _pool.shutdown()
     threadpool_limits(1, user_api="blas")
+    _count = count
     _pool = ThreadPoolExecutor(count, thread_name_prefix="minise")
 
 

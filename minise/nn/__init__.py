@@ -1,6 +1,6 @@
 """Modules, parameters, initialisation and layers."""
 
-from minise.nn.layers import SE, Activation, BatchNorm, Conv2d, Dropout, Linear, Sequential
+from minise.nn.layers import SE, Activation, BatchNorm, Conv2d, Dropout, Linear, Sequential, norm_act
 from minise.nn.module import Buffer, Module, Parameter
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "Module",
     "Parameter",
     "Sequential",
+    "norm_act",
 ]

@@ -125,6 +125,32 @@ class SE(Module):
         return ops.se(u, self.weight1, self.bias1, self.weight2, self.bias2, self.alpha, act=self.act)
 
 
+def norm_act(
+    x: Tensor,
+    norm: BatchNorm,
+    *,
+    se: SE | None = None,
+    residual: Tensor | None = None,
+    act: Activation | None = None,
+) -> Tensor:
+    """act(se(norm(x)) + residual), in one kernel where the backend has it. x, residual: (n, c, h, w)."""
+    gate = () if se is None else (se.weight1, se.bias1, se.weight2, se.bias2, se.alpha)
+    return ops.batch_norm_act(
+        x,
+        norm.weight,
+        norm.bias,
+        residual,
+        None if act is None else act.alpha,
+        *gate,
+        act=None if act is None else act.act,
+        se_act=None if se is None else se.act,
+        running=(norm.running_mean.data, norm.running_var.data),
+        train=norm.training,
+        momentum=norm.momentum,
+        eps=norm.eps,
+    )
+
+
 class Dropout(Module):
     """Dropout in training, nothing after it. The Generator is the caller's."""
 

@@ -1,4 +1,4 @@
-"""Every op, and `OPS`: the table of them by name, which the tests and the gradient checks walk."""
+"""Every op, and two tables by name that the tests and gradient checks walk: `OPS`, and `FUSED`, of compositions."""
 
 from minise.ops.activation import (
     ACTIVATIONS,
@@ -13,6 +13,7 @@ from minise.ops.activation import (
 )
 from minise.ops.basic import add, divide, exp, log, multiply, negate, power, sqrt, subtract
 from minise.ops.batch_norm import batch_norm
+from minise.ops.batch_norm_act import batch_norm_act, batch_norm_act_composed
 from minise.ops.conv2d import conv2d
 from minise.ops.dropout import dropout
 from minise.ops.linear import linear, matmul
@@ -21,17 +22,21 @@ from minise.ops.pool import avg_pool2d, global_avg_pool, max_pool2d
 from minise.ops.reduce import max_, mean, sum_
 from minise.ops.se import se, se_composed
 from minise.ops.shape import pad, reshape, slice_, transpose
-from minise.tape import Op
+from minise.tape import FusedOp, Op
 
 OPS: dict[str, Op] = {op.name: op for op in list(globals().values()) if isinstance(op, Op)}
+FUSED: dict[str, FusedOp] = {op.name: op for op in list(globals().values()) if isinstance(op, FusedOp)}
 
 __all__ = [
     "ACTIVATIONS",
+    "FUSED",
     "OPS",
     "Activation",
     "add",
     "avg_pool2d",
     "batch_norm",
+    "batch_norm_act",
+    "batch_norm_act_composed",
     "conv2d",
     "divide",
     "dropout",

@@ -40,7 +40,7 @@ def se_forward(
     alpha: the parameter of `act`, () or (d,), where it has one (felu, prelu); else None.
     The derivation of the backward stands above `se_backward`'s lines. Raises ShapeError.
     """
-    _check(u, w1, b1, w2, b2, alpha, act)
+    check_se(u, w1, b1, w2, b2, alpha, act=act)
     act_inputs = () if alpha is None else (alpha,)
     z = u.mean(axis=(2, 3))
     q = z @ w1.T if b1 is None else z @ w1.T + b1
@@ -83,9 +83,10 @@ def se_composed(
     return u * reshape(s, shape=(*s.shape, 1, 1))
 
 
-def _check(
-    u: Array, w1: Array, b1: Array | None, w2: Array, b2: Array | None, alpha: Array | None, act: str
+def check_se(
+    u: Array, w1: Array, b1: Array | None, w2: Array, b2: Array | None, alpha: Array | None, *, act: str
 ) -> None:
+    """Raise ShapeError unless the arrays fit together and the activation exists."""
     if act not in ACTIVATIONS:
         raise ShapeError(f"se: activation {act!r} is unknown, expected one of {', '.join(ACTIVATIONS)}")
     if u.ndim != 4 or w1.ndim != 2 or w1.shape[1] != u.shape[1] or w2.shape != w1.shape[::-1]:

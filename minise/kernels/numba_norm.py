@@ -1,0 +1,171 @@
+"""Batch norm, SE gate, shortcut and ReLU in one kernel: one pass over x for its statistics, one for y.
+
+Batch norm makes u = w x̂ + b of x, SE makes s u of that, with a gate s for each plane (image and channel).
+Both are affine in x, so y = relu(scale x + shift + residual) with coefficients for each plane; and SE's squeeze,
+the mean of u, is w and b applied to the mean of x̂, which the statistics have already found.
+
+Backward, with g = gy where y > 0, two sums for each plane are enough: A = Σ g and B = Σ g x̂.
+    the gate        gs = Σ g u = w B + b A, from which the excitation's backward makes gz
+    by u            gu = s g + gz / hw
+    the norm        gw = Σ gu x̂ = Σ_n s B + gz mean(x̂),   gb = Σ gu = Σ_n s A + gz
+    by x            gx = w (gu - gb / m - x̂ gw / m) / √(σ² + eps), affine in g and in x
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minise.backend import Array, Kernel
+from minise.errors import ShapeError
+from minise.kernels import numba_planes as loops
+from minise.kernels.memory import empty
+from minise.kernels.numba_threads import run
+from minise.ops.activation import ACTIVATIONS, sigmoid_backward, sigmoid_forward
+from minise.ops.basic import Gradients, Needs
+from minise.ops.batch_norm import check_batch_norm, update_running
+from minise.ops.linear import linear_backward, linear_forward
+from minise.ops.se import check_se
+
+NOTHING = np.empty((0, 0), np.float32)
+
+
+def supports(
+    x: Array,
+    w: Array,
+    b: Array,
+    residual: Array | None = None,
+    alpha: Array | None = None,
+    *se: Any,
+    **options: Any,
+) -> bool:
+    """Maps in float32, with ReLU or nothing after them; what is wrong with shapes is for the reference to say."""
+    arrays = [a for a in (x, w, b, residual, *se) if a is not None]
+    return (
+        x.ndim == 4
+        and x.size > 0
+        and all(a.dtype == np.float32 for a in arrays)
+        and (residual is None or residual.shape == x.shape)
+        and options.get("act") in (None, "relu")
+    )
+
+
+def planes(x: Array) -> Array:
+    """(n, c, h, w) as planes: (n·c, h·w)."""
+    return np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], -1)
+
+
+def every(a: Array, n: int) -> Array:
+    """(c,) or (n, c) as one number a plane: (n·c,), float32."""
+    return np.ascontiguousarray(np.broadcast_to(a, (n, a.shape[-1])), np.float32).reshape(-1)
+
+
+def plane_moments(x: Array) -> tuple[Array, Array]:
+    """Mean and sum of squares about it, of each plane: (n, c) each."""
+    mean, squares = np.empty((2, *x.shape[:2]), x.dtype)
+    run(loops.moments, planes(x), mean.reshape(-1), squares.reshape(-1))
+    return mean, squares
+
+
+def excite(z: Array, w1: Any, b1: Any, w2: Any, b2: Any, alpha: Any, *, act: str) -> tuple[Array, Any]:
+    """The gates s (n, c) of the squeezed z (n, c), and what `excite_backward` needs."""
+    q, saved1 = linear_forward(z, w1, b1)
+    a, saved_act = ACTIVATIONS[act].op.forward(q, *(() if alpha is None else (alpha,)))
+    v, saved2 = linear_forward(a, w2, b2)
+    s, saved_gate = sigmoid_forward(v)
+    return s, (act, saved1, saved_act, saved2, saved_gate)
+
+
+def excite_backward(gs: Array, saved: Any, needs: Needs) -> tuple[Any, ...]:
+    """gz, and the gradients of w1, b1, w2, b2 and alpha."""
+    ga: Any
+    gq: Any
+    gv: Any
+    act, saved1, saved_act, saved2, saved_gate = saved
+    (gv,) = sigmoid_backward(gs, saved_gate, (True,))
+    ga, gw2, gb2 = linear_backward(gv, saved2, (True, True, needs[3]))
+    gq, *galpha = ACTIVATIONS[act].op.backward(ga, saved_act, (True, *(True,) * needs[4]))
+    gz, gw1, gb1 = linear_backward(gq, saved1, (True, True, needs[1]))
+    return gz, gw1, gb1, gw2, gb2, *(galpha or (None,))
+
+
+def batch_norm_act_forward(
+    x: Array,
+    w: Array,
+    b: Array,
+    residual: Array | None = None,
+    alpha: Array | None = None,
+    *se: Any,
+    act: str | None = None,
+    se_act: str | None = None,
+    running: tuple[Array, Array] | None = None,
+    train: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> tuple[Array, Any]:
+    """`minise.ops.batch_norm_act.batch_norm_act_composed`; se: w1, b1, w2, b2 and alpha."""
+    m = check_batch_norm(x, w, b, train)
+    n, hw = len(x), x.shape[2] * x.shape[3]
+    x = np.ascontiguousarray(x)
+    plane_mean = None
+    if train:
+        plane_mean, squares = plane_moments(x)
+        mean = plane_mean.mean(axis=0)
+        var = (squares + hw * (plane_mean - mean) ** 2).sum(axis=0) / m
+        if running is not None:
+            update_running(running, mean, var * (m / (m - 1)), momentum)
+    elif running is not None:
+        mean, var = (a.astype(x.dtype) for a in running)  # a copy: the running ones may move before backward
+    else:
+        raise ShapeError("batch_norm: running is None, expected (mean, var) outside training")
+    inv = 1 / np.sqrt(var + eps)
+    scale, shift = w * inv, b - w * inv * mean
+    s: Any = None
+    excitation: Any = None
+    if se_act is not None:
+        check_se(x, *se, act=se_act)
+        if plane_mean is None:
+            plane_mean, _ = plane_moments(x)
+        s, excitation = excite(scale * plane_mean + shift, *se, act=se_act)
+        scale, shift = s * scale, s * shift
+    y = empty(x.shape, x.dtype)
+    others = NOTHING if residual is None else planes(residual)
+    run(loops.affine, planes(x), every(scale, n), every(shift, n), others, act is not None, planes(y))
+    return y, (x, y if act else None, plane_mean, mean, inv, w, b, s, excitation, train)
+
+
+def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    """The gradients as the formulas above have them."""
+    x, y, plane_mean, mean, inv, w, b, s, excitation, train = saved
+    n, c, hw = len(x), len(w), x.shape[2] * x.shape[3]
+    m = n * hw
+    relu = y is not None
+    gy = np.ascontiguousarray(gy)
+    maps = planes(gy), planes(y if relu else gy), planes(x), every(mean, n)
+    by_one, by_x_hat = np.empty((2, n, c), x.dtype)  # A and B, for each plane
+    run(loops.sums, *maps, relu, by_one.reshape(-1), by_x_hat.reshape(-1))
+    by_x_hat *= inv
+    if s is None:
+        s, gz, gse = 1, 0, [None] * 5
+        gw, gb = by_x_hat.sum(axis=0), by_one.sum(axis=0)
+    else:
+        gz, *gse = excite_backward(w * by_x_hat + b * by_one, excitation, needs[5:])
+        gw = (s * by_x_hat + gz * (plane_mean - mean) * inv).sum(axis=0)
+        gb = (s * by_one + gz).sum(axis=0)
+    gx = empty(x.shape, x.dtype)
+    gr = empty(x.shape, x.dtype) if needs[3] and relu else None
+    by_x, shift = (-w * inv**2 * gw / m, gz / hw - gb / m) if train else (np.zeros_like(w), gz / hw)
+    coefficients = every(w * inv * s, n), every(by_x, n), every(w * inv * shift, n)
+    run(loops.combine, *maps, *coefficients, relu, planes(gx), NOTHING if gr is None else planes(gr))
+    gradients = (gx, gw, gb, gr if relu else gy, None, *gse)
+    return tuple(g if need else None for g, need in zip(gradients, needs, strict=False))
+
+
+def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    """The same for a batch norm alone."""
+    return batch_norm_act_backward(gy, saved, (*needs, False, False, *(False,) * 5))[:3]
+
+
+BATCH_NORM_ACT = Kernel(batch_norm_act_forward, batch_norm_act_backward, supports)
+BATCH_NORM = Kernel(batch_norm_act_forward, batch_norm_backward, supports)

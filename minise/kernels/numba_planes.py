@@ -1,0 +1,96 @@
+"""The loops under the fused norm's numba kernels. A *plane* is one channel of one image: hw numbers in a row.
+
+Batch norm, SE's gate and their gradients are affine in a plane's pixels, so the work on pixels is four loops with
+two or three coefficients a plane; all else is arithmetic on tables of (n, c) or (c,) numbers.
+The compiler may reorder nothing here (no fastmath): sums run in vectors of 8, what is over at a plane's end last.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from minise.kernels.numba_tiles import (
+    LANES,
+    sum_of_plane,
+    sum_of_squares,
+    sums_of_cut_products,
+    sums_of_products,
+)
+
+ZERO = np.float32(0)
+loop = njit(cache=True, parallel=True, error_model="numpy")
+
+
+@loop
+def moments(x, mean, squares):
+    """mean[p] = Σ x[p] / hw, squares[p] = Σ (x[p] - mean[p])²; the plane stays in the cache between the two."""
+    planes, hw = x.shape
+    whole = hw // LANES
+    for p in prange(planes):
+        (total,) = sum_of_plane((x[p].ctypes.data,), ZERO, whole)
+        for i in range(whole * LANES, hw):
+            total += x[p, i]
+        own = total / np.float32(hw)
+        (total,) = sum_of_squares((x[p].ctypes.data,), own, whole)
+        for i in range(whole * LANES, hw):
+            total += (x[p, i] - own) * (x[p, i] - own)
+        mean[p] = own
+        squares[p] = total
+
+
+@loop
+def affine(x, scale, shift, residual, relu, y):
+    """y[p] = scale[p] x[p] + shift[p] (+ residual[p]), cut off below 0 if `relu`; residual may be empty."""
+    planes, hw = x.shape
+    for p in prange(planes):
+        a, b = scale[p], shift[p]
+        if len(residual):
+            for i in range(hw):
+                y[p, i] = a * x[p, i] + b + residual[p, i]
+        else:
+            for i in range(hw):
+                y[p, i] = a * x[p, i] + b
+        if relu:
+            for i in range(hw):
+                y[p, i] = ZERO if y[p, i] <= 0 else y[p, i]
+
+
+@loop
+def sums(gy, y, x, mean, relu, total, products):
+    """total[p] = Σ g[p], products[p] = Σ g[p] (x[p] - mean[p]), where g is gy, or gy where y > 0 if `relu`."""
+    planes, hw = x.shape
+    whole = hw // LANES
+    for p in prange(planes):
+        own = mean[p]
+        if relu:
+            arrays = (gy[p].ctypes.data, x[p].ctypes.data, y[p].ctypes.data)
+            t, s = sums_of_cut_products(arrays, own, whole)
+        else:
+            t, s = sums_of_products((gy[p].ctypes.data, x[p].ctypes.data), own, whole)
+        for i in range(whole * LANES, hw):
+            g = gy[p, i] if y[p, i] > 0 or not relu else ZERO
+            t += g
+            s += g * (x[p, i] - own)
+        total[p] = t
+        products[p] = s
+
+
+@loop
+def combine(gy, y, x, mean, by_g, by_x, shift, relu, gx, gr):
+    """gx[p] = by_g[p] g[p] + by_x[p] (x[p] - mean[p]) + shift[p], and gr = g unless gr is empty; g as in `sums`."""
+    planes, hw = x.shape
+    for p in prange(planes):
+        own, a, b, c = mean[p], by_g[p], by_x[p], shift[p]
+        if relu and len(gr):
+            for i in range(hw):
+                g = gy[p, i] if y[p, i] > 0 else ZERO
+                gr[p, i] = g
+                gx[p, i] = a * g + b * (x[p, i] - own) + c
+        elif relu:
+            for i in range(hw):
+                g = gy[p, i] if y[p, i] > 0 else ZERO
+                gx[p, i] = a * g + b * (x[p, i] - own) + c
+        else:
+            for i in range(hw):
+                gx[p, i] = a * gy[p, i] + b * (x[p, i] - own) + c

@@ -1,0 +1,202 @@
+"""The tiles of the compiled loops: what they keep in registers, written as vector instructions.
+
+A product of matrices is fast when it keeps a tile of its results in registers while it runs over the sum, and no
+compiler finds that by itself; so the tiles are LLVM code, emitted through a `builder`, which numba puts into its
+loops. Addresses are plain integers, as `array.ctypes.data` gives them. Which numbers are added to which is written
+out: a result is the same bit for bit however often, and into whatever, a loop is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LANES, ROWS, WIDE = 8, 4, 3
+"""Numbers in a vector, rows in a tile, vectors (or columns) in a tile: 12 sums and 4 operands fill 16 registers."""
+
+FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+VECTOR = ir.VectorType(FLOAT, LANES)
+ZEROS = ir.Constant(VECTOR, [0.0] * LANES)
+
+_ADDRESS, _INT = types.uintp, types.intp
+_ROWS, _WIDE = types.UniTuple(_INT, ROWS), types.UniTuple(_INT, WIDE)
+
+
+def _load(builder: Any, base: Any, index: Any) -> Any:
+    """base[index : index + 8] as a vector."""
+    vector = builder.load(builder.bitcast(builder.gep(base, [index]), VECTOR.as_pointer()))
+    vector.align = 4
+    return vector
+
+
+def _store(builder: Any, vector: Any, base: Any, index: Any) -> None:
+    """base[index : index + 8] = vector."""
+    pointer = builder.bitcast(builder.gep(base, [index]), VECTOR.as_pointer())
+    builder.store(vector, pointer).align = 4
+
+
+def _splat(builder: Any, number: Any) -> Any:
+    """A vector of eight times the same number."""
+    undefined = ir.Constant(VECTOR, ir.Undefined)
+    first = builder.insert_element(undefined, number, INT32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, LANES), [0] * LANES))
+
+
+def _add_product(builder: Any, accumulator: Any, a: Any, b: Any) -> None:
+    """accumulator += a b, in one instruction where the processor has it."""
+    kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
+    muladd = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
+    builder.store(builder.call(muladd, [a, b, builder.load(accumulator)]), accumulator)
+
+
+def _sum(builder: Any, vector: Any) -> Any:
+    """The sum of a vector's numbers: its halves are added, then their halves, and so on."""
+    width = LANES
+    while width > 1:
+        width //= 2
+        low, high = (
+            ir.Constant(ir.VectorType(INT32, width), list(range(first, first + width)))
+            for first in (0, width)
+        )
+        halves = [builder.shuffle_vector(vector, vector, half) for half in (low, high)]
+        vector = builder.fadd(*halves)
+    return builder.extract_element(vector, INT32(0))
+
+
+def _pointer(builder: Any, address: Any, kind: Any = FLOAT) -> Any:
+    return builder.inttoptr(address, kind.as_pointer())
+
+
+def _numbers(builder: Any, pack: Any, count: int) -> list[Any]:
+    return [builder.extract_value(pack, i) for i in range(count)]
+
+
+def _accumulators(builder: Any, wide: int = WIDE) -> list[list[Any]]:
+    """ROWS x wide vectors of zeros, which the compiler keeps in registers."""
+    tile = [[cgutils.alloca_once(builder, VECTOR) for _ in range(wide)] for _ in range(ROWS)]
+    for row in tile:
+        for accumulator in row:
+            builder.store(ZEROS, accumulator)
+    return tile
+
+
+def _correlate_tile(wide: int) -> Any:
+    """A tile of 4 rows by `wide` vectors."""
+    where = types.UniTuple(_INT, wide)
+    signature = types.void(_ADDRESS, _ADDRESS, _INT, _ADDRESS, _ADDRESS, where, _ROWS, _INT)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        x, offsets, m, w, y, x_at, y_row, y_at = arguments
+        x, w, y = (_pointer(builder, a) for a in (x, w, y))
+        offsets = _pointer(builder, offsets, INT32)
+        starts = [builder.gep(x, [at]) for at in _numbers(builder, x_at, wide)]
+        tile = _accumulators(builder, wide)
+        with cgutils.for_range(builder, m, intp=INT64) as loop:
+            offset = builder.sext(builder.load(builder.gep(offsets, [loop.index])), INT64)
+            pixels = [_load(builder, start, offset) for start in starts]
+            first = builder.mul(loop.index, INT64(ROWS))
+            for r, row in enumerate(tile):
+                weight = _splat(builder, builder.load(builder.gep(w, [builder.add(first, INT64(r))])))
+                for accumulator, vector in zip(row, pixels, strict=True):
+                    _add_product(builder, accumulator, vector, weight)
+        for start, row in zip(_numbers(builder, y_row, ROWS), tile, strict=True):
+            first = builder.add(start, y_at)
+            for v, accumulator in enumerate(row):
+                _store(builder, builder.load(accumulator), y, builder.add(first, INT64(v * LANES)))
+        return context.get_dummy_value()
+
+    @intrinsic
+    def correlate_tile(context, x, offsets, m, w, y, x_at, y_row, y_at):
+        """y[y_row[r] + y_at + 8 v + lane] = Σ_m w[m, r] x[offsets[m] + x_at[v] + lane] for rows r, vectors v."""
+        return signature, generate
+
+    return correlate_tile
+
+
+tile_of_3, tile_of_2, tile_of_1 = (_correlate_tile(wide) for wide in (3, 2, 1))
+
+
+@intrinsic
+def reduce_tile(context, x, x_at, g, g_at, pixels, count, sums):
+    """sums[r, v] = Σ_i Σ_lane g[g_at[r] + pixels[i, 1] + lane] x[x_at[v] + pixels[i, 0] + lane]."""
+    signature = types.void(_ADDRESS, _WIDE, _ADDRESS, _ROWS, _ADDRESS, _INT, _ADDRESS)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        x, x_at, g, g_at, pixels, count, sums = arguments
+        x, g, sums = (_pointer(builder, a) for a in (x, g, sums))
+        pixels = _pointer(builder, pixels, INT32)
+        xs = [builder.gep(x, [at]) for at in _numbers(builder, x_at, WIDE)]
+        gs = [builder.gep(g, [at]) for at in _numbers(builder, g_at, ROWS)]
+        tile = _accumulators(builder)
+        with cgutils.for_range(builder, count, intp=INT64) as loop:
+            first = builder.mul(loop.index, INT64(2))
+            x_pixel, g_pixel = (
+                builder.sext(builder.load(builder.gep(pixels, [builder.add(first, INT64(i))])), INT64)
+                for i in range(2)
+            )
+            columns = [_load(builder, start, x_pixel) for start in xs]
+            for start, row in zip(gs, tile, strict=True):
+                gradient = _load(builder, start, g_pixel)
+                for accumulator, column in zip(row, columns, strict=True):
+                    _add_product(builder, accumulator, gradient, column)
+        for i, accumulator in enumerate(a for row in tile for a in row):
+            builder.store(_sum(builder, builder.load(accumulator)), builder.gep(sums, [INT64(i)]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _plane_sums(arrays: int, terms: Callable[[Any, list[Any], Any], list[Any]], results: int) -> Any:
+    """Sums over a plane: `terms` makes vectors of what is added up from a vector of each array and the mean."""
+    signature = types.UniTuple(types.float32, results)(types.UniTuple(_ADDRESS, arrays), types.float32, _INT)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        addresses, mean, count = arguments
+        starts = [_pointer(builder, address) for address in _numbers(builder, addresses, arrays)]
+        means = _splat(builder, mean)
+        totals = [cgutils.alloca_once_value(builder, ZEROS) for _ in range(results)]
+        for total in totals:
+            builder.store(ZEROS, total)
+        with cgutils.for_range(builder, count, intp=INT64) as loop:
+            at = builder.mul(loop.index, INT64(LANES))
+            found = terms(builder, [_load(builder, start, at) for start in starts], means)
+            for total, term in zip(totals, found, strict=True):
+                builder.store(builder.fadd(builder.load(total), term), total)
+        sums = [_sum(builder, builder.load(total)) for total in totals]
+        return context.make_tuple(builder, signature.return_type, sums)
+
+    @intrinsic
+    def plane_sums(context, addresses, mean, count):
+        """A tuple of sums over `count` vectors of each array."""
+        return signature, generate
+
+    return plane_sums
+
+
+def _squares(builder: Any, vectors: list[Any], mean: Any) -> list[Any]:
+    """x, mean -> (x - mean)²."""
+    centred = builder.fsub(vectors[0], mean)
+    return [builder.fmul(centred, centred)]
+
+
+def _products(builder: Any, vectors: list[Any], mean: Any) -> list[Any]:
+    """g, x, mean -> g and g (x - mean)."""
+    g, x = vectors
+    return [g, builder.fmul(g, builder.fsub(x, mean))]
+
+
+def _cut_products(builder: Any, vectors: list[Any], mean: Any) -> list[Any]:
+    """g, x, y, mean -> the same, with 0 for g where y <= 0."""
+    g, x, y = vectors
+    return _products(builder, [builder.select(builder.fcmp_ordered(">", y, ZEROS), g, ZEROS), x], mean)
+
+
+sum_of_plane = _plane_sums(1, lambda builder, vectors, mean: vectors, 1)
+sum_of_squares = _plane_sums(1, _squares, 1)
+sums_of_products = _plane_sums(2, _products, 2)
+sums_of_cut_products = _plane_sums(3, _cut_products, 2)
