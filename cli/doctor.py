@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 import minise
-from minise.backend import BACKENDS, BEST, cupy_module, resolve_device
+from minise.backend import BACKENDS, cupy_module, resolve_device, usable_backend
 from minise.data import DATASETS
 from minise.data.places import search_places
 from minise.errors import MiniseError
@@ -62,12 +62,26 @@ def software() -> dict[str, Finding]:
 def compute() -> dict[str, Finding]:
     """Which backend `--device auto` takes here."""
     device = resolve_device("auto")
-    backend = BEST["cupy" if device == "cuda" else "numpy"]
+    backend = usable_backend("cupy" if device == "cuda" else "numpy").name
     return {
         "CPU": (True, f"{platform.machine()}, {os.cpu_count()} cores, {available_threads()} usable threads"),
+        "fast kernels": fast_kernels(),
         "GPU": gpu(),
         "device": (None, f"--device auto is {device}, with the backend {backend} of {', '.join(BACKENDS)}"),
     }
+
+
+def fast_kernels() -> Finding:
+    """Whether numba works, which the kernels compiled for the CPU need."""
+    backend = BACKENDS["numba"]
+    backend.load()
+    if backend.problem is not None:
+        return None, f"{backend.problem}; training takes twice as long or more: pip install 'minise[fast]'"
+    import numba
+
+    from minise.kernels.numba_loops import compiled
+
+    return True, f"numba {numba.__version__}, {'compiled' if compiled() else 'to be compiled at first use'}"
 
 
 def gpu() -> Finding:

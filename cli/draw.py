@@ -31,6 +31,7 @@ from minise.data import FileCheck
 from minise.metrics import Evaluation
 from minise.models import ModelInfo
 from minise.nn import Module
+from minise.speed import StepTimes
 
 from .words import count, flops, percent, widths
 
@@ -253,3 +254,47 @@ def _half_blocks(text: Text, upper: NDArray[np.uint8], lower: NDArray[np.uint8])
 def draw_saved(path: Path, n: int) -> None:
     """Where a picture was written."""
     console().print(Text(f"{n} images in {path}"))
+
+
+LEAST_SHARE = 0.005
+"""What takes less of a step than this is drawn as one row."""
+
+
+def draw_speed(model: str, times: Sequence[StepTimes]) -> None:
+    """What a step takes on each backend, and for the fastest what it consists of."""
+    out = console()
+    best = min(times, key=lambda t: t.median)
+    if len(times) > 1:
+        rows = table(
+            "backend", "ms a step", "images/s", "to fastest", right=("ms a step", "images/s", "to fastest")
+        )
+        for t in times:
+            ratio = f"{t.median / best.median:.2f}"
+            rows.add_row(t.backend, f"{t.median * 1e3:.1f}", f"{t.images_per_second:.0f}", ratio)
+        out.print(rows)
+        out.print()
+    out.print(
+        f"{model}, batch {best.images}, backend {best.backend}: {best.median * 1e3:.1f} ms a step,"
+        f" {best.images_per_second:.0f} images/s (median of {len(best.seconds)},"
+        f" {min(best.seconds) * 1e3:.1f} to {max(best.seconds) * 1e3:.1f})"
+    )
+    columns = ("calls", "ms", "share", "GFLOP/s", "GB/s")
+    rows = table("op", *columns, right=columns)
+    whole = sum(op.seconds for op in best.ops)
+    for op in (op for op in best.ops if op.seconds >= LEAST_SHARE * whole):
+        rows.add_row(
+            f"{op.op} {'backward' if op.backward else 'forward'}",
+            str(op.calls),
+            f"{op.seconds * 1e3:.2f}",
+            percent(op.seconds / whole),
+            f"{op.flops / op.seconds / 1e9:.0f}" if op.flops else "",
+            f"{op.bytes / op.seconds / 1e9:.1f}",
+        )
+    small = [op for op in best.ops if op.seconds < LEAST_SHARE * whole]
+    if small:
+        seconds = sum(op.seconds for op in small)
+        calls = sum(op.calls for op in small)
+        rows.add_row(
+            f"{len(small)} others", str(calls), f"{seconds * 1e3:.2f}", percent(seconds / whole), "", ""
+        )
+    out.print(rows)

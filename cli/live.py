@@ -105,7 +105,7 @@ def header(started: Started, width: int) -> Panel:
             f"{config.optimizer} · lr {config.lr:g} {config.schedule}"
             f" · batch {config.batch_size} · seed {config.seed}",
         ),
-        "device": (f"{started.device} · {started.threads} threads",),
+        "device": (f"{started.device} ({started.backend}) · {started.threads} threads",),
         "run": ((str(started.run), "cyan"), resumed),
     }
     lines = (text((f"{name:<8}", "dim"), *parts) for name, parts in rows.items())

@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": (".evaluate", "Test a run: accuracy, per class, and what is taken for what."),
     "models": (".models", "List the models, or one model's layers."),
     "data": (".data", "List, fetch, verify and look at data sets."),
+    "bench": (".bench", "Time a training step, whole and op by op."),
     "doctor": (".doctor", "Show what this machine has, and what is missing."),
     "completion": (".completion", "Print the script that completes minise in a shell."),
 }

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 import click
 
-from minise.job import Event, Finished, Started, result_of
+from minise.job import Compiling, Event, Finished, Started, result_of
 from minise.train import EpochDone, StepDone
 
 from .words import clock, count, flops, percent, widths
@@ -72,10 +72,15 @@ def start_object(event: Started) -> dict[str, Any]:
         "val_images": event.val_images,
         "test_images": len(data.test),
         "device": event.device,
+        "backend": event.backend,
         "threads": event.threads,
         "epochs_done": event.start,
         "data": {"name": data.name, "checksum": data.checksum, "official": data.official},
     }
+
+
+def compile_object(event: Compiling) -> dict[str, Any]:
+    return {"event": "compile", **dataclasses.asdict(event)}
 
 
 def epoch_object(event: EpochDone) -> dict[str, Any]:
@@ -90,7 +95,8 @@ class JsonReport(LineReport):
     """One JSON object a line; accuracies are fractions, null stands for what there is not."""
 
     def __init__(self) -> None:
-        super().__init__({Started: start_object, EpochDone: epoch_object, Finished: done_object})
+        rows = {Started: start_object, Compiling: compile_object}
+        super().__init__({**rows, EpochDone: epoch_object, Finished: done_object})
 
 
 class TextReport(LineReport):
@@ -98,7 +104,8 @@ class TextReport(LineReport):
 
     def __init__(self) -> None:
         self.epochs = 0
-        super().__init__({Started: self.start, EpochDone: self.epoch, Finished: self.done})
+        rows = {Started: self.start, Compiling: self.compile}
+        super().__init__({**rows, EpochDone: self.epoch, Finished: self.done})
 
     def start(self, event: Started) -> str:
         self.epochs = event.config.epochs
@@ -108,8 +115,12 @@ class TextReport(LineReport):
         resumed = f", from epoch {event.start + 1}" if event.start else ""
         return (
             f"{config.model} ({count(model.parameters)} parameters, {flops(model.flops)}{se}) on"
-            f" {config.dataset} ({images}), {event.device}, {event.threads} threads, run {event.run}{resumed}"
+            f" {config.dataset} ({images}), {event.device} ({event.backend}), {event.threads} threads,"
+            f" run {event.run}{resumed}"
         )
+
+    def compile(self, event: Compiling) -> str:
+        return f"compiling the {event.backend} kernels for this machine: once, then they are cached"
 
     def epoch(self, event: EpochDone) -> str:
         val = ""

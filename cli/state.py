@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from minise.checkpoint import Run
-from minise.job import Event, Finished, Started
+from minise.job import Compiling, Event, Finished, Started
 from minise.train import EpochDone, StepDone
 
 from .report import is_epoch_end
@@ -37,7 +37,12 @@ class State:
         if event.start:  # a resumed run shows what it has done before
             self.epochs = [EpochDone(**line) for line in Run.open(event.run).metrics()]
 
+    def take_compiling(self, event: Compiling) -> None:
+        self.phase = "compiling kernels, once on this machine …"
+
     def take_step(self, event: StepDone) -> None:
+        if self.step is None:  # what was prepared before is no part of the pace
+            self.began = time.perf_counter() - event.seconds
         if event.step == 1:
             self.loss_sum, self.right, self.images = 0.0, 0.0, 0
         n = event.images - self.images
@@ -103,6 +108,7 @@ class State:
 
 TAKE: dict[type, Any] = {
     Started: State.take_started,
+    Compiling: State.take_compiling,
     StepDone: State.take_step,
     EpochDone: State.take_epoch,
     Finished: State.take_finished,

@@ -126,6 +126,16 @@ def find_kernel(op: str, arrays: tuple[Any, ...], options: dict[str, Any]) -> Ke
     return None
 
 
+def usable_backend(module: str) -> Backend:
+    """The best backend for the arrays of "numpy" or "cupy" that can be loaded here."""
+    backend = BACKENDS[BEST[module]]
+    backend.load()
+    while backend.problem is not None and backend.below is not None:
+        backend = BACKENDS[backend.below]
+        backend.load()
+    return backend
+
+
 def array_module(*arrays: Any) -> Any:
     """`cupy` if any of the arrays is a CuPy array, else `numpy`; CuPy is never imported to find out."""
     cupy = sys.modules.get("cupy")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import minise
-from minise.backend import resolve_device
+from minise.backend import resolve_device, usable_backend
 from minise.checkpoint import Run, check_new
 from minise.config import TrainConfig
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
@@ -43,8 +43,16 @@ class Started:
     train_images: int
     val_images: int
     device: str
+    backend: str
     threads: int
     start: int
+
+
+@dataclass(frozen=True)
+class Compiling:
+    """Before the first step, if kernels must be compiled first: once on a machine, they are cached on its disk."""
+
+    backend: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class Finished:
     seconds: float
 
 
-Event = Started | StepDone | EpochDone | Finished
+Event = Started | Compiling | StepDone | EpochDone | Finished
 Progress = Callable[[int, int | None], None]
 
 
@@ -92,6 +100,7 @@ def train(
     else:
         check_new(path)  # before anything is downloaded for it
     device = resolve_device(config.device)
+    backend = usable_backend("cupy" if device == "cuda" else "numpy")
     threads = config.threads or available_threads()
     set_threads(threads)
     dataset = load_dataset(config, progress=progress)
@@ -114,7 +123,7 @@ def train(
         run.keep_metrics(start)
         run.update(state="running")
     else:
-        run = Run.create(path, config, provenance(dataset, device, threads))
+        run = Run.create(path, config, provenance(dataset, device, backend.name, threads))
 
     yield Started(
         run.path,
@@ -124,12 +133,19 @@ def train(
         len(train_split),
         len(val_split),
         device,
+        backend.name,
         threads,
         start,
     )
     epoch_running = start
     try:
         seconds = 0.0
+        if backend.name == "numba":
+            from minise.kernels.numba_loops import compiled, prepare
+
+            if not compiled():
+                yield Compiling(backend.name)
+            prepare()
         for event in fit(
             model,
             batches,
@@ -250,7 +266,7 @@ def result_of(test: Evaluation) -> dict[str, Any]:
     return {"test_acc": test.top1, "test_top5": test.top5, "test_loss": test.loss, "test_images": test.images}
 
 
-def provenance(dataset: Dataset, device: str, threads: int) -> dict[str, Any]:
+def provenance(dataset: Dataset, device: str, backend: str, threads: int) -> dict[str, Any]:
     """Where a result comes from: versions, command, data, hardware, time."""
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -271,6 +287,7 @@ def provenance(dataset: Dataset, device: str, threads: int) -> dict[str, Any]:
             "system": platform.system(),
             "cores": os.cpu_count(),
             "device": device,
+            "backend": backend,
             "threads": threads,
         },
     }

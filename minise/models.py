@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from minise import ops
 from minise.backend import array_module, use_backend
 from minise.errors import ConfigError
 from minise.nn import SE, Activation, BatchNorm, Conv2d, Linear, Module, norm_act
-from minise.tape import Tensor, no_grad, watch
+from minise.tape import Call, Tensor, no_grad, watch
 
 DEFAULT_ACT = "felu"
 DEFAULT_REDUCTION = 16
@@ -214,12 +213,13 @@ def describe(model: Module, *, size: int = 32) -> ModelInfo:
     """Count a model's parameters, FLOPs (by running it on one black image) and SE widths."""
     flops = 0
 
-    def count(op: str, arrays: tuple[Any, ...], options: dict[str, Any], y: Any) -> None:
+    def count(call: Call) -> None:
         nonlocal flops
-        if op in ("conv2d", "linear"):
-            flops += 2 * y.size * arrays[1][0].size
-        elif op == "se":
-            flops += 2 * (arrays[1].size + arrays[3].size)
+        (y,) = call.results
+        if call.op in ("conv2d", "linear") and y is not None:
+            flops += 2 * y.size * call.inputs[1][0].size
+        elif call.op == "se":
+            flops += 2 * (call.inputs[1].size + call.inputs[3].size)
 
     was_training = model.training
     like = model.parameters()[0].data

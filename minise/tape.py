@@ -14,13 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from minise.backend import Array, Backward, Forward, Kernel, array_module, find_kernel
 from minise.errors import MiniseError, ShapeError
 
 _recording: ContextVar[bool] = ContextVar("minise_recording", default=True)
-_watchers: ContextVar[tuple[Callable[..., None], ...]] = ContextVar("minise_watchers", default=())
+_watchers: ContextVar[tuple[Callable[[Call], None], ...]] = ContextVar("minise_watchers", default=())
 
 OPERATORS: dict[str, Op] = {}
 """What `+ - * / ** @` mean on tensors; `minise.ops.basic` fills it in, so that the tape imports no op."""
@@ -79,9 +81,10 @@ def _record(
     name: str, pair: Kernel | Op, inputs: tuple[Any, ...], arrays: tuple[Any, ...], options: dict[str, Any]
 ) -> Tensor:
     """Run the pair's forward, and remember its backward if a gradient can flow."""
+    began = perf_counter()
     y, saved = pair.forward(*arrays, **options)
     for watcher in _watchers.get():
-        watcher(name, arrays, options, y)
+        watcher(Call(name, False, arrays, (y,), perf_counter() - began))
     needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in inputs)
     if not (_recording.get() and any(needs)):
         return Tensor(y)
@@ -199,9 +202,20 @@ def no_grad() -> Iterator[None]:
         _recording.reset(token)
 
 
+@dataclass(frozen=True)
+class Call:
+    """An op's forward, from its inputs to (y,), or its backward, from (gy, inputs…) to their gradients."""
+
+    op: str
+    backward: bool
+    inputs: tuple[Any, ...]
+    results: tuple[Array | None, ...]
+    seconds: float
+
+
 @contextmanager
-def watch(watcher: Callable[[str, tuple[Any, ...], dict[str, Any], Array], None]) -> Iterator[None]:
-    """Call `watcher(name, arrays, options, y)` after every op inside the block."""
+def watch(watcher: Callable[[Call], None]) -> Iterator[None]:
+    """Call `watcher` after every op's forward and backward inside the block."""
     token = _watchers.set((*_watchers.get(), watcher))
     try:
         yield
@@ -246,7 +260,11 @@ def backward(y: Tensor, gy: Array | None = None) -> None:
 
 def _run(node: Node, gy: Array) -> list[Array]:
     """The gradients of the node's parents; the node lets go of its inputs and of what it saved."""
+    began = perf_counter()
     gradients = node.backward(gy, node.saved, node.needs)
+    for watcher in _watchers.get():
+        arrays = (x.data if isinstance(x, Tensor) else x for x in node.inputs)
+        watcher(Call(node.name, True, (gy, *arrays), gradients, perf_counter() - began))
     inputs, node.inputs, node.saved = node.inputs, (), USED_UP
     if len(gradients) != len(inputs):
         raise MiniseError(

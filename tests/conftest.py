@@ -6,6 +6,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from minise.backend import usable_backend
+
 SLOW_IS_FINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("check", max_examples=20, derandomize=True, **SLOW_IS_FINE)
 settings.register_profile("explore", max_examples=300, **SLOW_IS_FINE)
@@ -41,3 +43,12 @@ def pytest_collection_modifyitems(items):
         for name, (_, reason) in NEEDS.items():
             if item.get_closest_marker(name) and not present[name]:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled():
+    """The numba kernels are compiled before the first test, not in the middle of one."""
+    if usable_backend("numpy").name == "numba":
+        from minise.kernels.numba_loops import prepare
+
+        prepare()

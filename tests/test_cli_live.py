@@ -87,7 +87,7 @@ def test_what_is_shown_before_the_first_step(events):
     assert "shapes10 · 72 train · 8 val · 40 test" in out
     assert "se-convnet · 25,140 parameters · 5.61 MFLOPs" in out
     assert "felu · alpha by layer · hidden widths 1, 2, 4" in out
-    assert "cpu · 1 threads" in out
+    assert "cpu (numba) · 1 threads" in out
     assert "epoch 1/11" in out
     assert "nan" not in out
 

@@ -16,7 +16,7 @@ from minise.config import RULES, TrainConfig
 
 START = {
     *("event", "run", "config", "parameters", "flops", "se_widths", "train_images", "val_images"),
-    *("test_images", "device", "threads", "epochs_done", "data"),
+    *("test_images", "device", "backend", "threads", "epochs_done", "data"),
 }
 EPOCH = {
     *("event", "epoch", "train_loss", "train_acc", "val_loss", "val_acc", "lr", "seconds"),
@@ -34,12 +34,20 @@ def test_plain_lines():
     result = minise("train", *TINY, "--epochs", 2, "--run", "r")
     first, one, two, last = succeeded(result).splitlines()
     assert re.match(r"se-convnet \(25,140 parameters, 5.61 MFLOPs, act felu, SE widths 1, 2, 4\) on", first)
-    assert "shapes10 (231 + 25 + 100 images), cpu, 1 threads, run r" in first
+    assert "shapes10 (231 + 25 + 100 images), cpu (numba), 1 threads, run r" in first
     assert re.match(r"epoch 1/2  loss \d\.\d{4}  train [\d.]+ %  val loss [\d.]+  val [\d.]+ %  lr ", one)
     assert two.startswith("epoch 2/2")
     assert re.match(r"test top-1 [\d.]+ %  top-5 [\d.]+ %  loss [\d.]+  \d+:\d\d  run r", last)
     assert result.stdout.isprintable() or "\x1b" not in result.stdout
     assert result.stderr == ""
+
+
+def test_compilation_is_shown_as_such(monkeypatch):
+    monkeypatch.setattr("minise.kernels.numba_loops.compiled", lambda: False)
+    _, second, *_ = succeeded(minise("train", *TINY, "--run", "r")).splitlines()
+    assert second == "compiling the numba kernels for this machine: once, then they are cached"
+    _, event, *_ = lines(minise("train", *TINY, "--run", "s", "--json"))
+    assert event == {"event": "compile", "backend": "numba"}
 
 
 def test_json_lines():

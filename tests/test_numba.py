@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minise import backend
-from minise.kernels.threads import set_threads, thread_count
+from minise.kernels.threads import crew, set_threads
 from minise.models import build
 from minise.ops import ACTIVATIONS, FUSED, OPS, batch_norm_act, batch_norm_act_composed, conv2d
 from minise.optim import SGD
@@ -58,7 +58,7 @@ def normal(rng, *shape):
 def test_every_kernel_is_tested_here():
     backend.BACKENDS["numba"].load()
     assert backend.BACKENDS["numba"].problem is None
-    assert set(backend.BACKENDS["numba"].kernels) == {"conv2d", "batch_norm", "batch_norm_act"}
+    assert set(backend.BACKENDS["numba"].kernels) == {"conv2d", "batch_norm", "batch_norm_act", "max_pool2d"}
 
 
 @settings(max_examples=80)
@@ -135,6 +135,16 @@ def test_batch_norm_agrees(train):
     agree(fast, plain, inputs, {"train": train}, tolerance=5e-5)
 
 
+@given(data=st.data())
+def test_max_pool2d_agrees(data):
+    """Ties too: the values are few."""
+    size = data.draw
+    kernel, stride = size(st.integers(1, 4)), size(st.none() | st.integers(1, 5))
+    shape = (*(size(st.integers(1, 5)) for _ in range(2)), *(size(st.integers(kernel, 11)) for _ in range(2)))
+    x = np.random.default_rng(size(st.integers(0, 99))).integers(-3, 3, shape).astype(np.float32)
+    agree(OPS["max_pool2d"], OPS["max_pool2d"], [x], {"kernel": kernel, "stride": stride})
+
+
 def test_what_it_does_not_support_falls_back_with_the_same_result():
     rng = np.random.default_rng(0)
     inputs = norm_inputs(rng, 4, 3, 5, 5, True, 2, True, "felu")
@@ -185,14 +195,16 @@ def test_what_is_not_a_number_stays_so():
             Tensor(x), Tensor(np.ones(2, np.float32)), Tensor(np.zeros(2, np.float32)), act="relu"
         )
         z = conv2d(Tensor(x), Tensor(np.ones((1, 2, 3, 3), np.float32)), padding=1)
+        pooled = OPS["max_pool2d"](Tensor(x), kernel=2)
     assert np.isnan(y.data[:, 0]).all()
     assert not np.isnan(y.data[:, 1]).any()
     assert np.isnan(z.data).sum() == 9
+    assert np.isnan(pooled.data).sum() == 1
 
 
 @pytest.fixture
 def threads():
-    before = thread_count()
+    before = crew().size
     yield set_threads
     set_threads(before)
 

@@ -27,6 +27,7 @@ LAYERS = [
     "config",
     "checkpoint",
     "train",
+    "speed",
     "job",
 ]
 

@@ -87,11 +87,20 @@ def test_float32_is_not_promoted_by_numbers():
     assert y.dtype == x.grad.dtype == np.float32
 
 
-def test_watch_sees_every_op():
+def test_watch_sees_every_op_both_ways():
     seen = []
-    with watch(lambda op, arrays, options, y: seen.append((op, y.shape))):
-        ops.sum_(leaf(np.ones((2, 3))) * 2.0, axis=1)
-    assert seen == [("multiply", (2, 3)), ("sum", (2,))]
+    x = leaf(np.ones((2, 3)))
+    with watch(seen.append):
+        ops.sum_(x * 2.0).backward()
+    assert [(call.op, call.backward) for call in seen] == [
+        ("multiply", False),
+        ("sum", False),
+        ("sum", True),
+        ("multiply", True),
+    ]
+    assert [call.results[0].shape for call in seen] == [(2, 3), (), (2, 3), (2, 3)]
+    assert seen[3].inputs[1] is x.data
+    assert all(call.seconds >= 0 for call in seen)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import numpy as np
 from minise.backend import Array, Kernel
 from minise.kernels import numba_correlate as loops
 from minise.kernels.memory import empty
-from minise.kernels.numba_threads import run, scratch, thread_limit
 from minise.kernels.numba_tiles import LANES, ROWS, WIDE
+from minise.kernels.threads import crew, scratch, share
 from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
 
@@ -180,8 +180,12 @@ def conv2d_forward(
     x = np.ascontiguousarray(x)
     layout, way = plan_forward(x.shape[1:], w.shape, stride, padding)
     size = x.shape[1] * stride**2 * layout.plane() + len(w) * way.scratch
-    own = scratch((thread_limit(), size))
-    run(loops.forward, x, y, way.parts, way.offsets, tiles(w, way), way.x_at, layout, own, CHUNKS)
+    tables = way.parts, way.offsets, tiles(w, way), way.x_at, layout
+
+    def part(start: int, stop: int) -> None:
+        loops.forward(x[start:stop], y[start:stop], *tables, scratch("planes", (size,), x.dtype))
+
+    share(part, len(x))
     if b is not None:
         y += b[:, None, None]
     return y, (x, w, stride, padding)
@@ -197,13 +201,19 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     image = c * stride**2 * layout.plane() + k * g_layout.plane()
     vectors = gy.shape[2] * whole_vectors(gy.shape[3]) // LANES
     block = max(1, min(BLOCK_VECTORS // vectors, -(-len(x) // CHUNKS)))
-    own = scratch((thread_limit(), block * image + ROWS * WIDE + c * way.scratch))
+    size = block * image + ROWS * WIDE + c * way.scratch
+    chunks = min(CHUNKS, len(x))
     gx = empty(x.shape if needs[0] else (0, *x.shape[1:]), x.dtype)
-    gw = np.empty((CHUNKS, k, c * kh * kw if needs[1] else 0), x.dtype)
+    gw = np.zeros((chunks, k, c * kh * kw if needs[1] else 0), x.dtype)
     flipped = tiles(np.ascontiguousarray(w.transpose(1, 0, 2, 3)), way)
     pixels = plan_pixels(block, c, k, (gy.shape[2], gy.shape[3]), layout, g_layout)
-    geometry = (way.x_at, seen.offsets, pixels, layout, g_layout, own)
-    run(loops.backward, x, gy, gx, gw, way.parts, way.offsets, flipped, *geometry)
+    tables = way.parts, way.offsets, flipped, way.x_at, seen.offsets, pixels, layout, g_layout
+
+    def chunk(i: int) -> None:
+        part = slice(i * len(x) // chunks, (i + 1) * len(x) // chunks)
+        loops.backward(x[part], gy[part], gx[part], gw[i], *tables, scratch("planes", (size,), x.dtype))
+
+    crew().map(chunk, chunks)
     gradients = (
         gx if needs[0] else None,
         gw.sum(axis=0).reshape(w.shape) if needs[1] else None,

@@ -15,7 +15,7 @@ Where a tile hangs over the last row or column, that one is computed more than o
 from __future__ import annotations
 
 import numpy as np
-from numba import get_thread_id, njit, prange
+from numba import njit
 
 from minise.kernels.numba_tiles import LANES, ROWS, WIDE, reduce_tile, tile_of_1, tile_of_2, tile_of_3
 
@@ -97,18 +97,16 @@ def correlate(planes, y, parts, offsets, weights, x_at, scratch):
                     copy(y[channel, top + step * i, left:], step, source, 1, columns)
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
-def forward(x, y, parts, offsets, weights, x_at, layout, scratch, chunks):
+@njit(cache=True, nogil=True, error_model="numpy")
+def forward(x, y, parts, offsets, weights, x_at, layout, scratch):
     """y (n, k, ho, wo) from x (n, c, h, w). layout: stride, border, rows and pitch of x's plane images."""
     stride, border, rows, pitch = layout
     size = x.shape[1] * stride * stride * rows * pitch
-    for chunk in prange(chunks):
-        own = scratch[get_thread_id()]
-        planes, out = own[:size], own[size:]
-        planes[:] = 0
-        for i in range(chunk * len(x) // chunks, (chunk + 1) * len(x) // chunks):
-            fill(planes, x[i], stride, border, rows, pitch)
-            correlate(planes, y[i], parts, offsets, weights, x_at, out)
+    planes, out = scratch[:size], scratch[size:]
+    planes[:] = 0
+    for i in range(len(x)):
+        fill(planes, x[i], stride, border, rows, pitch)
+        correlate(planes, y[i], parts, offsets, weights, x_at, out)
 
 
 @njit(cache=True, error_model="numpy")
@@ -143,45 +141,32 @@ def reduce(planes, gradients, gw, offsets, g_plane, pixels, sums):
                         row[j] += own[j]
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def backward(x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
-    """gx (n, c, h, w) and gw (chunks, k, m), either empty where it is not needed.
+    """gx (n, c, h, w) and gw (k, m), added to, either empty where it is not needed.
 
     layout, g_layout: stride, border, rows and pitch of the plane images of x and of gy; pixels (images, vectors, 2):
     where a block's vectors lie in both.
     """
-    chunks = len(gw)
     n, c = x.shape[:2]
     k = gy.shape[1]
     stride, border, rows, pitch = layout
     _, g_border, g_rows, g_pitch = g_layout
     size, g_size = c * stride * stride * rows * pitch, k * g_rows * g_pitch
     block = len(pixels)
-    for chunk in prange(chunks):
-        own = scratch[get_thread_id()]
-        planes, own = own[: block * size], own[block * size :]
-        gradients, own = own[: block * g_size], own[block * g_size :]
-        sums, out = own[: ROWS * WIDE], own[ROWS * WIDE :]
-        planes[:] = 0
-        gradients[:] = 0
-        gw[chunk] = 0
-        stop = (chunk + 1) * n // chunks
-        for start in range(chunk * n // chunks, stop, block):
-            images = min(block, stop - start)
-            for i in range(images):
-                own_gradients = gradients[i * g_size : (i + 1) * g_size]
-                fill(own_gradients, gy[start + i], 1, g_border, g_rows, g_pitch)
-                if len(gx):
-                    correlate(own_gradients, gx[start + i], parts, offsets, weights, g_at, out)
-                if gw.shape[1]:
-                    fill(planes[i * size : (i + 1) * size], x[start + i], stride, border, rows, pitch)
+    planes, rest = scratch[: block * size], scratch[block * size :]
+    gradients, rest = rest[: block * g_size], rest[block * g_size :]
+    sums, out = rest[: ROWS * WIDE], rest[ROWS * WIDE :]
+    planes[:] = 0
+    gradients[:] = 0
+    for start in range(0, n, block):
+        images = min(block, n - start)
+        for i in range(images):
+            own = gradients[i * g_size : (i + 1) * g_size]
+            fill(own, gy[start + i], 1, g_border, g_rows, g_pitch)
+            if len(gx):
+                correlate(own, gx[start + i], parts, offsets, weights, g_at, out)
             if gw.shape[1]:
-                reduce(
-                    planes,
-                    gradients,
-                    gw[chunk],
-                    columns,
-                    g_rows * g_pitch,
-                    pixels[:images].reshape(-1, 2),
-                    sums,
-                )
+                fill(planes[i * size : (i + 1) * size], x[start + i], stride, border, rows, pitch)
+        if gw.shape[1]:
+            reduce(planes, gradients, gw, columns, g_rows * g_pitch, pixels[:images].reshape(-1, 2), sums)

@@ -13,6 +13,7 @@ Backward, with g = gy where y > 0, two sums for each plane are enough: A = Σ g 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from minise.backend import Array, Kernel
 from minise.errors import ShapeError
 from minise.kernels import numba_planes as loops
 from minise.kernels.memory import empty
-from minise.kernels.numba_threads import run
+from minise.kernels.threads import share
 from minise.ops.activation import ACTIVATIONS, sigmoid_backward, sigmoid_forward
 from minise.ops.basic import Gradients, Needs
 from minise.ops.batch_norm import check_batch_norm, update_running
@@ -61,10 +62,19 @@ def every(a: Array, n: int) -> Array:
     return np.ascontiguousarray(np.broadcast_to(a, (n, a.shape[-1])), np.float32).reshape(-1)
 
 
+def over_planes(loop: Callable[..., None], *arguments: Any) -> None:
+    """loop(*arguments), side by side on parts of the planes: every array among them has a row a plane, or none."""
+
+    def part(start: int, stop: int) -> None:
+        loop(*(a[start:stop] if isinstance(a, np.ndarray) else a for a in arguments))
+
+    share(part, len(arguments[0]))
+
+
 def plane_moments(x: Array) -> tuple[Array, Array]:
     """Mean and sum of squares about it, of each plane: (n, c) each."""
     mean, squares = np.empty((2, *x.shape[:2]), x.dtype)
-    run(loops.moments, planes(x), mean.reshape(-1), squares.reshape(-1))
+    over_planes(loops.moments, planes(x), mean.reshape(-1), squares.reshape(-1))
     return mean, squares
 
 
@@ -131,7 +141,7 @@ def batch_norm_act_forward(
         scale, shift = s * scale, s * shift
     y = empty(x.shape, x.dtype)
     others = NOTHING if residual is None else planes(residual)
-    run(loops.affine, planes(x), every(scale, n), every(shift, n), others, act is not None, planes(y))
+    over_planes(loops.affine, planes(x), every(scale, n), every(shift, n), others, act is not None, planes(y))
     return y, (x, y if act else None, plane_mean, mean, inv, w, b, s, excitation, train)
 
 
@@ -144,7 +154,7 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gy = np.ascontiguousarray(gy)
     maps = planes(gy), planes(y if relu else gy), planes(x), every(mean, n)
     by_one, by_x_hat = np.empty((2, n, c), x.dtype)  # A and B, for each plane
-    run(loops.sums, *maps, relu, by_one.reshape(-1), by_x_hat.reshape(-1))
+    over_planes(loops.sums, *maps, relu, by_one.reshape(-1), by_x_hat.reshape(-1))
     by_x_hat *= inv
     if s is None:
         s, gz, gse = 1, 0, [None] * 5
@@ -157,7 +167,7 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gr = empty(x.shape, x.dtype) if needs[3] and relu else None
     by_x, shift = (-w * inv**2 * gw / m, gz / hw - gb / m) if train else (np.zeros_like(w), gz / hw)
     coefficients = every(w * inv * s, n), every(by_x, n), every(w * inv * shift, n)
-    run(loops.combine, *maps, *coefficients, relu, planes(gx), NOTHING if gr is None else planes(gr))
+    over_planes(loops.combine, *maps, *coefficients, relu, planes(gx), NOTHING if gr is None else planes(gr))
     gradients = (gx, gw, gb, gr if relu else gy, None, *gse)
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=False))
 

@@ -8,7 +8,7 @@ The compiler may reorder nothing here (no fastmath): sums run in vectors of 8, w
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from minise.kernels.numba_tiles import (
     LANES,
@@ -19,7 +19,7 @@ from minise.kernels.numba_tiles import (
 )
 
 ZERO = np.float32(0)
-loop = njit(cache=True, parallel=True, error_model="numpy")
+loop = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @loop
@@ -27,7 +27,7 @@ def moments(x, mean, squares):
     """mean[p] = Σ x[p] / hw, squares[p] = Σ (x[p] - mean[p])²; the plane stays in the cache between the two."""
     planes, hw = x.shape
     whole = hw // LANES
-    for p in prange(planes):
+    for p in range(planes):
         (total,) = sum_of_plane((x[p].ctypes.data,), ZERO, whole)
         for i in range(whole * LANES, hw):
             total += x[p, i]
@@ -43,7 +43,7 @@ def moments(x, mean, squares):
 def affine(x, scale, shift, residual, relu, y):
     """y[p] = scale[p] x[p] + shift[p] (+ residual[p]), cut off below 0 if `relu`; residual may be empty."""
     planes, hw = x.shape
-    for p in prange(planes):
+    for p in range(planes):
         a, b = scale[p], shift[p]
         if len(residual):
             for i in range(hw):
@@ -61,7 +61,7 @@ def sums(gy, y, x, mean, relu, total, products):
     """total[p] = Σ g[p], products[p] = Σ g[p] (x[p] - mean[p]), where g is gy, or gy where y > 0 if `relu`."""
     planes, hw = x.shape
     whole = hw // LANES
-    for p in prange(planes):
+    for p in range(planes):
         own = mean[p]
         if relu:
             arrays = (gy[p].ctypes.data, x[p].ctypes.data, y[p].ctypes.data)
@@ -80,7 +80,7 @@ def sums(gy, y, x, mean, relu, total, products):
 def combine(gy, y, x, mean, by_g, by_x, shift, relu, gx, gr):
     """gx[p] = by_g[p] g[p] + by_x[p] (x[p] - mean[p]) + shift[p], and gr = g unless gr is empty; g as in `sums`."""
     planes, hw = x.shape
-    for p in prange(planes):
+    for p in range(planes):
         own, a, b, c = mean[p], by_g[p], by_x[p], shift[p]
         if relu and len(gr):
             for i in range(hw):

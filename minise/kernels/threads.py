@@ -1,7 +1,10 @@
-"""Threads for NumPy: its loops and matrix products let go of the interpreter lock, so blocks run side by side.
+"""Threads for the CPU's kernels: NumPy's loops, its matrix products and compiled loops let go of the interpreter
+lock, so blocks of a batch run side by side.
 
-The blocks of a batch depend on shapes alone, never on the number of threads, and partial results come back in
-block order: a sum over blocks is the same bit for bit on one thread or many.
+How a batch is cut into blocks depends on shapes alone where results are added up, never on the number of threads, and
+they come back in block order: a sum over blocks is the same bit for bit on one thread or many. The thread that
+asks works too, and takes blocks as long as there are any; so a thread that comes late, because the
+machine is busy, delays nobody.
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,10 +24,55 @@ from minise.errors import ConfigError
 
 T = TypeVar("T")
 BLOCK_BYTES = 4 << 20
-"""How much a block's scratch memory may take: measured best between 2 and 8 MB, within a core's share of L3."""
+"""How much a block's scratch memory may take, of NumPy's columns: a share of the L3 cache."""
+PARTS = 3
+"""Into how many parts for each thread a loop is cut whose results are not added up."""
 
-_pool: ThreadPoolExecutor | None = None
-_count: int | None = None
+
+class Crew:
+    """The calling thread and `size` - 1 others that wait for work."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        for i in range(size - 1):
+            threading.Thread(target=self._wait, name=f"minise-{i + 1}", daemon=True).start()
+
+    def _wait(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    def map(self, work: Callable[[int], T], tasks: int) -> list[T]:
+        """[work(0), …, work(tasks - 1)]; what it raises is raised here, once every task has ended."""
+        results: list[Any] = [None] * tasks
+        numbers = count()
+        ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+        def take() -> None:
+            for i in numbers:
+                if i >= tasks:
+                    return
+                try:
+                    results[i] = work(i)
+                except BaseException as error:
+                    ended.put(error)
+                else:
+                    ended.put(None)
+
+        for _ in range(min(self.size, tasks) - 1):
+            self._jobs.put(take)
+        take()
+        errors = [error for error in (ended.get() for _ in range(tasks)) if error is not None]
+        if errors:
+            raise errors[0]
+        return results
+
+    def dismiss(self) -> None:
+        for _ in range(self.size - 1):
+            self._jobs.put(None)
+
+
+_crew: Crew | None = None
 _scratch = threading.local()
 
 
@@ -32,30 +81,35 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def thread_count() -> int:
-    """How many threads the kernels use."""
-    return available_threads() if _count is None else _count
-
-
 def set_threads(count: int) -> None:
     """Use `count` threads for the blocks, and one for the BLAS under each of them, from here on."""
-    global _pool, _count
+    global _crew
     if count < 1:
         raise ConfigError(f"threads: found {count}, expected at least 1")
-    if _pool is not None:
-        _pool.shutdown()
+    if _crew is not None:
+        _crew.dismiss()
     threadpool_limits(1, user_api="blas")
-    _count = count
-    _pool = ThreadPoolExecutor(count, thread_name_prefix="minise")
+    _crew = Crew(count)
+
+
+def crew() -> Crew:
+    """The threads that `set_threads` asked for, or as many as there are cores."""
+    if _crew is None:
+        set_threads(available_threads())
+    assert _crew is not None
+    return _crew
 
 
 def map_blocks(work: Callable[[slice], T], n: int, bytes_each: int) -> list[T]:
     """[work(block) for the blocks of range(n)], side by side; bytes_each: scratch memory of one element."""
-    if _pool is None:
-        set_threads(available_threads())
-    assert _pool is not None
     size = max(1, min(BLOCK_BYTES // max(bytes_each, 1), -(-n // 8)))
-    return list(_pool.map(work, [slice(i, min(i + size, n)) for i in range(0, n, size)]))
+    return crew().map(lambda i: work(slice(i * size, min((i + 1) * size, n))), -(-n // size))
+
+
+def share(work: Callable[[int, int], Any], n: int) -> None:
+    """work(start, stop) on parts of range(n), side by side: some for each thread, so that none waits long."""
+    parts = min(n, PARTS * crew().size)
+    crew().map(lambda i: work(i * n // parts, (i + 1) * n // parts), parts)
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Array:

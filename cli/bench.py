@@ -1,0 +1,73 @@
+"""`minise bench`: how fast this machine trains, and what a step spends its time on."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from minise.backend import BACKENDS
+from minise.kernels.threads import available_threads, set_threads
+from minise.models import MODELS
+from minise.speed import StepTimes, time_steps, usable_backends
+
+from .options import train_option
+from .report import print_json
+
+
+@click.command("bench")
+@train_option("model", "What to time.")
+@train_option("act", "The activation inside SE blocks.")
+@train_option("batch_size", "Images a step.")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    metavar="NAME",
+    type=click.Choice(list(BACKENDS)),
+    help=f"What computes; may be given again. One of: {', '.join(BACKENDS)}.  [default: all that work here]",
+)
+@click.option("--steps", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="To time.")
+@click.option("--forward", is_flag=True, help="Time the evaluation of a batch in place of a training step.")
+@train_option("threads", "CPU threads.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a backend, one a line.")
+def command(
+    backends: tuple[str, ...], model: str, act: str | None, batch_size: int, steps: int, **options: Any
+) -> None:
+    """Time training steps of a model, whole and op by op, on every backend in turn.
+
+    \b
+    minise bench
+    minise bench --model se-resnet56 --backend numba --threads 1
+    """
+    set_threads(options["threads"] or available_threads())
+    names = backends or [name for name, problem in usable_backends().items() if problem is None]
+    times = time_steps(
+        model,
+        dict.fromkeys(names),
+        batch_size=batch_size,
+        steps=steps,
+        training=not options["forward"],
+        act=act if act is not None or not MODELS[model].has_se else None,
+    )
+    if options["as_json"]:
+        for result in times:
+            print_json(as_object(model, result))
+        return
+    from .draw import draw_speed
+
+    draw_speed(model, times)
+
+
+def as_object(model: str, times: StepTimes) -> dict[str, Any]:
+    """What was measured, for JSON: seconds, of each step and of each op in a step."""
+    return {
+        "backend": times.backend,
+        "model": model,
+        "batch_size": times.images,
+        "median": times.median,
+        "images_per_second": times.images_per_second,
+        "seconds": times.seconds,
+        "ops": [dataclasses.asdict(op) for op in times.ops],
+    }

@@ -1,0 +1,91 @@
+"""Max pooling for the numba backend: one loop over the windows, and one back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from minise.backend import Array, Kernel
+from minise.kernels.memory import empty
+from minise.kernels.threads import share
+from minise.ops.basic import Gradients, Needs
+
+MAX_KERNEL = 15
+"""The place of a window's largest value, in reading order, is kept in one byte."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def forward(x: Any, kernel: int, stride: int, y: Any, winner: Any) -> None:
+    """y[p, i, j] = the largest value of a window of x[p], winner[p, i, j] its place; not a number wins always."""
+    planes, rows, columns = y.shape
+    for p in range(planes):
+        for i in range(rows):
+            for j in range(columns):
+                top, left = i * stride, j * stride
+                best, place = x[p, top, left], 0
+                for a in range(kernel):
+                    for b in range(kernel):
+                        value = x[p, top + a, left + b]
+                        wins = (value > best) | (
+                            value != value
+                        )  # chosen without a branch, which would be guessed
+                        best = value if wins else best
+                        place = a * kernel + b if wins else place
+                y[p, i, j] = best
+                winner[p, i, j] = place
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def backward(gy: Any, winner: Any, kernel: int, stride: int, gx: Any) -> None:
+    """Add gy[p, i, j] to the pixel that its value came from."""
+    planes, rows, columns = gy.shape
+    for p in range(planes):
+        gx[p] = 0
+        for i in range(rows):
+            for j in range(columns):
+                place = winner[p, i, j]
+                gx[p, i * stride + place // kernel, j * stride + place % kernel] += gy[p, i, j]
+
+
+def supports(x: Array, *, kernel: int, stride: int | None = None, padding: int = 0) -> bool:
+    """Maps in float32 without padding; what is wrong with shapes and options is for the reference to say."""
+    step = kernel if stride is None else stride
+    return (
+        x.ndim == 4
+        and x.dtype == np.float32
+        and x.size > 0
+        and padding == 0
+        and 1 <= kernel <= min(*x.shape[2:], MAX_KERNEL)
+        and step >= 1
+    )
+
+
+def planes(x: Array) -> Array:
+    """(n, c, h, w) as (n·c, h, w)."""
+    return np.ascontiguousarray(x).reshape(-1, *x.shape[2:])
+
+
+def max_pool2d_forward(
+    x: Array, *, kernel: int, stride: int | None = None, padding: int = 0
+) -> tuple[Array, Any]:
+    """`minise.ops.pool.max_pool2d_forward`."""
+    step = stride or kernel
+    y = empty((*x.shape[:2], *((size - kernel) // step + 1 for size in x.shape[2:])), x.dtype)
+    winner = np.empty(y.shape, np.uint8)
+    xs, ys, winners = planes(x), planes(y), planes(winner)
+    share(lambda i, j: forward(xs[i:j], kernel, step, ys[i:j], winners[i:j]), len(xs))
+    return y, (winner, x.shape, kernel, step)
+
+
+def max_pool2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    """`minise.ops.pool.max_pool2d_backward`."""
+    winner, shape, kernel, step = saved
+    gx = empty(shape, gy.dtype)
+    gys, winners, gxs = planes(gy), planes(winner), planes(gx)
+    share(lambda i, j: backward(gys[i:j], winners[i:j], kernel, step, gxs[i:j]), len(gys))
+    return (gx,)
+
+
+MAX_POOL2D = Kernel(max_pool2d_forward, max_pool2d_backward, supports)
