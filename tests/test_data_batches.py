@@ -201,6 +201,15 @@ def test_holdout_keeps_the_proportions_of_unequal_classes():
     np.testing.assert_array_equal(np.bincount(val.labels), [7, 2, 1])
 
 
+def test_holdout_gives_the_odd_ones_to_the_largest_remainders():
+    """9 of 10 + 20 + 34 images: 1, 2 and 4 by the proportions' whole parts, and one more each for 0.81 and 0.78."""
+    labels = np.repeat([0, 1, 2], [10, 20, 34])
+    data = Split(np.zeros((64, 3, 32, 32), np.uint8), labels)
+    for seed in range(5):
+        _, val = holdout(data, 9, (seed,))
+        assert np.bincount(val.labels).tolist() == [1, 3, 5]
+
+
 def test_holdout_depends_on_the_seed_alone_and_keeps_the_order():
     whole = split(60)
     one, two, other = holdout(whole, 15, (1,)), holdout(whole, 15, (1,)), holdout(whole, 15, (2,))

@@ -8,6 +8,7 @@ from minise.errors import ConfigError, ShapeError
 from minise.gradcheck import check_gradients
 from minise.models import MODELS, build, describe
 from minise.nn import SE, Activation, BatchNorm, Conv2d, Dropout, Linear, Sequential
+from minise.nn.init import kaiming_normal, lecun_normal
 from minise.tape import Tensor, no_grad
 
 RNG = np.random.default_rng
@@ -135,6 +136,31 @@ def test_every_model_runs_and_every_parameter_learns(name):
     assert y.dtype == np.float32
     ops.softmax_cross_entropy(y, np.array([0, 6])).backward()
     assert all(p.grad is not None and p.grad.dtype == np.float32 for p in model.parameters())
+
+
+def test_initial_weights_have_the_variance_of_their_rule():
+    rng = np.random.default_rng(0)
+    assert np.std(kaiming_normal((200, 50, 3, 3), rng)) == pytest.approx(np.sqrt(2 / (200 * 9)), rel=0.02)
+    assert np.std(kaiming_normal((200, 50, 3, 3), rng, fan="in")) == pytest.approx(
+        np.sqrt(2 / (50 * 9)), rel=0.02
+    )
+    assert np.std(lecun_normal((200, 500), rng)) == pytest.approx(np.sqrt(1 / 500), rel=0.02)
+
+
+def test_a_residual_block_is_its_formula():
+    """The shortcut takes every other pixel, with new channels of zeros on both sides; ReLU comes after the sum."""
+    block = build("resnet20").blocks[3].to(dtype=np.float64).eval()
+    x = np.random.default_rng(0).standard_normal((2, 16, 8, 8))
+    r = block.bn2(block.conv2(block.act1(block.bn1(block.conv1(Tensor(x)))))).data
+    shortcut = np.zeros((2, 32, 4, 4))
+    shortcut[:, 8:24] = x[:, :, ::2, ::2]
+    assert np.allclose(block(Tensor(x)).data, np.maximum(r + shortcut, 0))
+
+
+def test_alpha_of_the_trunk_is_one_a_layer_or_one_a_channel():
+    for alpha, shapes in (("layer", {()}), ("channel", {(16,), (32,), (64,)})):
+        model = build("convnet", trunk_act="felu", alpha=alpha)
+        assert {p.shape for p in model.parameters() if p.kind == "alpha"} == shapes
 
 
 def test_describe_shows_the_bottlenecks_and_leaves_the_model_alone():

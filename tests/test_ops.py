@@ -8,6 +8,7 @@ import pytest
 from minise import backend
 from minise.errors import ConfigError, ShapeError
 from minise.ops import ACTIVATIONS, OPS
+from minise.tape import Tensor
 
 ONE = (True,)
 
@@ -123,6 +124,24 @@ def test_batch_norm_keeps_float32_precision_far_from_zero(name):
         y = OPS["batch_norm"](x, np.ones(1, np.float32), np.zeros(1, np.float32)).data
     wide = x.astype(np.float64)
     assert np.allclose(y, (wide - wide.mean()) / np.sqrt(wide.var() + 1e-5), atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["reference", "numpy", "numba"])
+def test_batch_norm_outside_training_keeps_the_statistics_that_it_used(name):
+    """What moves the running statistics between forward and backward must not move the gradient."""
+    rng = np.random.default_rng(0)
+    x, gy = (rng.standard_normal((4, 2, 3, 3)).astype(np.float32) for _ in range(2))
+    w, b = np.ones(2, np.float32), np.zeros(2, np.float32)
+    running = np.array([1, -1], np.float32), np.array([4, 9], np.float32)
+    expected = (gy * (x - running[0][:, None, None])).sum(axis=(0, 2, 3)) / np.sqrt(running[1] + 1e-5)
+    with backend.use_backend(name):
+        y = OPS["batch_norm"](
+            Tensor(x), weight := Tensor(w, requires_grad=True), Tensor(b), running=running, train=False
+        )
+        for a in running:
+            a += 100
+        y.backward(gy)
+    assert np.allclose(weight.grad, expected, rtol=1e-4)
 
 
 def test_batch_norm_outside_training_is_affine():

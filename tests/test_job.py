@@ -1,0 +1,114 @@
+"""What the main job makes of its options, and the figures that it reports."""
+
+import numpy as np
+import pytest
+
+from minise import job
+from minise.config import TrainConfig
+from minise.data import Split, load
+from minise.metrics import score
+from minise.models import build
+from minise.nn import Module
+from minise.tape import Tensor
+from minise.train import EpochDone, StepDone, evaluate
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return load("shapes10", limit_train=300, limit_test=20)
+
+
+def events(path, **options):
+    config = TrainConfig(
+        **{
+            **{
+                "dataset": "shapes10",
+                "model": "convnet",
+                "limit_train": 300,
+                "limit_test": 20,
+                "val_size": 0,
+            },
+            **{"batch_size": 50, "epochs": 3, "lr": 0.1, "threads": 1},
+            **options,
+        }
+    )
+    return list(job.train(config, path))
+
+
+def test_the_learning_rate_warms_up_over_epochs_and_then_falls(tmp_path):
+    rates = [e.lr for e in events(tmp_path / "r", warmup=1.0, schedule="cosine") if isinstance(e, StepDone)]
+    assert len(rates) == 18
+    assert rates[:6] == pytest.approx([0.1 * (i + 1) / 6 for i in range(6)])
+    assert rates[6:] == sorted(rates[6:], reverse=True)
+    assert rates[-1] < 0.01
+
+
+def test_training_loss_and_accuracy_are_means_over_the_epoch(tmp_path):
+    found = events(tmp_path / "r", epochs=1)
+    steps = [e for e in found if isinstance(e, StepDone)]
+    (epoch,) = (e for e in found if isinstance(e, EpochDone))
+    assert epoch.train_loss == pytest.approx(np.mean([step.loss for step in steps]))
+    assert epoch.train_acc == pytest.approx(np.mean([step.accuracy for step in steps]))
+
+
+def test_other_seeds_see_other_batches(shapes):
+    orders = []
+    for seed in (0, 0, 1):
+        batches = job.training_batches(TrainConfig(seed=seed), shapes, shapes.train)
+        orders.append(batches.order(1).tolist())
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_images_are_normalised_with_the_data_sets_statistics(shapes):
+    (x, y), *_ = job.evaluation_batches(shapes, shapes.train).epoch(0)
+    expected = (shapes.train.images[:250] / 255.0 - shapes.mean[:, None, None]) / shapes.std[:, None, None]
+    assert np.allclose(x, expected, atol=1e-5)
+    assert (y == shapes.train.labels[:250]).all()
+
+
+@pytest.mark.parametrize(("decay", "spared"), [("weights", {"bias", "norm", "alpha"}), ("all", set())])
+def test_decay_spares_what_the_option_says(decay, spared):
+    model = build("se-convnet", act="felu")
+    optimizer = job.optimizer_for(TrainConfig(weight_decay=0.5, decay=decay, lr=0.1).resolved(100), model)
+    before = {name: p.data.copy() for name, p in model.named_parameters()}
+    for p in model.parameters():
+        p.data += 1
+        p.grad = np.zeros_like(p.data)
+    optimizer.step()
+    kinds = {"kept": set(), "shrunk": set()}
+    for name, p in model.named_parameters():
+        kinds["kept" if (p.data == before[name] + 1).all() else "shrunk"].add(p.kind)
+    assert kinds["kept"] == spared
+    assert kinds["shrunk"] == {"weight", "bias", "norm", "alpha"} - spared
+
+
+def test_score_counts_the_first_and_the_first_five():
+    logits = np.zeros((4, 7))
+    logits[:] = -np.arange(7)  # the answers are 0, 1, 2, … in this order
+    found = score(logits, np.array([0, 4, 5, 0]))
+    assert (found.top1, found.top5) == (0.5, 0.75)
+    assert found.confusion[:, 0].tolist() == [2, 0, 0, 0, 1, 1, 0]
+    p = np.exp(logits[0]) / np.exp(logits[0]).sum()
+    assert found.loss == pytest.approx(-np.log(p[[0, 4, 5, 0]]).mean())
+
+
+def test_evaluation_leaves_the_mode_as_it_was():
+    class Watched(Module):
+        def forward(self, x):
+            modes.append(self.training)
+            return Tensor(x.data[:, :, 0, 0])
+
+    modes, model = [], Watched()
+    batch = [(np.zeros((2, 3, 4, 4), np.float32), np.array([0, 1]))]
+    for training in (True, False):
+        model.train(training)
+        evaluate(model, batch)
+        assert model.training is training
+    assert modes == [False, False]
+
+
+def test_every_batch_is_augmented_in_its_own_way(shapes):
+    same = Split(np.repeat(shapes.train.images[:1], 64, axis=0), np.zeros(64, np.int64))
+    batches = job.training_batches(TrainConfig(batch_size=32, crop=4), shapes, same)
+    (one, _), (two, _) = batches.epoch(1)
+    assert (one != two).any()
