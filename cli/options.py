@@ -54,6 +54,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "crop": "Pad by N pixels and crop at random; 0: off.",
         "flip": "Mirror half of the images.",
         "cutout": "Blank a square of N pixels; 0: off.",
+        "tta": "Score the mean over each image and its mirror image.",
     },
     "Machine": {
         "seed": "Of the weights, the order of the data and its augmentation.",

@@ -57,6 +57,7 @@ class TrainConfig:
     crop: int = 4
     flip: bool = True
     cutout: int = 0
+    tta: bool = False
 
     seed: int = 0
     device: str = "auto"

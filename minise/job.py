@@ -18,6 +18,7 @@ from minise.backend import resolve_device, usable_backend
 from minise.checkpoint import Run, check_new
 from minise.config import TrainConfig
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
+from minise.data.augment import normalise
 from minise.errors import ConfigError, RunError
 from minise.kernels.threads import available_threads, set_threads
 from minise.metrics import Evaluation
@@ -28,6 +29,8 @@ from minise.schedules import make_schedule
 from minise.train import EpochDone, StepDone, evaluate, fit
 
 EVAL_BATCH = 250
+CALIBRATION_IMAGES = 5000
+"""How many training images a model may take statistics from before the first step."""
 SPARED = ("bias", "norm", "alpha")
 """The kinds of parameter that `decay = "weights"` spares: decay would pull FeLU's alpha towards ReLU."""
 
@@ -107,7 +110,10 @@ def train(
     config = config.resolved(len(dataset.train))
     train_split, val_split = holdout(dataset.train, config.val_size or 0, (config.seed,))
     batches = training_batches(config, dataset, train_split)
-    model = build(config.model, classes=len(dataset.classes), **config.model_options()).to(device=device)
+    model = build(config.model, classes=len(dataset.classes), **config.model_options())
+    sample = train_split.images[:CALIBRATION_IMAGES]
+    model.calibrate(normalise(sample, dataset.mean, dataset.std))
+    model.to(device=device)
     optimizer = optimizer_for(config, model)
     schedule = make_schedule(
         config.schedule,
@@ -154,6 +160,7 @@ def train(
             epochs=config.epochs,
             validation=validation,
             smoothing=config.smoothing,
+            tta=config.tta,
             device=device,
             start=start,
         ):
@@ -164,7 +171,9 @@ def train(
                 run.append_metrics(asdict(event))
             epoch_running = event.epoch
             yield event
-        test = evaluate(model, evaluation_batches(dataset, dataset.test).epoch(0), device=device)
+        test = evaluate(
+            model, evaluation_batches(dataset, dataset.test).epoch(0), tta=config.tta, device=device
+        )
         run.finish(result=result_of(test), train_seconds=seconds)
     except BaseException as error:
         _stopped(run, model, epoch_running, error)
@@ -208,7 +217,8 @@ def evaluate_run(
     )
     dataset = load_dataset(config, progress=progress)
     model = run.load_model(len(dataset.classes)).to(device=device)
-    test = evaluate(model, evaluation_batches(dataset, dataset.test).epoch(0), device=device)
+    batches = evaluation_batches(dataset, dataset.test)
+    test = evaluate(model, batches.epoch(0), tta=config.tta, device=device)
     recorded = run.info.get("data", {}).get("checksum")
     same = dataset.official is None or recorded in (
         None,

@@ -73,6 +73,7 @@ def fit(
     epochs: int,
     validation: EpochBatches | None = None,
     smoothing: float = 0.0,
+    tta: bool = False,
     device: str = "cpu",
     start: int = 0,
 ) -> Iterator[StepDone | EpochDone]:
@@ -102,7 +103,9 @@ def fit(
             seconds = time.perf_counter() - began
             yield StepDone(epoch, step, steps, loss, accuracy, optimizer.lr, int(images), seconds)
         seconds = time.perf_counter() - began
-        result = evaluate(model, validation.epoch(0), device=device) if validation is not None else None
+        result = (
+            None if validation is None else evaluate(model, validation.epoch(0), tta=tta, device=device)
+        )
         yield EpochDone(
             epoch,
             loss_sum / images,
@@ -128,14 +131,22 @@ def train_step(
     return loss.item(), float(right)
 
 
-def evaluate(model: Module, batches: Iterable[Batch], *, device: str = "cpu") -> Evaluation:
-    """Score the model, in eval mode and off the tape, on every image of the batches; its mode is restored."""
+def evaluate(
+    model: Module, batches: Iterable[Batch], *, tta: bool = False, device: str = "cpu"
+) -> Evaluation:
+    """Score the model, in eval mode and off the tape, on every image of the batches; its mode is restored.
+
+    tta (test-time augmentation): take the mean of the logits of each image and of its mirror image.
+    """
     was_training = model.training
     model.eval()
     logits, labels = [], []
     with no_grad():
         for x, y in batches:
-            logits.append(to_numpy(model(Tensor(to_device(x, device))).data))
+            x = to_device(x, device)
+            views = (x, array_module(x).ascontiguousarray(x[..., ::-1])) if tta else (x,)
+            seen = [to_numpy(model(Tensor(view)).data) for view in views]
+            logits.append(sum(seen[1:], seen[0]) / len(seen))
             labels.append(to_numpy(y))
     model.train(was_training)
     return score(np.concatenate(logits), np.concatenate(labels))

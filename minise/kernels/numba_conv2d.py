@@ -17,6 +17,7 @@ from minise.backend import Array, Kernel
 from minise.kernels import numba_correlate as loops
 from minise.kernels.memory import empty
 from minise.kernels.numba_tiles import LANES, ROWS, WIDE
+from minise.kernels.numba_winograd import suits, winograd, winograd_weights
 from minise.kernels.threads import crew, scratch, share
 from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
@@ -175,9 +176,33 @@ def conv2d_supports(x: Array, w: Array, b: Array | None = None, *, stride: int =
 def conv2d_forward(
     x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int = 0
 ) -> tuple[Array, Any]:
-    """`minise.ops.conv2d.conv2d_forward` without columns."""
-    y = empty(check_conv2d(x, w, b, stride, padding), x.dtype)
+    """`minise.ops.conv2d.conv2d_forward`: Winograd's algorithm where it suits, or else without columns."""
+    shape = check_conv2d(x, w, b, stride, padding)
     x = np.ascontiguousarray(x)
+    y = winograd(x, w) if suits(x, w, stride, padding) else direct_forward(x, w, shape, stride, padding)
+    if b is not None:
+        y += b[:, None, None]
+    return y, (x, w, stride, padding)
+
+
+def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    """`minise.ops.conv2d.conv2d_backward`, likewise."""
+    x, w, stride, padding = saved
+    gy = np.ascontiguousarray(gy)
+    gx: Array | None
+    gw: Array | None
+    if suits(x, w, stride, padding):
+        gx = winograd(gy, w, turned=True) if needs[0] else None
+        gw = winograd_weights(x, gy) if needs[1] else None
+    else:
+        gx, gw = direct_backward(gy, x, w, stride, padding, needs)
+    gb = gy.sum(axis=(0, 2, 3)) if needs[2:] == (True,) else None
+    return (gx, gw, gb)[: len(needs)]
+
+
+def direct_forward(x: Array, w: Array, shape: tuple[int, ...], stride: int, padding: int) -> Array:
+    """y, of the shape given, as a correlation over taps that are offsets."""
+    y = empty(shape, x.dtype)
     layout, way = plan_forward(x.shape[1:], w.shape, stride, padding)
     size = x.shape[1] * stride**2 * layout.plane() + len(w) * way.scratch
     tables = way.parts, way.offsets, tiles(w, way), way.x_at, layout
@@ -186,15 +211,13 @@ def conv2d_forward(
         loops.forward(x[start:stop], y[start:stop], *tables, scratch("planes", (size,), x.dtype))
 
     share(part, len(x))
-    if b is not None:
-        y += b[:, None, None]
-    return y, (x, w, stride, padding)
+    return y
 
 
-def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    """`minise.ops.conv2d.conv2d_backward` without columns."""
-    x, w, stride, padding = saved
-    gy = np.ascontiguousarray(gy)
+def direct_backward(
+    gy: Array, x: Array, w: Array, stride: int, padding: int, needs: Needs
+) -> tuple[Array | None, Array | None]:
+    """The gradients of x and w, likewise."""
     k, c, kh, kw = w.shape
     layout, seen = plan_forward(x.shape[1:], w.shape, stride, padding)
     g_layout, way = plan_backward(x.shape[1:], w.shape, stride, padding)
@@ -214,12 +237,7 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         loops.backward(x[part], gy[part], gx[part], gw[i], *tables, scratch("planes", (size,), x.dtype))
 
     crew().map(chunk, chunks)
-    gradients = (
-        gx if needs[0] else None,
-        gw.sum(axis=0).reshape(w.shape) if needs[1] else None,
-        gy.sum(axis=(0, 2, 3)) if needs[2:] == (True,) else None,
-    )
-    return gradients[: len(needs)]
+    return gx if needs[0] else None, gw.sum(axis=0).reshape(w.shape) if needs[1] else None
 
 
 CONV2D = Kernel(conv2d_forward, conv2d_backward, conv2d_supports)

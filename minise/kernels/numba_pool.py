@@ -38,6 +38,26 @@ def forward(x: Any, kernel: int, stride: int, y: Any, winner: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def forward_pairs(x: Any, y: Any, winner: Any) -> None:
+    """The same for windows of 2 x 2 side by side: written out, the compiler takes eight at a time."""
+    planes, rows, columns = y.shape
+    for p in range(planes):
+        for i in range(rows):
+            top, low = x[p, 2 * i], x[p, 2 * i + 1]
+            own, place = y[p, i], winner[p, i]
+            for j in range(columns):
+                a, b, c, d = top[2 * j], top[2 * j + 1], low[2 * j], low[2 * j + 1]
+                second = (b > a) | (b != b)
+                best = b if second else a
+                third = (c > best) | (c != c)
+                best = c if third else best
+                fourth = (d > best) | (d != d)
+                own[j] = d if fourth else best
+                first_three = np.uint8(2) if third else np.uint8(second)
+                place[j] = np.uint8(3) if fourth else first_three
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def backward(gy: Any, winner: Any, kernel: int, stride: int, gx: Any) -> None:
     """Add gy[p, i, j] to the pixel that its value came from."""
     planes, rows, columns = gy.shape
@@ -75,7 +95,14 @@ def max_pool2d_forward(
     y = empty((*x.shape[:2], *((size - kernel) // step + 1 for size in x.shape[2:])), x.dtype)
     winner = np.empty(y.shape, np.uint8)
     xs, ys, winners = planes(x), planes(y), planes(winner)
-    share(lambda i, j: forward(xs[i:j], kernel, step, ys[i:j], winners[i:j]), len(xs))
+
+    def part(i: int, j: int) -> None:
+        if kernel == step == 2:
+            forward_pairs(xs[i:j], ys[i:j], winners[i:j])
+        else:
+            forward(xs[i:j], kernel, step, ys[i:j], winners[i:j])
+
+    share(part, len(xs))
     return y, (winner, x.shape, kernel, step)
 
 

@@ -27,17 +27,17 @@ _ADDRESS, _INT = types.uintp, types.intp
 _ROWS, _WIDE = types.UniTuple(_INT, ROWS), types.UniTuple(_INT, WIDE)
 
 
-def _load(builder: Any, base: Any, index: Any) -> Any:
+def load(builder: Any, base: Any, index: Any) -> Any:
     """base[index : index + 8] as a vector."""
     vector = builder.load(builder.bitcast(builder.gep(base, [index]), VECTOR.as_pointer()))
     vector.align = 4
     return vector
 
 
-def _store(builder: Any, vector: Any, base: Any, index: Any) -> None:
-    """base[index : index + 8] = vector."""
-    pointer = builder.bitcast(builder.gep(base, [index]), VECTOR.as_pointer())
-    builder.store(vector, pointer).align = 4
+def store(builder: Any, vector: Any, base: Any, index: Any) -> None:
+    """base[index : index + lanes] = vector."""
+    target = builder.bitcast(builder.gep(base, [index]), vector.type.as_pointer())
+    builder.store(vector, target).align = 4
 
 
 def _splat(builder: Any, number: Any) -> Any:
@@ -47,7 +47,7 @@ def _splat(builder: Any, number: Any) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, LANES), [0] * LANES))
 
 
-def _add_product(builder: Any, accumulator: Any, a: Any, b: Any) -> None:
+def add_product(builder: Any, accumulator: Any, a: Any, b: Any) -> None:
     """accumulator += a b, in one instruction where the processor has it."""
     kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
     muladd = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
@@ -68,15 +68,15 @@ def _sum(builder: Any, vector: Any) -> Any:
     return builder.extract_element(vector, INT32(0))
 
 
-def _pointer(builder: Any, address: Any, kind: Any = FLOAT) -> Any:
+def pointer(builder: Any, address: Any, kind: Any = FLOAT) -> Any:
     return builder.inttoptr(address, kind.as_pointer())
 
 
-def _numbers(builder: Any, pack: Any, count: int) -> list[Any]:
+def numbers(builder: Any, pack: Any, count: int) -> list[Any]:
     return [builder.extract_value(pack, i) for i in range(count)]
 
 
-def _accumulators(builder: Any, wide: int = WIDE) -> list[list[Any]]:
+def accumulators(builder: Any, wide: int = WIDE) -> list[list[Any]]:
     """ROWS x wide vectors of zeros, which the compiler keeps in registers."""
     tile = [[cgutils.alloca_once(builder, VECTOR) for _ in range(wide)] for _ in range(ROWS)]
     for row in tile:
@@ -92,22 +92,22 @@ def _correlate_tile(wide: int) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x, offsets, m, w, y, x_at, y_row, y_at = arguments
-        x, w, y = (_pointer(builder, a) for a in (x, w, y))
-        offsets = _pointer(builder, offsets, INT32)
-        starts = [builder.gep(x, [at]) for at in _numbers(builder, x_at, wide)]
-        tile = _accumulators(builder, wide)
+        x, w, y = (pointer(builder, a) for a in (x, w, y))
+        offsets = pointer(builder, offsets, INT32)
+        starts = [builder.gep(x, [at]) for at in numbers(builder, x_at, wide)]
+        tile = accumulators(builder, wide)
         with cgutils.for_range(builder, m, intp=INT64) as loop:
             offset = builder.sext(builder.load(builder.gep(offsets, [loop.index])), INT64)
-            pixels = [_load(builder, start, offset) for start in starts]
+            pixels = [load(builder, start, offset) for start in starts]
             first = builder.mul(loop.index, INT64(ROWS))
             for r, row in enumerate(tile):
                 weight = _splat(builder, builder.load(builder.gep(w, [builder.add(first, INT64(r))])))
                 for accumulator, vector in zip(row, pixels, strict=True):
-                    _add_product(builder, accumulator, vector, weight)
-        for start, row in zip(_numbers(builder, y_row, ROWS), tile, strict=True):
+                    add_product(builder, accumulator, vector, weight)
+        for start, row in zip(numbers(builder, y_row, ROWS), tile, strict=True):
             first = builder.add(start, y_at)
             for v, accumulator in enumerate(row):
-                _store(builder, builder.load(accumulator), y, builder.add(first, INT64(v * LANES)))
+                store(builder, builder.load(accumulator), y, builder.add(first, INT64(v * LANES)))
         return context.get_dummy_value()
 
     @intrinsic
@@ -128,22 +128,22 @@ def reduce_tile(context, x, x_at, g, g_at, pixels, count, sums):
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x, x_at, g, g_at, pixels, count, sums = arguments
-        x, g, sums = (_pointer(builder, a) for a in (x, g, sums))
-        pixels = _pointer(builder, pixels, INT32)
-        xs = [builder.gep(x, [at]) for at in _numbers(builder, x_at, WIDE)]
-        gs = [builder.gep(g, [at]) for at in _numbers(builder, g_at, ROWS)]
-        tile = _accumulators(builder)
+        x, g, sums = (pointer(builder, a) for a in (x, g, sums))
+        pixels = pointer(builder, pixels, INT32)
+        xs = [builder.gep(x, [at]) for at in numbers(builder, x_at, WIDE)]
+        gs = [builder.gep(g, [at]) for at in numbers(builder, g_at, ROWS)]
+        tile = accumulators(builder)
         with cgutils.for_range(builder, count, intp=INT64) as loop:
             first = builder.mul(loop.index, INT64(2))
             x_pixel, g_pixel = (
                 builder.sext(builder.load(builder.gep(pixels, [builder.add(first, INT64(i))])), INT64)
                 for i in range(2)
             )
-            columns = [_load(builder, start, x_pixel) for start in xs]
+            columns = [load(builder, start, x_pixel) for start in xs]
             for start, row in zip(gs, tile, strict=True):
-                gradient = _load(builder, start, g_pixel)
+                gradient = load(builder, start, g_pixel)
                 for accumulator, column in zip(row, columns, strict=True):
-                    _add_product(builder, accumulator, gradient, column)
+                    add_product(builder, accumulator, gradient, column)
         for i, accumulator in enumerate(a for row in tile for a in row):
             builder.store(_sum(builder, builder.load(accumulator)), builder.gep(sums, [INT64(i)]))
         return context.get_dummy_value()
@@ -157,14 +157,14 @@ def _plane_sums(arrays: int, terms: Callable[[Any, list[Any], Any], list[Any]], 
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         addresses, mean, count = arguments
-        starts = [_pointer(builder, address) for address in _numbers(builder, addresses, arrays)]
+        starts = [pointer(builder, address) for address in numbers(builder, addresses, arrays)]
         means = _splat(builder, mean)
         totals = [cgutils.alloca_once_value(builder, ZEROS) for _ in range(results)]
         for total in totals:
             builder.store(ZEROS, total)
         with cgutils.for_range(builder, count, intp=INT64) as loop:
             at = builder.mul(loop.index, INT64(LANES))
-            found = terms(builder, [_load(builder, start, at) for start in starts], means)
+            found = terms(builder, [load(builder, start, at) for start in starts], means)
             for total, term in zip(totals, found, strict=True):
                 builder.store(builder.fadd(builder.load(total), term), total)
         sums = [_sum(builder, builder.load(total)) for total in totals]

@@ -1,5 +1,6 @@
 """Modules, parameters, initialisation and layers."""
 
+from minise.nn.init import dirac
 from minise.nn.layers import SE, Activation, BatchNorm, Conv2d, Dropout, Linear, Sequential, norm_act
 from minise.nn.module import Buffer, Module, Parameter
 
@@ -14,5 +15,6 @@ __all__ = [
     "Module",
     "Parameter",
     "Sequential",
+    "dirac",
     "norm_act",
 ]

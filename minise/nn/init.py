@@ -24,3 +24,11 @@ def lecun_normal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
 
 def _normal(shape: tuple[int, ...], rng: np.random.Generator, sigma: float) -> Array:
     return (rng.standard_normal(shape) * sigma).astype(np.float32)
+
+
+def dirac(weight: Array) -> None:
+    """Make the first filters of a convolution (out, in, kh, kw) the identity, in place: filter i passes channel i."""
+    outputs, inputs, kh, kw = weight.shape
+    for i in range(min(outputs, inputs)):
+        weight[i] = 0
+        weight[i, i, kh // 2, kw // 2] = 1

@@ -42,6 +42,9 @@ class Module:
     def forward(self, *inputs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
+    def calibrate(self, images: Array) -> None:
+        """Take from training images (n, 3, h, w), normalised, what is not learnt by gradients; most have nothing."""
+
     def __call__(self, *inputs: Any) -> Any:
         return self.forward(*inputs)
 
