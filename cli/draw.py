@@ -154,6 +154,17 @@ def draw_models(rows: dict[str, ModelInfo]) -> None:
     console().print(made)
 
 
+def draw_recipes(rows: Sequence[tuple[str, dict[str, Any], ModelInfo, str]]) -> None:
+    """A row for each recipe: name, options, what its model is, and what it is for."""
+    made = table(
+        "recipe", "model", "parameters", "epochs", "batch", "for", right=("parameters", "epochs", "batch")
+    )
+    for name, options, info, summary in rows:
+        epochs, batch = str(options["epochs"]), str(options["batch_size"])
+        made.add_row(name, options["model"], count(info.parameters), epochs, batch, summary)
+    console().print(made)
+
+
 def draw_layers(name: str, model: Module, info: ModelInfo) -> None:
     """Every parameter of a model, with its shape and size."""
     out = console()

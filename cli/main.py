@@ -14,6 +14,7 @@ from .failures import STOPPED, drop_stdout, failure, listen
 COMMANDS = {
     "train": (".train", "Train a model and keep everything about it in a run folder."),
     "evaluate": (".evaluate", "Test a run: accuracy, per class, and what is taken for what."),
+    "recipes": (".recipes", "List or print whole trainings to choose from."),
     "models": (".models", "List the models, or one model's layers."),
     "data": (".data", "List, fetch, verify and look at data sets."),
     "bench": (".bench", "Time a training step, whole and op by op."),

@@ -14,9 +14,11 @@ from click.core import ParameterSource
 
 from minise.config import TrainConfig, config_from_dict, read_toml
 from minise.data import DATASETS
-from minise.models import DEFAULT_ACT, DEFAULT_REDUCTION, MODELS
+from minise.models import MODELS
+from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
 from minise.ops import ACTIVATIONS
 from minise.optim import OPTIMIZERS
+from minise.recipes import DEFAULT, recipe
 from minise.schedules import SCHEDULES
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -156,12 +158,16 @@ def given_options(ctx: click.Context, values: Mapping[str, Any]) -> dict[str, An
     return {k: v for k, v in values.items() if ctx.get_parameter_source(k) == ParameterSource.COMMANDLINE}
 
 
-def merged_config(given: Mapping[str, Any], file: Path | None) -> TrainConfig:
-    """Defaults, overridden by the TOML file, overridden by what was given. Raises ConfigError.
+def merged_config(given: Mapping[str, Any], file: Path | None, name: str | None = None) -> TrainConfig:
+    """Defaults, overridden by the recipe, by the TOML file, by what was given. Raises ConfigError.
 
+    With neither a recipe nor a file nor a model to train, the recipe is `DEFAULT`.
     A data folder becomes absolute, so that the run can be evaluated from anywhere.
     """
-    values = {k.replace("-", "_"): v for k, v in read_toml(file).items()} if file is not None else {}
+    if name is None and file is None and "model" not in given:
+        name = DEFAULT
+    values = recipe(name) if name is not None else {}
+    values |= {k.replace("-", "_"): v for k, v in read_toml(file).items()} if file is not None else {}
     config = config_from_dict(values | dict(given), where=str(file) if file is not None else "options")
     if config.data_dir is None:
         return config

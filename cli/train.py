@@ -15,6 +15,7 @@ import click
 from minise.checkpoint import Run
 from minise.config import TrainConfig
 from minise.job import MOVABLE, Event, Started, train
+from minise.recipes import DEFAULT, recipes
 
 from .console import Waiting, is_screen, warn
 from .failures import stopped
@@ -25,7 +26,8 @@ from .report import JsonReport, Report, TextReport
 @click.command(
     "train",
     cls=GroupedCommand,
-    epilog="Flags override --config, which overrides the defaults. Ctrl-C keeps what has been learnt.",
+    epilog="Flags override --config, which overrides --recipe, which overrides the defaults."
+    " Ctrl-C keeps what has been learnt.",
 )
 @train_options
 @click.option(
@@ -34,6 +36,14 @@ from .report import JsonReport, Report, TextReport
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="The folder to make. Default: runs/DATASET-MODEL-ACT-TIME.",
+)
+@click.option(
+    "--recipe",
+    "recipe",
+    type=click.Choice(recipes()),
+    metavar="NAME",
+    help=f"A whole training, see `minise recipes`. One of: {', '.join(recipes())}."
+    f"  [default: {DEFAULT}, unless --model or --config is given]",
 )
 @click.option(
     "--config",
@@ -54,6 +64,7 @@ def command(
     ctx: click.Context,
     /,
     run: Path | None,
+    recipe: str | None,
     file: Path | None,
     resume: Path | None,
     as_json: bool,
@@ -62,6 +73,7 @@ def command(
     """Train a model, test it once at the end, and keep everything about it in a run folder.
 
     \b
+    minise train --dataset cifar10 --act felu
     minise train --dataset shapes10 --model se-convnet --epochs 3
     minise train --model se-resnet20 --act felu --epochs 30
     minise train --config my.toml --seed 1 --run runs/second
@@ -72,7 +84,7 @@ def command(
         config = dataclasses.replace(Run.open(resume).config, **given)
         path = resume
     else:
-        config = merged_config(given, file)
+        config = merged_config(given, file, recipe)
         path = run or new_folder(config)
     follow(config, path, resume=resume is not None, as_json=as_json)
 
@@ -81,7 +93,7 @@ def refuse_options(ctx: click.Context, given: dict[str, Any]) -> None:
     """A resumed run computes what it was configured to, wherever: raises UsageError for any other option."""
     names = [
         *(name for name in given if name not in MOVABLE),
-        *(name for name in ("run", "file") if ctx.params[name] is not None),
+        *(name for name in ("run", "recipe", "file") if ctx.params[name] is not None),
     ]
     if names:
         flags = {p.name: p.opts[0] for p in ctx.command.params}

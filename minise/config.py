@@ -15,7 +15,8 @@ from typing import Any
 
 from minise.data import DATASETS
 from minise.errors import ConfigError
-from minise.models import DEFAULT_ACT, DEFAULT_REDUCTION, MODELS
+from minise.models import MODELS
+from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
 from minise.ops import ACTIVATIONS
 from minise.optim import OPTIMIZERS
 from minise.schedules import SCHEDULES

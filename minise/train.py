@@ -103,9 +103,7 @@ def fit(
             seconds = time.perf_counter() - began
             yield StepDone(epoch, step, steps, loss, accuracy, optimizer.lr, int(images), seconds)
         seconds = time.perf_counter() - began
-        result = (
-            None if validation is None else evaluate(model, validation.epoch(0), tta=tta, device=device)
-        )
+        result = None if validation is None else evaluate(model, validation.epoch(0), tta=tta, device=device)
         yield EpochDone(
             epoch,
             loss_sum / images,

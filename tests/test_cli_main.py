@@ -10,8 +10,11 @@ import pytest
 from cli_runs import MINISE, environment, failed, lines, minise, start, succeeded
 from minise_cli.failures import failure
 from minise_cli.main import COMMANDS, cli
+from minise_cli.options import merged_config
 
+from minise.config import TrainConfig, read_toml
 from minise.errors import ConfigError, DataError, RunError, ShapeError
+from minise.recipes import recipe, recipes
 
 SUBCOMMANDS = [(name,) for name in COMMANDS] + [
     ("data", name) for name in ("list", "fetch", "verify", "show")
@@ -221,6 +224,41 @@ class TestModels:
         out = succeeded(minise("models", "se-convnet", "--classes", "100"))
         assert "100 x 64" in out
         assert "SE widths 1, 2, 4" in out
+
+
+class TestRecipes:
+    def test_table(self):
+        out = succeeded(minise("recipes"))
+        for name in ("quick", "default", "accurate", "se-fastnet-wide"):
+            assert name in out
+
+    def test_a_printed_recipe_is_a_config_file(self, tmp_path):
+        (tmp_path / "my.toml").write_text(succeeded(minise("recipes", "quick")))
+        assert read_toml(tmp_path / "my.toml") == recipe("quick")
+
+    def test_json(self):
+        rows = lines(minise("recipes", "--json"))
+        assert {row["name"]: row["options"] for row in rows} == {name: recipe(name) for name in recipes()}
+
+    def test_unknown_name(self):
+        failed(minise("recipes", "slow"), 2, "'slow' is not one of", "quick")
+
+    @pytest.mark.parametrize("name", recipes())
+    def test_every_recipe_can_be_trained_with_any_activation(self, name):
+        config = merged_config({"act": "felu", "dataset": "cifar100"}, None, name)
+        assert config.model == recipe(name)["model"]
+        assert merged_config({"act": "felu", "model": "se-fastnet"}, None, name).epochs == config.epochs
+
+    def test_which_recipe_is_taken(self, tmp_path):
+        """The default, unless something else says what to train; a file and flags override a recipe."""
+        own = tmp_path / "own.toml"
+        own.write_text("epochs = 7\n")
+        assert merged_config({}, None).to_toml() == merged_config({}, None, "default").to_toml()
+        assert merged_config({"model": "se-resnet20"}, None) == TrainConfig(model="se-resnet20")
+        assert merged_config({}, own) == TrainConfig(epochs=7)
+        assert merged_config({"lr": 0.5}, own, "quick") == TrainConfig(
+            **recipe("quick") | {"epochs": 7, "lr": 0.5}
+        )
 
 
 class TestDoctor:

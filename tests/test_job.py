@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from minise import job
+from minise.checkpoint import Run
 from minise.config import TrainConfig
 from minise.data import Split, load
+from minise.data.augment import normalise
 from minise.metrics import score
 from minise.models import build
 from minise.nn import Module
@@ -112,3 +114,29 @@ def test_every_batch_is_augmented_in_its_own_way(shapes):
     batches = job.training_batches(TrainConfig(batch_size=32, crop=4), shapes, same)
     (one, _), (two, _) = batches.epoch(1)
     assert (one != two).any()
+
+
+def test_a_fastnets_whitening_comes_from_the_training_images_and_stays(tmp_path, shapes):
+    options = {"model": "fastnet", "epochs": 1, "seed": 3}
+    events(tmp_path / "r", **options)
+    trained = Run.open(tmp_path / "r").load_model(10)
+    fresh = build("fastnet", seed=3)
+    fresh.calibrate(normalise(shapes.train.images, shapes.mean, shapes.std))
+    assert np.array_equal(trained.whitening.weight.data, fresh.whitening.weight.data)
+    assert not np.array_equal(trained.groups[0].conv1.weight.data, fresh.groups[0].conv1.weight.data)
+
+
+def test_tta_takes_the_mean_over_an_image_and_its_mirror_image(shapes):
+    class Left(Module):
+        """Logits from the left half of the image."""
+
+        def forward(self, x):
+            return Tensor(
+                np.repeat(x.data[..., :16].mean(axis=(1, 2, 3))[:, None], 10, axis=1) * np.arange(10)
+            )
+
+    x, y = shapes.test.images.astype(np.float32), shapes.test.labels
+    both = (x[..., :16].mean(axis=(1, 2, 3)) + x[..., 16:].mean(axis=(1, 2, 3))) / 2
+    expected = score(np.repeat(both[:, None], 10, axis=1) * np.arange(10), y)
+    assert evaluate(Left(), [(x, y)], tta=True).loss == pytest.approx(expected.loss)
+    assert evaluate(Left(), [(x, y)]).loss != pytest.approx(expected.loss)

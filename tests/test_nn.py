@@ -52,6 +52,12 @@ def test_state_goes_round():
     assert model.state_dict()["classifier.weight"].any()
 
 
+def test_state_is_contiguous_whatever_the_model_holds():
+    model = Linear(4, 3, rng=RNG(0))
+    model.weight.data = np.asfortranarray(model.weight.data)
+    assert model.state_dict()["weight"].flags.c_contiguous
+
+
 def test_state_that_does_not_fit_changes_nothing():
     model = small()
     before = model.state_dict()
@@ -227,3 +233,25 @@ def test_the_gradient_of_a_whole_model(act):
     assert worst.error <= 1e-5
     with no_grad():
         assert np.isfinite(loss(*[Tensor(p.data) for p in parameters]).data)
+
+
+def test_whitening_makes_patches_independent_of_variance_1():
+    rng = RNG(0)
+    rough = rng.standard_normal((200, 3, 16, 16))
+    images = (
+        rough + np.roll(rough, 1, axis=2) + 0.5 * np.roll(rough, 1, axis=3) + rough.sum(axis=1, keepdims=True)
+    )
+    model = build("fastnet")
+    model.calibrate(images.astype(np.float32))
+    with no_grad():
+        y = ops.conv2d(Tensor(images.astype(np.float32)), model.whitening.weight.data).data
+    flat = y.transpose(1, 0, 2, 3).reshape(24, -1)
+    assert np.abs(np.cov(flat[:12]) - np.eye(12)).max() < 0.01
+    assert np.allclose(flat[:12], -flat[12:], atol=1e-5)
+
+
+def test_a_fastnets_convolutions_start_as_the_identity():
+    weight = build("fastnet").groups[1].conv1.weight.data
+    x = RNG(0).standard_normal((2, 64, 6, 6)).astype(np.float32)
+    assert np.allclose(ops.conv2d(Tensor(x), weight, padding=1).data[:, :64], x, atol=1e-6)
+    assert weight[64:].std() > 0

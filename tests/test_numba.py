@@ -83,6 +83,40 @@ def test_conv2d_agrees_on_a_resnets_shapes(c, k, size, stride):
     agree(conv2d, OPS["conv2d"], inputs, {"stride": stride, "padding": 1})
 
 
+@settings(max_examples=40)
+@given(data=st.data())
+def test_conv2d_agrees_where_winograd_suits(data):
+    """Maps narrower than a vector, rows of tiles that end inside one, blocks that end inside an image."""
+    from minise.kernels.numba_winograd import suits
+
+    size = data.draw
+    n, c, k = size(st.integers(1, 20)), size(st.integers(24, 41)), size(st.integers(24, 41))
+    h, w = 2 * size(st.integers(1, 9)), 2 * size(st.integers(1, 18))
+    rng = np.random.default_rng(size(st.integers(0, 99)))
+    inputs = [
+        normal(rng, n, c, h, w),
+        normal(rng, k, c, 3, 3),
+        normal(rng, k) if size(st.booleans()) else None,
+    ]
+    assert suits(inputs[0], inputs[1], stride=1, padding=1)
+    agree(conv2d, OPS["conv2d"], inputs, {"stride": 1, "padding": 1})
+
+
+@pytest.mark.parametrize(("c", "k", "size"), [(64, 64, 8), (256, 256, 4), (24, 64, 32)])
+def test_winograd_rounds_like_direct_convolution(c, k, size):
+    """Its error against float64, relative to the largest value, is at most four times that of direct convolution."""
+    from minise.kernels.numba_conv2d import direct_forward
+    from minise.kernels.numba_winograd import winograd
+
+    rng = np.random.default_rng(0)
+    x, w = normal(rng, 9, c, size, size), normal(rng, k, c, 3, 3)
+    exact, _ = OPS["conv2d"].forward(x.astype(np.float64), w.astype(np.float64), padding=1)
+    fast, direct = (
+        np.abs(y - exact).max() for y in (winograd(x, w), direct_forward(x, w, exact.shape, 1, 1))
+    )
+    assert fast <= 4 * direct
+
+
 def norm_inputs(rng, n, c, h, w, residual, hidden, biases, act):
     """x, w, b, residual, alpha, w1, b1, w2, b2, se_alpha; hidden 0: no SE block."""
     gate = [None] * 5

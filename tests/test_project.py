@@ -25,6 +25,7 @@ LAYERS = [
     "data",
     "metrics",
     "config",
+    "recipes",
     "checkpoint",
     "train",
     "speed",

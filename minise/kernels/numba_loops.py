@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 
 from minise.backend import register
-from minise.kernels import numba_correlate, numba_planes, numba_pool, numba_winograd
+from minise.kernels import numba_correlate, numba_planes, numba_pool, numba_winograd_loops
 from minise.kernels.numba_conv2d import CONV2D
 from minise.kernels.numba_norm import BATCH_NORM, BATCH_NORM_ACT
 from minise.kernels.numba_pool import MAX_POOL2D
+from minise.kernels.numba_winograd import CHANNELS
 
 LOOPS: tuple[Any, ...] = (
     *(numba_correlate.forward, numba_correlate.backward),
-    *(numba_winograd.correlate, numba_winograd.reduce),
-    *(numba_winograd.transform_weights, numba_winograd.gather_weights),
+    *(numba_winograd_loops.correlate, numba_winograd_loops.reduce),
+    *(numba_winograd_loops.transform_weights, numba_winograd_loops.gather_weights),
     *(numba_planes.moments, numba_planes.affine, numba_planes.sums, numba_planes.combine),
     *(numba_pool.forward, numba_pool.forward_pairs, numba_pool.backward),
 )
@@ -33,8 +34,11 @@ def compiled() -> bool:
 def prepare() -> None:
     """Run every loop once: what is not in the cache is compiled now, the rest is read from it."""
     x, c = np.ones((2, 4, 8, 8), np.float32), np.ones(4, np.float32)
-    for channels in (4, numba_winograd.CHANNELS):
-        images, weights = np.ones((2, channels, 8, 8), np.float32), np.ones((channels, channels, 3, 3), np.float32)
+    for channels in (4, CHANNELS):
+        images, weights = (
+            np.ones((2, channels, 8, 8), np.float32),
+            np.ones((channels, channels, 3, 3), np.float32),
+        )
         y, saved = CONV2D.forward(images, weights, padding=1)
         CONV2D.backward(y, saved, (True, True))
     y, saved = BATCH_NORM_ACT.forward(x, c, c, x, act="relu")

@@ -69,10 +69,12 @@ def _sum(builder: Any, vector: Any) -> Any:
 
 
 def pointer(builder: Any, address: Any, kind: Any = FLOAT) -> Any:
+    """An address as a pointer."""
     return builder.inttoptr(address, kind.as_pointer())
 
 
 def numbers(builder: Any, pack: Any, count: int) -> list[Any]:
+    """The members of a tuple."""
     return [builder.extract_value(pack, i) for i in range(count)]
 
 

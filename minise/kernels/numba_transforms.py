@@ -1,4 +1,4 @@
-"""Winograd's transforms for eight tiles at once, as vector instructions; `minise.kernels.numba_winograd` says what for.
+"""Winograd's transforms for eight tiles at once, as vector instructions; `numba_winograd` says what for.
 
 Each is a matrix product from both sides with one of the matrices below, all of whose entries are 0, 1 or -1: so
 they are additions. A tile's 4 x 4 results lie `stride` numbers apart from one another, lanes are tiles.

@@ -40,7 +40,9 @@ def _rows() -> dict[str, ModelSpec]:
         for name, widths in FASTNETS.items():
             channels = "/".join(map(str, widths))
             rows[f"{prefix}{name}"] = ModelSpec(
-                partial(FastNet, widths), has_se, f"six convolutions, {channels} channels, made for speed{words}"
+                partial(FastNet, widths),
+                has_se,
+                f"six convolutions, {channels} channels, made for speed{words}",
             )
     return rows
 

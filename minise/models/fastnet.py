@@ -42,7 +42,7 @@ class Whitening(Module):
         variances, directions = np.linalg.eigh(np.cov(patches, rowvar=False))
         filters = (directions / np.sqrt(np.maximum(variances, 0) + 5e-4)).T[::-1][:DIRECTIONS]
         both = np.concatenate([filters, -filters]).reshape(weight.shape)
-        self.weight.data = array_module(weight).asarray(both, dtype=weight.dtype)
+        self.weight.data = array_module(weight).asarray(both, dtype=weight.dtype, order="C")
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.conv2d(x, self.weight.data, padding=1)

@@ -108,8 +108,8 @@ class Module:
         return self
 
     def state_dict(self) -> dict[str, Array]:
-        """NumPy copies of every parameter and buffer by name."""
-        return {name: np.array(to_numpy(holder.data)) for name, holder in self._state()}
+        """NumPy copies of every parameter and buffer by name, contiguous: files are written from their bytes."""
+        return {name: np.array(to_numpy(holder.data), order="C") for name, holder in self._state()}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Take over every parameter and buffer, in this module's dtype and on its device.
