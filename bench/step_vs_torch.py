@@ -1,4 +1,4 @@
-"""Time training steps of a ResNet in minise and in PyTorch, in turn, on the same cores.
+"""Time training steps of a model in minise and in PyTorch, in turn, on the same cores.
 
     python bench/step_vs_torch.py [--model se-resnet20] [--batch-size 128] [--pairs 10] [--backend numba]
                                   [--forward] [--compile] [--memory]
@@ -68,16 +68,17 @@ def ours(args: argparse.Namespace) -> Step:
 def theirs(args: argparse.Namespace, form: str) -> Step:
     """The same step in PyTorch, from the same weights."""
     import torch
-    from torch_models import ResNet, copy_weights
+    from torch_models import copy_weights, like
 
     torch.set_num_threads(args.threads)
     x, y = batch(args.batch_size)
     act = "relu" if MODELS[args.model].has_se else None
     layout = torch.contiguous_format if "contiguous" in form else torch.channels_last
-    model = ResNet(int(args.model.rpartition("resnet")[2]), act=act)
+    model = like(args.model, act)
     copy_weights(build(args.model, act=act).state_dict(), model)
     model = model.to(memory_format=layout)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+    learning = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(learning, lr=0.1, momentum=0.9, weight_decay=5e-4)
     images, labels = torch.from_numpy(x).to(memory_format=layout), torch.from_numpy(y)
     run = torch.compile(model) if "compiled" in form else model
 
@@ -141,7 +142,7 @@ def measure_alone(args: argparse.Namespace, side: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="se-resnet20", choices=[n for n in MODELS if "resnet" in n])
+    parser.add_argument("--model", default="se-resnet20", choices=[n for n in MODELS if "convnet" not in n])
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--backend", default="numba", choices=[b for b in BACKENDS if b != "cuda"])

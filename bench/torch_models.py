@@ -1,10 +1,12 @@
-"""minise's ResNets in PyTorch, with the same parameter names, so that weights can be copied across by name."""
+"""minise's ResNets and fast networks in PyTorch, with the same parameter names, so that weights can be copied across by name."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+
+from minise.models import FASTNETS
 
 
 class FeLU(nn.Module):
@@ -78,6 +80,50 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks(F.relu(self.bn(self.conv(x))))
         return self.classifier(x.mean((2, 3)))
+
+
+class FastGroup(nn.Module):
+    """Convolution, pooling, batch norm, ReLU; convolution, batch norm, SE if act is given, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, act: str | None, reduction: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.se = SE(outputs, reduction, act) if act else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(F.max_pool2d(self.conv1(x), 2)))
+        return F.relu(self.se(self.bn2(self.conv2(x))))
+
+
+class FastNet(nn.Module):
+    """A fixed first convolution, three groups, the maximum over the map, a linear layer."""
+
+    def __init__(
+        self, widths: tuple[int, ...], *, act: str | None, reduction: int = 16, classes: int = 10
+    ) -> None:
+        super().__init__()
+        self.whitening = nn.Conv2d(3, 24, 3, 1, 1, bias=False).requires_grad_(False)
+        self.bn = nn.BatchNorm2d(24)
+        inputs = (24, *widths[:-1])
+        self.groups = nn.Sequential(
+            *(FastGroup(i, o, act, reduction) for i, o in zip(inputs, widths, strict=True))
+        )
+        self.classifier = nn.Linear(widths[-1], classes, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.groups(F.relu(self.bn(self.whitening(x))))
+        return self.classifier(F.max_pool2d(x, x.shape[-1]).flatten(1)) / 9
+
+
+def like(name: str, act: str | None) -> nn.Module:
+    """The PyTorch twin of the minise model `name`."""
+    plain = name.removeprefix("se-")
+    if plain in FASTNETS:
+        return FastNet(FASTNETS[plain], act=act)
+    return ResNet(int(plain.removeprefix("resnet")), act=act)
 
 
 RENAMED = {"se.weight1": "se.fc1.weight", "se.bias1": "se.fc1.bias"}

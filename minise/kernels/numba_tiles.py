@@ -37,7 +37,7 @@ def load(builder: Any, base: Any, index: Any) -> Any:
 def store(builder: Any, vector: Any, base: Any, index: Any) -> None:
     """base[index : index + lanes] = vector."""
     target = builder.bitcast(builder.gep(base, [index]), vector.type.as_pointer())
-    builder.store(vector, target).align = 4
+    builder.store(vector, target).align = 1 if vector.type.element == ir.IntType(8) else 4
 
 
 def _splat(builder: Any, number: Any) -> Any:
@@ -151,6 +151,42 @@ def reduce_tile(context, x, x_at, g, g_at, pixels, count, sums):
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@intrinsic
+def pool_tile(context, top, low, y, winner):
+    """y[j] = the largest of top[2 j], top[2 j + 1], low[2 j] and low[2 j + 1], winner[j] its place, for j < 4.
+
+    The first of equal values wins, not-a-number always.
+    """
+    signature = types.void(_ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS)
+    four = LANES // 2
+    byte = ir.IntType(8)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        top, low, y = (pointer(builder, a) for a in arguments[:3])
+        rows = [load(builder, row, INT64(0)) for row in (top, low)]
+        masks = [
+            ir.Constant(ir.VectorType(INT32, four), list(range(first, LANES, 2))) for first in range(2)
+        ]
+        values = [builder.shuffle_vector(row, row, mask) for row in rows for mask in masks]
+        best, place = values[0], ir.Constant(ir.VectorType(byte, four), [0] * four)
+        for i, value in enumerate(values[1:], start=1):
+            wins = _wins(builder, value, best)
+            best = builder.select(wins, value, best)
+            place = builder.select(wins, ir.Constant(ir.VectorType(byte, four), [i] * four), place)
+        store(builder, best, y, INT64(0))
+        store(builder, place, pointer(builder, arguments[3], byte), INT64(0))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _wins(builder: Any, value: Any, best: Any) -> Any:
+    """value > best, or value is not a number."""
+    return builder.or_(
+        builder.fcmp_ordered(">", value, best), builder.fcmp_unordered("uno", value, value)
+    )
 
 
 def _plane_sums(arrays: int, terms: Callable[[Any, list[Any], Any], list[Any]], results: int) -> Any:
