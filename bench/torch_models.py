@@ -1,4 +1,4 @@
-"""minise's ResNets and fast networks in PyTorch, with the same parameter names, so that weights can be copied across by name."""
+"""minise's ResNets and fast networks in PyTorch, with the same parameter names: weights are copied across by name."""
 
 from __future__ import annotations
 

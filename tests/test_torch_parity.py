@@ -103,22 +103,29 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize(
-    ("act", "optimizer"), [(None, "sgd"), ("relu", "sgd"), ("elu", "sgd"), ("felu", "sgd"), ("felu", "adamw")]
+    ("name", "act", "optimizer"),
+    [
+        ("resnet20", None, "sgd"),
+        ("se-resnet20", "relu", "sgd"),
+        ("se-resnet20", "elu", "sgd"),
+        ("se-resnet20", "felu", "sgd"),
+        ("se-resnet20", "felu", "adamw"),
+        ("se-fastnet", "felu", "sgd"),
+    ],
 )
-def test_twenty_training_steps(act, optimizer):
-    """SE-ResNet-20, or ResNet-20 without act, from the same weights on the same batches: losses to 1e-8.
+def test_twenty_training_steps(name, act, optimizer):
+    """A model, with SE blocks or without, from the same weights on the same batches: losses to 1e-8.
 
     The learning rate follows our cosine schedule with warm-up on both sides.
     """
     import torch
-    from torch_models import ResNet, copy_weights
+    from torch_models import copy_weights, like
 
-    name = "resnet20" if act is None else "se-resnet20"
-    model = models.build(name, act=act, reduction=None if act is None else 4, seed=1).to(dtype=np.float64)
-    twin = ResNet(20, act=act, reduction=4).double()
+    model = models.build(name, act=act, seed=1).to(dtype=np.float64)
+    twin = like(name, act).double()
     copy_weights(model.state_dict(), twin)
     ours = OPTIMIZERS[optimizer][0](model.named_parameters())
-    theirs = OPTIMIZERS[optimizer][1](torch, twin.parameters())
+    theirs = OPTIMIZERS[optimizer][1](torch, [p for p in twin.parameters() if p.requires_grad])
     rate = make_schedule("cosine", ours.lr, 20, warmup=3)
     rng = np.random.default_rng(0)
     for step in range(20):

@@ -47,7 +47,7 @@ def forward_pairs(x: Any, y: Any, winner: Any) -> None:
             top, low = x[p, 2 * i].ctypes.data, x[p, 2 * i + 1].ctypes.data
             own, place = y[p, i].ctypes.data, winner[p, i].ctypes.data
             for j in range(0, columns, 4):
-                pool_tile(top + 8 * j, low + 8 * j, own + 4 * j, place + j)
+                pool_tile(top + 8 * j, low + 8 * j, own + 4 * j, place + j)  # type: ignore[call-arg]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -166,9 +166,7 @@ def pool_tile(context, top, low, y, winner):
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         top, low, y = (pointer(builder, a) for a in arguments[:3])
         rows = [load(builder, row, INT64(0)) for row in (top, low)]
-        masks = [
-            ir.Constant(ir.VectorType(INT32, four), list(range(first, LANES, 2))) for first in range(2)
-        ]
+        masks = [ir.Constant(ir.VectorType(INT32, four), list(range(first, LANES, 2))) for first in range(2)]
         values = [builder.shuffle_vector(row, row, mask) for row in rows for mask in masks]
         best, place = values[0], ir.Constant(ir.VectorType(byte, four), [0] * four)
         for i, value in enumerate(values[1:], start=1):
@@ -184,9 +182,7 @@ def pool_tile(context, top, low, y, winner):
 
 def _wins(builder: Any, value: Any, best: Any) -> Any:
     """value > best, or value is not a number."""
-    return builder.or_(
-        builder.fcmp_ordered(">", value, best), builder.fcmp_unordered("uno", value, value)
-    )
+    return builder.or_(builder.fcmp_ordered(">", value, best), builder.fcmp_unordered("uno", value, value))
 
 
 def _plane_sums(arrays: int, terms: Callable[[Any, list[Any], Any], list[Any]], results: int) -> Any:
