@@ -252,10 +252,16 @@ def backward(y: Tensor, gy: Array | None = None) -> None:
             if x.node is None:
                 _accumulate(x, gx)
                 continue
-            gradients[x.node] = gradients[x.node] + gx if x.node in gradients else gx
+            gradients[x.node] = _sum(gradients[x.node], gx) if x.node in gradients else gx
             waiting[x.node] -= 1
             if not waiting[x.node]:
                 ready.append(x.node)
+
+
+def _sum(a: Array, b: Array) -> Array:
+    """a + b, a new array, by the backend's kernel if it has one."""
+    kernel = find_kernel("add", (a, b), {})
+    return a + b if kernel is None else kernel.forward(a, b)[0]
 
 
 def _run(node: Node, gy: Array) -> list[Array]:

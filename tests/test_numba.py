@@ -58,7 +58,13 @@ def normal(rng, *shape):
 def test_every_kernel_is_tested_here():
     backend.BACKENDS["numba"].load()
     assert backend.BACKENDS["numba"].problem is None
-    assert set(backend.BACKENDS["numba"].kernels) == {"conv2d", "batch_norm", "batch_norm_act", "max_pool2d"}
+    assert set(backend.BACKENDS["numba"].kernels) == {
+        "add",
+        "conv2d",
+        "batch_norm",
+        "batch_norm_act",
+        "max_pool2d",
+    }
 
 
 @settings(max_examples=80)
@@ -156,6 +162,22 @@ def test_batch_norm_act_agrees_with_its_composition(data):
     agree(own(batch_norm_act), own(batch_norm_act_composed), inputs, options, tolerance=5e-5)
     for found, expected in zip(moved[batch_norm_act], moved[batch_norm_act_composed], strict=True):
         close(found, expected)
+
+
+@pytest.mark.parametrize("shape", [(70001,), (5, 3, 70, 71)])
+def test_add_agrees(shape):
+    rng = np.random.default_rng(0)
+    agree(OPS["add"], OPS["add"], [normal(rng, *shape), normal(rng, *shape)], {})
+
+
+def test_a_gradient_that_comes_twice_is_a_new_sum():
+    """Neither of the two arrays that are added may change: an op may have handed one of them to two inputs."""
+    x = Tensor(normal(np.random.default_rng(0), 70001), requires_grad=True)
+    y = x * 1.0
+    gy = np.ones(70001, np.float32)
+    (y + y).backward(gy)
+    assert (x.grad == 2).all()
+    assert (gy == 1).all()
 
 
 @pytest.mark.parametrize("train", [True, False])

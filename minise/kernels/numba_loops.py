@@ -7,6 +7,7 @@ import numpy as np
 
 from minise.backend import register
 from minise.kernels import numba_correlate, numba_planes, numba_pool, numba_winograd_loops
+from minise.kernels.numba_add import ADD, SMALL
 from minise.kernels.numba_conv2d import CONV2D
 from minise.kernels.numba_norm import BATCH_NORM, BATCH_NORM_ACT
 from minise.kernels.numba_pool import MAX_POOL2D
@@ -16,10 +17,11 @@ LOOPS: tuple[Any, ...] = (
     *(numba_correlate.forward, numba_correlate.backward),
     *(numba_winograd_loops.correlate, numba_winograd_loops.reduce),
     *(numba_winograd_loops.transform_weights, numba_winograd_loops.gather_weights),
-    *(numba_planes.moments, numba_planes.affine, numba_planes.sums, numba_planes.combine),
+    *(numba_planes.moments, numba_planes.affine, numba_planes.sums, numba_planes.combine, numba_planes.add),
     *(numba_pool.forward, numba_pool.forward_pairs, numba_pool.backward),
 )
 
+register("numba", "add", ADD)
 register("numba", "conv2d", CONV2D)
 register("numba", "batch_norm", BATCH_NORM)
 register("numba", "batch_norm_act", BATCH_NORM_ACT)
@@ -46,3 +48,5 @@ def prepare() -> None:
     for kernel in (2, 3):
         y, saved = MAX_POOL2D.forward(x, kernel=kernel)
         MAX_POOL2D.backward(y, saved, (True,))
+    row = np.ones(SMALL, np.float32)
+    ADD.forward(row, row)

@@ -94,3 +94,10 @@ def combine(gy, y, x, mean, by_g, by_x, shift, relu, gx, gr):
         else:
             for i in range(hw):
                 gx[p, i] = a * gy[p, i] + b * (x[p, i] - own) + c
+
+
+@loop
+def add(a, b, y):
+    """y = a + b, numbers in a row."""
+    for i in range(len(y)):
+        y[i] = a[i] + b[i]
