@@ -7,7 +7,7 @@ import pytest
 
 from minise.errors import ConfigError, ShapeError
 from minise.nn import Parameter
-from minise.optim import OPTIMIZERS, SGD, AdamW, make_optimizer
+from minise.optim import OPTIMIZERS, SGD, AdamW, Muon, make_optimizer, orthogonalise
 from minise.schedules import SCHEDULES, make_schedule
 
 
@@ -47,11 +47,47 @@ def test_adamw():
     assert walk(AdamW(one(), lr=0.1, weight_decay=0.01), [2.0, -1.0, 0.5]) == pytest.approx(p, rel=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(4, 3, 3, 3), (16, 1, 3, 3), (5, 5), (1, 7)])
+def test_orthogonalise_keeps_the_singular_vectors_and_brings_the_values_near_1(shape):
+    u = np.random.default_rng(0).standard_normal(shape)
+    left, values, right = np.linalg.svd(u.reshape(shape[0], -1), full_matrices=False)
+    found = orthogonalise(u, steps=5)
+    assert found.shape == shape
+    inside = left.T @ found.reshape(shape[0], -1) @ right.T
+    assert np.allclose(inside, np.diag(np.diag(inside)), atol=1e-12)
+    assert ((np.diag(inside) > 0.6) & (np.diag(inside) < 1.3)).all()
+    x = values[0] / np.linalg.norm(values)
+    for _ in range(5):
+        x = 3.4445 * x - 4.7750 * x**3 + 2.0315 * x**5
+    assert inside[0, 0] == pytest.approx(x)
+    assert not orthogonalise(np.zeros(shape)).any()
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_muon_turns_convolutions_and_leaves_the_rest_to_sgd(nesterov):
+    rng = np.random.default_rng(0)
+    w, b = rng.standard_normal((4, 2, 3, 3)), rng.standard_normal(4)
+    parameters = {"conv": Parameter(w.copy()), "bias": Parameter(b.copy(), "bias")}
+    muon = Muon(parameters.items(), lr=0.1, momentum=0.6, nesterov=nesterov, weight_decay=0.01)
+    v, velocity = np.zeros_like(w), np.zeros_like(b)
+    for _ in range(3):
+        gw, gb = rng.standard_normal(w.shape), rng.standard_normal(4)
+        parameters["conv"].grad, parameters["bias"].grad = gw, gb
+        muon.step()
+        v = 0.6 * v + gw
+        w = 2 * w / np.linalg.norm(w) - 0.1 * orthogonalise(gw + 0.6 * v if nesterov else v)
+        g = gb + 0.01 * b
+        velocity = 0.85 * velocity + g
+        b = b - 0.4 * (g + 0.85 * velocity)
+    assert np.allclose(parameters["conv"].data, w, rtol=1e-6)
+    assert np.allclose(parameters["bias"].data, b, rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_decay_spares_the_kinds_that_it_is_told_to(name):
     for kind, moved in (("weight", True), ("alpha", False)):
         optimizer = make_optimizer(
-            name, one(kind=kind), lr=0.1, weight_decay=0.5, spare=("alpha",), momentum=0.0
+            name, one(kind=kind), lr=0.1, weight_decay=0.5, spare=("alpha",), momentum=0.0, nesterov=False
         )
         assert (walk(optimizer, [0.0]) != 1.0) == moved
 
