@@ -63,6 +63,26 @@ def test_the_last_batch(n, drop, count, last):
     assert len(found[-1][1]) == last
 
 
+def test_every_image_is_mirrored_in_every_other_epoch():
+    data = batches(40, 40, augment=Augment(pad=0))
+    as_they_are = normalise(data.split.images, MEAN, STD)
+    mirrored = []
+    for k in range(1, 5):
+        ((x, _),) = data.epoch(k)
+        mirrored.append((x == as_they_are[..., ::-1]).all(axis=(1, 2, 3)))
+        np.testing.assert_array_equal(x[~mirrored[-1]], as_they_are[~mirrored[-1]])
+    assert 8 < mirrored[0].sum() < 32
+    np.testing.assert_array_equal(mirrored, [mirrored[0], ~mirrored[0]] * 2)
+    ((other, _),) = batches(40, 40, augment=Augment(pad=0), seed=(1,)).epoch(1)
+    assert (other != as_they_are).any(axis=(1, 2, 3)).tolist() != mirrored[0].tolist()
+
+
+def test_the_mirrored_images_stay_with_the_images_when_the_order_changes():
+    plain, shuffled = (batches(40, 40, augment=Augment(pad=0), shuffle=s) for s in (False, True))
+    ((x, _),), ((y, _),) = plain.epoch(3), shuffled.epoch(3)
+    np.testing.assert_array_equal(x[shuffled.order(3)], y)
+
+
 def test_an_epoch_depends_on_the_seed_and_its_number_alone():
     options = {"augment": Augment(cutout=4), "shuffle": True}
     wanted = listed(batches(seed=(1, 2), **options).epoch(3))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike, NDArray
 
+from minise.backend import array_module
 from minise.errors import ConfigError
 
 Images = NDArray[np.uint8]
@@ -41,7 +42,7 @@ class Augment:
 
     pad: the image is reflected by `pad` pixels at each edge (the edge itself is not repeated), and a window
     of the old size is taken from it, every position as likely (0: no crop; at most 31).
-    flip: mirror left and right with probability 1/2.
+    flip: mirror left and right with probability 1/2; `Batches` mirrors each image in every other epoch.
     cutout: side of a square that is set to 0 after normalisation, which is the mean colour; its middle is
     anywhere in the image, so that parts of it may lie outside (0: none; at most 32).
 
@@ -67,13 +68,17 @@ class Augment:
         *,
         mean: NDArray[Any],
         std: NDArray[Any],
+        mirrored: NDArray[np.bool_] | None = None,
         dtype: DTypeLike = np.float32,
     ) -> NDArray[Any]:
-        """Augmented and normalised images: uint8 (n, c, h, w) -> `dtype` (n, c, h, w), contiguous."""
+        """Augmented and normalised images: uint8 (n, c, h, w) -> `dtype` (n, c, h, w), contiguous.
+
+        mirrored: which of the n to mirror, where that is not to be random.
+        """
         if self.pad:
             images = random_crop(images, self.pad, rng)
         if self.flip:
-            images = random_flip(images, rng)
+            images = mirror(images, rng.random(len(images)) < 0.5 if mirrored is None else mirrored)
         result = normalise(images, mean, std, dtype)
         if self.cutout:
             cut_out(result, self.cutout, rng)
@@ -89,10 +94,10 @@ def random_crop(images: Images, pad: int, rng: np.random.Generator) -> Images:
     return crops
 
 
-def reflect(images: Images, pad: int) -> Images:
+def reflect(images: NDArray[Any], pad: int) -> NDArray[Any]:
     """(n, c, h, w) -> (n, c, h + 2 pad, w + 2 pad), as `numpy.pad(mode="reflect")`, twice as fast."""
     n, c, h, w = images.shape
-    padded = np.empty((n, c, h + 2 * pad, w + 2 * pad), images.dtype)
+    padded = array_module(images).empty((n, c, h + 2 * pad, w + 2 * pad), images.dtype)
     middle = padded[:, :, pad : pad + h]
     middle[..., pad : pad + w] = images
     middle[..., :pad] = images[..., pad:0:-1]
@@ -102,9 +107,8 @@ def reflect(images: Images, pad: int) -> Images:
     return padded
 
 
-def random_flip(images: Images, rng: np.random.Generator) -> Images:
-    """Each image (n, c, h, w) mirrored left and right with probability 1/2; a new array."""
-    mirrored = rng.random(len(images)) < 0.5
+def mirror(images: Images, mirrored: NDArray[np.bool_]) -> Images:
+    """Those of the images (n, c, h, w) mirrored left and right; a new array."""
     images = images.copy()
     images[mirrored] = images[mirrored][..., ::-1]
     return images
