@@ -20,6 +20,7 @@ from minise.ops import ACTIVATIONS
 from minise.optim import OPTIMIZERS
 from minise.recipes import DEFAULT, recipe
 from minise.schedules import SCHEDULES
+from minise.views import VIEWS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,7 +57,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "crop": "Pad by N pixels and crop at random; 0: off.",
         "flip": "Mirror half of the images.",
         "cutout": "Blank a square of N pixels; 0: off.",
-        "tta": "Score the mean over each image and its mirror image.",
+        "tta": "Score the mean over views of each image: its mirror image, and shifts of both.",
     },
     "Machine": {
         "seed": "Of the weights, the order of the data and its augmentation.",
@@ -75,6 +76,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "optimizer": OPTIMIZERS,
     "decay": ("weights", "all"),
     "schedule": SCHEDULES,
+    "tta": VIEWS,
     "device": ("auto", "cpu", "cuda"),
 }
 DEFAULTS = {

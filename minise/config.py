@@ -20,6 +20,7 @@ from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
 from minise.ops import ACTIVATIONS
 from minise.optim import OPTIMIZERS
 from minise.schedules import SCHEDULES
+from minise.views import VIEWS
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class TrainConfig:
     crop: int = 4
     flip: bool = True
     cutout: int = 0
-    tta: bool = False
+    tta: str = "none"
 
     seed: int = 0
     device: str = "auto"
@@ -150,6 +151,7 @@ RULES = {
     "smoothing": FRACTION,
     "crop": Rule(lambda v: 0 <= v <= 16, "0 to 16 pixels"),
     "cutout": Rule(lambda v: 0 <= v <= 32, "0 to 32 pixels"),
+    "tta": one_of(VIEWS),
     "seed": at_least(0),
     "device": one_of(("auto", "cpu", "cuda")),
     "threads": at_least(1),

@@ -18,6 +18,7 @@ from minise.ops import softmax_cross_entropy
 from minise.optim import Optimizer
 from minise.schedules import Schedule
 from minise.tape import Tensor, no_grad
+from minise.views import VIEWS
 
 Batch = tuple[Array, Array]
 
@@ -73,7 +74,7 @@ def fit(
     epochs: int,
     validation: EpochBatches | None = None,
     smoothing: float = 0.0,
-    tta: bool = False,
+    tta: str = "none",
     device: str = "cpu",
     start: int = 0,
 ) -> Iterator[StepDone | EpochDone]:
@@ -130,11 +131,11 @@ def train_step(
 
 
 def evaluate(
-    model: Module, batches: Iterable[Batch], *, tta: bool = False, device: str = "cpu"
+    model: Module, batches: Iterable[Batch], *, tta: str = "none", device: str = "cpu"
 ) -> Evaluation:
     """Score the model, in eval mode and off the tape, on every image of the batches; its mode is restored.
 
-    tta (test-time augmentation): take the mean of the logits of each image and of its mirror image.
+    tta (test-time augmentation): a name in `VIEWS`, for the mean of the logits of several views of each image.
     """
     was_training = model.training
     model.eval()
@@ -142,9 +143,9 @@ def evaluate(
     with no_grad():
         for x, y in batches:
             x = to_device(x, device)
-            views = (x, array_module(x).ascontiguousarray(x[..., ::-1])) if tta else (x,)
-            seen = [to_numpy(model(Tensor(view)).data) for view in views]
-            logits.append(sum(seen[1:], seen[0]) / len(seen))
+            contiguous = array_module(x).ascontiguousarray
+            seen = [weight * to_numpy(model(Tensor(contiguous(view))).data) for weight, view in VIEWS[tta](x)]
+            logits.append(sum(seen[1:], seen[0]))
             labels.append(to_numpy(y))
     model.train(was_training)
     return score(np.concatenate(logits), np.concatenate(labels))

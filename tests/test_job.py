@@ -13,6 +13,7 @@ from minise.models import build
 from minise.nn import Module
 from minise.tape import Tensor
 from minise.train import EpochDone, StepDone, evaluate
+from minise.views import VIEWS
 
 
 @pytest.fixture(scope="module")
@@ -138,5 +139,25 @@ def test_tta_takes_the_mean_over_an_image_and_its_mirror_image(shapes):
     x, y = shapes.test.images.astype(np.float32), shapes.test.labels
     both = (x[..., :16].mean(axis=(1, 2, 3)) + x[..., 16:].mean(axis=(1, 2, 3))) / 2
     expected = score(np.repeat(both[:, None], 10, axis=1) * np.arange(10), y)
-    assert evaluate(Left(), [(x, y)], tta=True).loss == pytest.approx(expected.loss)
+    assert evaluate(Left(), [(x, y)], tta="flip").loss == pytest.approx(expected.loss)
     assert evaluate(Left(), [(x, y)]).loss != pytest.approx(expected.loss)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_the_views_are_the_image_its_mirror_image_and_shifts_of_both(name):
+    x = np.random.default_rng(0).standard_normal((2, 3, 5, 6))
+    near = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
+    moved = [near[:, :, i : i + 5, i : i + 6] for i in (0, 2)]
+    expected = {
+        "none": [(1, x)],
+        "flip": [(0.5, x), (0.5, x[..., ::-1])],
+        "shift": [
+            *((0.25, view) for view in (x, x[..., ::-1])),
+            *((0.125, view) for place in moved for view in (place, place[..., ::-1])),
+        ],
+    }[name]
+    views = VIEWS[name](x)
+    assert len(views) == len(expected)
+    for (weight, view), (wanted, other) in zip(views, expected, strict=True):
+        assert weight == wanted
+        np.testing.assert_array_equal(view, other)

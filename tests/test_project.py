@@ -23,6 +23,7 @@ LAYERS = [
     "optim",
     "schedules",
     "data",
+    "views",
     "metrics",
     "config",
     "recipes",
