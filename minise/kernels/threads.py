@@ -25,7 +25,7 @@ from minise.errors import ConfigError
 T = TypeVar("T")
 BLOCK_BYTES = 4 << 20
 """How much a block's scratch memory may take, of NumPy's columns: a share of the L3 cache."""
-PARTS = 3
+PARTS = 8
 """Into how many parts for each thread a loop is cut whose results are not added up."""
 
 
