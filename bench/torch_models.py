@@ -106,7 +106,7 @@ class FastNet(nn.Module):
     ) -> None:
         super().__init__()
         self.whitening = nn.Conv2d(3, 24, 3, 1, 1, bias=False).requires_grad_(False)
-        self.bn = nn.BatchNorm2d(24)
+        self.bn = nn.BatchNorm2d(24).requires_grad_(False)
         inputs = (24, *widths[:-1])
         self.groups = nn.Sequential(
             *(FastGroup(i, o, act, reduction) for i, o in zip(inputs, widths, strict=True))

@@ -7,9 +7,9 @@ from minise import ops
 from minise.errors import ConfigError, ShapeError
 from minise.gradcheck import check_gradients
 from minise.models import MODELS, build, describe
-from minise.nn import SE, Activation, BatchNorm, Conv2d, Dropout, Linear, Sequential
+from minise.nn import SE, Activation, BatchNorm, Conv2d, Dropout, Linear, Sequential, norm_act
 from minise.nn.init import kaiming_normal, lecun_normal
-from minise.tape import Tensor, no_grad
+from minise.tape import Tensor, no_grad, watch
 
 RNG = np.random.default_rng
 
@@ -87,6 +87,26 @@ def test_batch_norm_tracks_in_training_and_uses_it_after():
     y = bn.eval()(x)
     assert np.allclose(y.data.mean(), 0, atol=0.1)
     assert bn.running_mean.data.dtype == np.float32
+
+
+def test_batch_norm_without_scale_and_shift_has_nothing_that_learns():
+    x = Tensor(RNG(0).standard_normal((4, 3, 5, 5)))
+    plain, other = BatchNorm(3), BatchNorm(3, affine=False)
+    assert other.parameters() == []
+    assert other.state_dict().keys() == plain.state_dict().keys()
+    for apply in (lambda norm: norm(x), lambda norm: norm_act(x, norm)):
+        assert np.array_equal(apply(other).data, apply(plain).data)
+        assert apply(other).node is None
+
+
+def test_a_fastnet_learns_nothing_before_its_first_group():
+    """So that the first convolution that learns is spared its gradient of x."""
+    seen = []
+    model = build("se-fastnet")
+    with watch(lambda call: seen.append(call) if call.backward and call.op == "conv2d" else None):
+        model(Tensor(np.ones((2, 3, 8, 8), np.float32))).backward(np.ones((2, 10), np.float32))
+    assert len(seen) == 6
+    assert [call.results[0] is None for call in seen] == [False] * 5 + [True]
 
 
 def test_dropout_only_in_training():

@@ -1,6 +1,6 @@
 """A network for training in minutes: few layers, wide where the map is small, and a first layer that is not learnt.
 
-    whitening      3 -> 24 channels, batch norm, ReLU
+    whitening      3 -> 24 channels, batch norm without scale and shift, ReLU: nothing that learns
     three groups   convolution, 2 x 2 max pooling, batch norm, ReLU; convolution, batch norm, SE, ReLU
     classifier     the maximum over the 4 x 4 map, a linear layer, logits / 9
 
@@ -70,7 +70,8 @@ class FastNet(Module):
 
     def __init__(self, widths: tuple[int, int, int], classes: int, options: Options) -> None:
         self.whitening = Whitening(options)
-        self.bn, self.act = BatchNorm(2 * DIRECTIONS), options.activation(2 * DIRECTIONS)
+        self.bn = BatchNorm(2 * DIRECTIONS, affine=False)
+        self.act = options.activation(2 * DIRECTIONS)
         self.groups: list[Module] = []
         inputs = 2 * DIRECTIONS
         for outputs in widths:

@@ -48,25 +48,35 @@ class Conv2d(Module):
 
 
 class BatchNorm(Module):
-    """Batch normalisation of (n, c) or (n, c, h, w); weight 1, bias 0, running mean 0, running var 1."""
+    """Batch normalisation of (n, c) or (n, c, h, w); weight 1, bias 0, running mean 0, running var 1.
 
-    def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    affine False: weight and bias are buffers, which do not learn.
+    """
+
+    def __init__(
+        self, channels: int, *, affine: bool = True, momentum: float = 0.1, eps: float = 1e-5
+    ) -> None:
         self.momentum, self.eps = momentum, eps
-        self.weight = Parameter(np.ones(channels, np.float32), "norm")
-        self.bias = Parameter(np.zeros(channels, np.float32), "norm")
+        ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        self.weight = Parameter(ones, "norm") if affine else Buffer(ones)
+        self.bias = Parameter(zeros, "norm") if affine else Buffer(zeros)
         self.running_mean = Buffer(np.zeros(channels, np.float32))
         self.running_var = Buffer(np.ones(channels, np.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.batch_norm(
             x,
-            self.weight,
-            self.bias,
+            *self.scale_and_shift(),
             running=(self.running_mean.data, self.running_var.data),
             train=self.training,
             momentum=self.momentum,
             eps=self.eps,
         )
+
+    def scale_and_shift(self) -> tuple[Any, Any]:
+        """Weight and bias, as what an op takes: a buffer's array."""
+        weight, bias = (p.data if isinstance(p, Buffer) else p for p in (self.weight, self.bias))
+        return weight, bias
 
 
 def activation_parameter(act: str, channels: int | None) -> Parameter | None:
@@ -137,8 +147,7 @@ def norm_act(
     gate = () if se is None else (se.weight1, se.bias1, se.weight2, se.bias2, se.alpha)
     return ops.batch_norm_act(
         x,
-        norm.weight,
-        norm.bias,
+        *norm.scale_and_shift(),
         residual,
         None if act is None else act.alpha,
         *gate,
