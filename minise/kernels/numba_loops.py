@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 
 from minise.backend import register
-from minise.kernels import numba_correlate, numba_planes, numba_pool, numba_winograd_loops
+from minise.kernels import (
+    numba_correlate,
+    numba_planes,
+    numba_pool,
+    numba_winograd_loops,
+    numba_winograd_weights,
+)
 from minise.kernels.numba_add import ADD, SMALL
 from minise.kernels.numba_conv2d import CONV2D
 from minise.kernels.numba_norm import BATCH_NORM, BATCH_NORM_ACT
@@ -15,8 +21,8 @@ from minise.kernels.numba_winograd import CHANNELS
 
 LOOPS: tuple[Any, ...] = (
     *(numba_correlate.forward, numba_correlate.backward),
-    *(numba_winograd_loops.correlate, numba_winograd_loops.reduce),
-    *(numba_winograd_loops.transform_weights, numba_winograd_loops.gather_weights),
+    *(numba_winograd_loops.correlate, numba_winograd_loops.transform_weights),
+    *(numba_winograd_weights.reduce, numba_winograd_weights.gather),
     *(numba_planes.moments, numba_planes.affine, numba_planes.sums, numba_planes.combine, numba_planes.add),
     *(numba_pool.forward, numba_pool.forward_pairs, numba_pool.backward),
 )

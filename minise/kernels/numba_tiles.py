@@ -123,6 +123,40 @@ def _correlate_tile(wide: int) -> Any:
 tile_of_3, tile_of_2, tile_of_1 = (_correlate_tile(wide) for wide in (3, 2, 1))
 
 
+def _sum_tile(wide: int) -> Any:
+    """A tile of 4 rows by `wide` vectors."""
+    signature = types.void(_ADDRESS, types.UniTuple(_INT, wide), _ADDRESS, _INT, _ADDRESS, _INT)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        x, x_at, g, count, y, step = arguments
+        x, g, y = (pointer(builder, a) for a in (x, g, y))
+        starts = [builder.gep(x, [at]) for at in numbers(builder, x_at, wide)]
+        tile = accumulators(builder, wide)
+        with cgutils.for_range(builder, count, intp=INT64) as loop:
+            at = builder.mul(loop.index, INT64(LANES))
+            vectors = [load(builder, start, at) for start in starts]
+            for r, row in enumerate(tile):
+                number = _splat(builder, builder.load(builder.gep(g, [builder.add(at, INT64(r))])))
+                for accumulator, vector in zip(row, vectors, strict=True):
+                    add_product(builder, accumulator, vector, number)
+        for r, row in enumerate(tile):
+            first = builder.mul(INT64(r), step)
+            for v, accumulator in enumerate(row):
+                at = builder.add(first, INT64(v * LANES))
+                store(builder, builder.fadd(load(builder, y, at), builder.load(accumulator)), y, at)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def sum_tile(context, x, x_at, g, count, y, step):
+        """y[step r + 8 v + lane] += Σ_i g[8 i + r] x[x_at[v] + 8 i + lane] for rows r, vectors v, i < count."""
+        return signature, generate
+
+    return sum_tile
+
+
+sum_tile_of_3, sum_tile_of_2, sum_tile_of_1 = (_sum_tile(wide) for wide in (3, 2, 1))
+
+
 @intrinsic
 def reduce_tile(context, x, x_at, g, g_at, pixels, count, sums):
     """sums[r, v] = Σ_i Σ_lane g[g_at[r] + pixels[i, 1] + lane] x[x_at[v] + pixels[i, 0] + lane]."""

@@ -1,7 +1,8 @@
-"""Winograd's transforms for eight tiles at once, as vector instructions; `numba_winograd` says what for.
+"""Winograd's transforms, eight at once, as vector instructions; `numba_winograd` says what for.
 
 Each is a matrix product from both sides with one of the matrices below, all of whose entries are 0, 1 or -1: so
-they are additions. A tile's 4 x 4 results lie `stride` numbers apart from one another, lanes are tiles.
+they are additions. A tile's 4 x 4 results lie `stride` numbers apart from one another. Lanes are eight neighbouring
+tiles of a channel, or eight channels of a tile.
 """
 
 from __future__ import annotations
@@ -13,15 +14,10 @@ from numba import types
 from numba.extending import intrinsic
 
 from minise.kernels.numba_tiles import (
-    FLOAT,
     INT32,
     INT64,
     LANES,
-    ROWS,
-    WIDE,
     ZEROS,
-    accumulators,
-    add_product,
     load,
     numbers,
     pointer,
@@ -68,26 +64,45 @@ def _store_square(builder: Any, square: list[Vectors], y: Any, stride: Any) -> N
         store(builder, vector, y, _at(builder, i, stride))
 
 
-def _from_phases(transform: Any, pixels: tuple[int, ...]) -> Any:
+@intrinsic
+def patch_tile(context, x, plane, pitch, y, stride):
+    """The transform of the patches of eight neighbouring tiles, found in the phase planes at x."""
     signature = types.void(_ADDRESS, _INT, _INT, _ADDRESS, _INT)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x, plane, pitch, y, stride = arguments
         x, y = pointer(builder, x), pointer(builder, y)
-        square = [[_phase(builder, x, plane, pitch, r, s) for s in pixels] for r in pixels]
+        square = [[_phase(builder, x, plane, pitch, r, s) for s in range(4)] for r in range(4)]
+        _store_square(builder, _both_sides(builder, _patch, square), y, stride)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _of_channels(transform: Any, size: int) -> Any:
+    signature = types.void(_ADDRESS, _INT, _ADDRESS, _INT)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        x, pitch, y, stride = arguments
+        x, y = pointer(builder, x), pointer(builder, y)
+
+        def pixel(r: int, s: int) -> Any:
+            return load(builder, x, builder.add(_at(builder, r, pitch), INT64(s * LANES)))
+
+        square = [[pixel(r, s) for s in range(size)] for r in range(size)]
         _store_square(builder, _both_sides(builder, transform, square), y, stride)
         return context.get_dummy_value()
 
     @intrinsic
-    def tile(context, x, plane, pitch, y, stride):
-        """The transform of the pixels of eight tiles, found in the phase planes at x."""
+    def tile(context, x, pitch, y, stride):
+        """The transform of a tile's pixels in eight channels, which lie beside one another; rows `pitch` apart."""
         return signature, generate
 
     return tile
 
 
-patch_tile = _from_phases(_patch, (0, 1, 2, 3))
-gradient_tile = _from_phases(_gradient, (1, 2))
+patch_of_channels = _of_channels(_patch, 4)
+gradient_of_channels = _of_channels(_gradient, 2)
 
 
 @intrinsic
@@ -128,51 +143,34 @@ def split(context, x, even, odd):
     return signature, generate
 
 
-def _sums_of_four(builder: Any, vectors: Vectors) -> Any:
-    """[Σ a, Σ b, Σ c, Σ d] of four vectors, in 7 shuffles: halves are folded while two vectors share one."""
-
-    def fold(a: Any, b: Any, low: list[int], high: list[int]) -> Any:
-        masks = (ir.Constant(ir.VectorType(INT32, len(lanes)), lanes) for lanes in (low, high))
-        return builder.fadd(*(builder.shuffle_vector(a, b, mask) for mask in masks))
-
-    a, b, c, d = vectors
-    ac = fold(a, c, [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15])
-    bd = fold(b, d, [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15])
-    abcd = fold(ac, bd, [0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15])
-    return fold(abcd, abcd, [0, 2, 4, 6], [1, 3, 5, 7])
-
-
-_COLUMNS, _ROWS = types.UniTuple(_INT, WIDE), types.UniTuple(_INT, ROWS)
-
-
 @intrinsic
-def dot_tile(context, x, x_at, g, g_at, count, y, step):
-    """y[step v + r] += Σ_i g[g_at[r] + i] x[x_at[v] + i] over 8 count numbers i, for 4 rows r and 3 columns v."""
-    signature = types.void(_ADDRESS, _COLUMNS, _ADDRESS, _ROWS, _INT, _ADDRESS, _INT)
+def turn(context, x, x_at, y, places):
+    """y[places[j] + i] = x[x_at[i] + j] for i, j < 8: eight pixels of eight channels, channels side by side."""
+    signature = types.void(_ADDRESS, types.UniTuple(_INT, LANES), _ADDRESS, _ADDRESS)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        from numba.core import cgutils
-
-        x, x_at, g, g_at, count, y, step = arguments
-        x, g, y = (pointer(builder, a) for a in (x, g, y))
-        xs = [builder.gep(x, [at]) for at in numbers(builder, x_at, WIDE)]
-        gs = [builder.gep(g, [at]) for at in numbers(builder, g_at, ROWS)]
-        tile = accumulators(builder)
-        with cgutils.for_range(builder, count, intp=INT64) as loop:
-            at = builder.mul(loop.index, INT64(LANES))
-            columns = [load(builder, start, at) for start in xs]
-            for start, row in zip(gs, tile, strict=True):
-                gradient = load(builder, start, at)
-                for accumulator, column in zip(row, columns, strict=True):
-                    add_product(builder, accumulator, gradient, column)
-        for v in range(WIDE):
-            sums = _sums_of_four(builder, [builder.load(row[v]) for row in tile])
-            four = builder.bitcast(
-                builder.gep(y, [_at(builder, v, step)]), ir.VectorType(FLOAT, ROWS).as_pointer()
+        x, x_at, y, places = arguments
+        x, y, places = pointer(builder, x), pointer(builder, y), pointer(builder, places, INT32)
+        rows = [load(builder, x, at) for at in numbers(builder, x_at, LANES)]
+        for half in (4, 2, 1):  # swap the off-diagonal quarters of every square of 2·half by 2·half
+            low, high = (
+                ir.Constant(
+                    ir.VectorType(INT32, LANES),
+                    [
+                        j // half % 2 * LANES + j // (2 * half) * 2 * half + j % half + first
+                        for j in range(LANES)
+                    ],
+                )
+                for first in (0, half)
             )
-            held = builder.load(four)
-            held.align = 4
-            builder.store(builder.fadd(held, sums), four).align = 4
+            for i in range(LANES):
+                if i // half % 2 == 0:
+                    a, b = rows[i], rows[i + half]
+                    rows[i] = builder.shuffle_vector(a, b, low)
+                    rows[i + half] = builder.shuffle_vector(a, b, high)
+        for j, column in enumerate(rows):
+            at = builder.sext(builder.load(builder.gep(places, [INT64(j)])), INT64)
+            store(builder, column, y, at)
         return context.get_dummy_value()
 
     return signature, generate

@@ -21,6 +21,7 @@ import numpy as np
 
 from minise.backend import Array
 from minise.kernels import numba_winograd_loops as loops
+from minise.kernels import numba_winograd_weights as gradient_loops
 from minise.kernels.memory import empty
 from minise.kernels.numba_tiles import LANES, ROWS, WIDE
 from minise.kernels.numba_winograd_loops import K_BLOCK, PLACES
@@ -28,8 +29,8 @@ from minise.kernels.threads import crew, scratch, share
 
 V_NUMBERS = 65536
 """V of a block of tiles, in the L2 cache, with its products beside it."""
-GRADIENT_NUMBERS = 1 << 20
-"""V and E of a block of tiles, in the L3 cache: the longer its sums, the less their ends cost."""
+GRADIENT_NUMBERS, GRADIENT_TILES = 1 << 18, 96
+"""V and E of a block of tiles, near the L2 cache; but so many tiles at least, or the ends of its sums cost much."""
 CHANNELS = 24
 """With fewer channels the transforms cost more than the products that they save."""
 CHUNKS = 16
@@ -92,18 +93,23 @@ def winograd_weights(x: Array, gy: Array) -> Array:
     """The gradient of w (k, c, 3, 3) from x (n, c, h, w) and gy (n, k, h, w)."""
     n, c, height, width = x.shape
     k = gy.shape[1]
-    shape = (PLACES, whole(c, WIDE), whole(k, ROWS))
+    shape = (PLACES, whole(k, LANES), whole(c, LANES))
     chunks = min(CHUNKS, n, max(2, CHUNK_BYTES // (4 * int(np.prod(shape)))))
-    wanted = max(WIDE * LANES, GRADIENT_NUMBERS // (PLACES * (c + k)))
-    rows, length, pitch = sizes(wanted, -(-n // chunks), height, width)
-    size = PLACES * (c + k) * length + planes_size(rows, height, pitch)
+    th, tw = height // 2, width // 2
+    wanted = max(GRADIENT_TILES, GRADIENT_NUMBERS // (PLACES * (shape[1] + shape[2])))
+    rows = min(-(-wanted // tw), -(-n // chunks) * th)
+    planes = (2 * min(rows, th) + 2) * (width + 2) * LANES
+    size = PLACES * (shape[1] + shape[2]) * rows * tw + planes
+    row, column = np.divmod(np.arange(height * width), width)
+    places = ((row * (width + 2) + column + 1) * LANES).astype(np.int32)
     gu = empty((chunks, *shape), x.dtype)
 
     def chunk(i: int) -> None:
         part = slice(i * n // chunks, (i + 1) * n // chunks)
-        loops.reduce(x[part], gy[part], gu[i], rows, length, pitch, scratch("planes", (size,), x.dtype))
+        memory = scratch("planes", (size,), x.dtype)
+        gradient_loops.reduce(x[part], gy[part], gu[i], rows, rows * tw, places, memory)
 
     crew().map(chunk, chunks)
     gw = np.empty((k, c, 3, 3), x.dtype)
-    share(lambda i, j: loops.gather_weights(gu, gw, i, j), c)
+    share(lambda i, j: gradient_loops.gather(gu, gw, i, j), k)
     return gw

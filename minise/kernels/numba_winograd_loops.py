@@ -10,14 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from minise.kernels.numba_tiles import LANES, ROWS, WIDE, tile_of_1, tile_of_2, tile_of_3
-from minise.kernels.numba_transforms import back_tile, dot_tile, gradient_tile, patch_tile, split
+from minise.kernels.numba_tiles import LANES, ROWS, tile_of_1, tile_of_2, tile_of_3
+from minise.kernels.numba_transforms import back_tile, patch_tile, split
 
 PLACES = 16
 K_BLOCK = 16
 """Output channels whose products wait in the cache for the transform back."""
-C_BLOCK = 24
-"""Channels of V that stay in the L1 cache while the gradient of w runs over all channels of E."""
 
 loop = njit(cache=True, nogil=True, error_model="numpy")
 inner = njit(cache=True, error_model="numpy")
@@ -51,8 +49,8 @@ def lay_out(image, top, count, planes, pitch):
 
 
 @inner
-def transform(image, top, count, planes, pitch, patches, v, stride, gradients, e, e_stride):
-    """V of `count` rows of tiles of one channel, if `patches`, and E of them, if `gradients`.
+def transform(image, top, count, planes, pitch, v, stride):
+    """V of `count` rows of tiles of one channel.
 
     Rows follow one another without a gap: what a vector writes past its row's end is written over by the next.
     """
@@ -61,16 +59,12 @@ def transform(image, top, count, planes, pitch, patches, v, stride, gradients, e
     for i in range(count):
         for j in range(0, tw, LANES):
             at = planes.ctypes.data + 4 * (i * pitch + j)
-            place = 4 * (i * tw + j)
-            if patches:
-                patch_tile(at, (count + 1) * pitch, pitch, v.ctypes.data + place, stride)
-            if gradients:
-                gradient_tile(at, (count + 1) * pitch, pitch, e.ctypes.data + place, e_stride)
+            patch_tile(at, (count + 1) * pitch, pitch, v.ctypes.data + 4 * (i * tw + j), stride)
 
 
 @inner
-def transform_block(x, start, stop, planes, pitch, v, length, patches):
-    """V (16, c, length), or E, of the rows of tiles from `start` to `stop`, counted through all images."""
+def transform_block(x, start, stop, planes, pitch, v, length):
+    """V (16, c, length) of the rows of tiles from `start` to `stop`, counted through all images."""
     _, c, h, w = x.shape
     th, tw = h // 2, w // 2
     at, row = 0, start
@@ -79,10 +73,7 @@ def transform_block(x, start, stop, planes, pitch, v, length, patches):
         count = min(th - top, stop - row)
         for channel in range(c):
             target = v[channel * length + at :]
-            image = x[row // th, channel]
-            transform(
-                image, top, count, planes, pitch, patches, target, c * length, not patches, target, c * length
-            )
+            transform(x[row // th, channel], top, count, planes, pitch, target, c * length)
         at += count * tw
         row += count
 
@@ -148,7 +139,7 @@ def correlate(x, weights, y, offsets, rows, length, pitch, memory):
     two_rows, planes = rest[: 4 * pitch], rest[4 * pitch :]
     for start in range(0, n * (h // 2), rows):
         stop = min(start + rows, n * (h // 2))
-        transform_block(x, start, stop, planes, pitch, v, length, True)
+        transform_block(x, start, stop, planes, pitch, v, length)
         vectors = -(-(stop - start) * (w // 2) // LANES)
         for first in range(0, k, K_BLOCK):
             count = min(K_BLOCK, k - first)
@@ -156,42 +147,6 @@ def correlate(x, weights, y, offsets, rows, length, pitch, memory):
             products(v, length, vectors, offsets, own, m, -(-count // ROWS))
             for i in range(count):
                 transform_back(m[i * PLACES * length :], length, y, first + i, start, stop, two_rows)
-
-
-@loop
-def reduce(x, gy, gu, rows, length, pitch, memory):
-    """gu (16, c3, k4) = Σ over tiles of E times V for each place; c3, k4: whole threes of c and fours of k."""
-    n, c, h, w = x.shape
-    k = gy.shape[1]
-    v, rest = memory[: PLACES * c * length], memory[PLACES * c * length :]
-    e, planes = rest[: PLACES * k * length], rest[PLACES * k * length :]
-    gu[:] = 0
-    for start in range(0, n * (h // 2), rows):
-        stop = min(start + rows, n * (h // 2))
-        transform_block(x, start, stop, planes, pitch, v, length, True)
-        transform_block(gy, start, stop, planes, pitch, e, length, False)
-        tiles = (stop - start) * (w // 2)
-        vectors = -(-tiles // LANES)
-        if tiles % LANES:
-            for i in range(PLACES * c):
-                v[i * length + tiles : i * length + vectors * LANES] = 0
-            for i in range(PLACES * k):
-                e[i * length + tiles : i * length + vectors * LANES] = 0
-        for place in range(PLACES):
-            xs = v[place * c * length :].ctypes.data
-            gs = e[place * k * length :].ctypes.data
-            for block in range(0, c, C_BLOCK):
-                for r in range(0, k, ROWS):
-                    g_at = (
-                        r * length,
-                        min(r + 1, k - 1) * length,
-                        min(r + 2, k - 1) * length,
-                        min(r + 3, k - 1) * length,
-                    )
-                    for i in range(block, min(block + C_BLOCK, c), WIDE):
-                        x_at = (i * length, min(i + 1, c - 1) * length, min(i + 2, c - 1) * length)
-                        target = gu[place, i, r:].ctypes.data
-                        dot_tile(xs, x_at, gs, g_at, vectors, target, gu.shape[2])
 
 
 @loop
@@ -227,31 +182,3 @@ def transform_weights(w, start, stop, columns, row_step, column_step, first, tap
                     own[(4 * p + 1) * step + at] = half * (outer + t[p, 1])
                     own[(4 * p + 2) * step + at] = half * (outer - t[p, 1])
                     own[(4 * p + 3) * step + at] = t[p, 2]
-
-
-@loop
-def gather_weights(gu, gw, start, stop):
-    """gw (k, c, 3, 3) = Gᵀ [Σ over chunks of gu (chunks, 16, c3, k4)] G, for channels start … stop of x."""
-    half = np.float32(0.5)
-    k = len(gw)
-    u = np.empty((PLACES, gu.shape[3]), np.float32)
-    t = np.empty((3, 4), np.float32)
-    for c in range(start, stop):
-        for place in range(PLACES):
-            own = u[place]
-            own[:] = gu[0, place, c]
-            for chunk in range(1, len(gu)):
-                more = gu[chunk, place, c]
-                for r in range(len(own)):
-                    own[r] += more[r]
-        for r in range(k):
-            for q in range(4):
-                plus, minus = u[4 + q, r] + u[8 + q, r], u[4 + q, r] - u[8 + q, r]
-                t[0, q] = u[q, r] + half * plus
-                t[1, q] = half * minus
-                t[2, q] = u[12 + q, r] + half * plus
-            for p in range(3):
-                plus, minus = t[p, 1] + t[p, 2], t[p, 1] - t[p, 2]
-                gw[r, c, p, 0] = t[p, 0] + half * plus
-                gw[r, c, p, 1] = half * minus
-                gw[r, c, p, 2] = t[p, 3] + half * plus
