@@ -19,6 +19,11 @@ def constant(peak: float, total: int) -> Schedule:
     return lambda step: peak
 
 
+def linear(peak: float, total: int) -> Schedule:
+    """peak (1 - step / total): down in a line towards 0."""
+    return lambda step: peak * (1 - step / total)
+
+
 def cosine(peak: float, total: int) -> Schedule:
     """peak (1 + cos(π step / total)) / 2. Source: Loshchilov and Hutter, 2016, arXiv:1608.03983."""
     return lambda step: peak * (1 + math.cos(math.pi * step / total)) / 2
@@ -44,6 +49,7 @@ def one_cycle(peak: float, total: int) -> Schedule:
 
 SCHEDULES: dict[str, Callable[[float, int], Schedule]] = {
     "constant": constant,
+    "linear": linear,
     "cosine": cosine,
     "multistep": multistep,
     "one_cycle": one_cycle,

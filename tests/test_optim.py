@@ -149,14 +149,18 @@ def test_schedules_warm_up_peak_and_stay_positive(name, warmup):
 
 
 def test_the_shapes_of_the_schedules():
-    cosine, multistep, one_cycle = (make_schedule(n, 1.0, 100) for n in ("cosine", "multistep", "one_cycle"))
+    linear, cosine, multistep, one_cycle = (
+        make_schedule(n, 1.0, 100) for n in ("linear", "cosine", "multistep", "one_cycle")
+    )
+    assert [linear(s) for s in (0, 25, 99)] == pytest.approx([1, 0.75, 0.01])
     assert cosine(50) == pytest.approx(0.5)
     assert [multistep(s) for s in (0, 49, 50, 74, 75)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
     assert [one_cycle(s) for s in (0, 30, 65)] == pytest.approx([0.1, 1.0, 0.5])
 
 
 @pytest.mark.parametrize(
-    ("name", "total", "warmup"), [("cosine", 10, 10), ("cosine", 0, 0), ("cosine", 10, -1), ("linear", 10, 0)]
+    ("name", "total", "warmup"),
+    [("cosine", 10, 10), ("cosine", 0, 0), ("cosine", 10, -1), ("staircase", 10, 0)],
 )
 def test_schedules_that_make_no_sense(name, total, warmup):
     with pytest.raises(ConfigError):
