@@ -111,8 +111,8 @@ def test_conv2d_agrees_where_winograd_suits(data):
 @pytest.mark.parametrize(("c", "k", "size"), [(64, 64, 8), (256, 256, 4), (24, 64, 32)])
 def test_winograd_rounds_like_direct_convolution(c, k, size):
     """Its error against float64, relative to the largest value, is at most four times that of direct convolution."""
-    from minise.kernels.numba_conv2d import direct_forward
-    from minise.kernels.numba_winograd import winograd
+    from minise.kernels.numba_conv2d import direct_backward, direct_forward
+    from minise.kernels.numba_winograd import winograd, winograd_weights
 
     rng = np.random.default_rng(0)
     x, w = normal(rng, 9, c, size, size), normal(rng, k, c, 3, 3)
@@ -121,6 +121,105 @@ def test_winograd_rounds_like_direct_convolution(c, k, size):
         np.abs(y - exact).max() for y in (winograd(x, w), direct_forward(x, w, exact.shape, 1, 1))
     )
     assert fast <= 4 * direct
+    gy = normal(rng, *exact.shape)
+    wide = [a.astype(np.float64) for a in (gy, x, w)]
+    _, exact = OPS["conv2d"].backward(wide[0], (*wide[1:], 1, 1), (False, True))
+    _, gw = direct_backward(gy, x, w, 1, 1, (False, True))
+    assert np.abs(winograd_weights(x, gy) - exact).max() <= 4 * np.abs(gw - exact).max()
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "k", "h", "w"),
+    [
+        *[
+            (1, 24, 24, 2, 2),
+            (17, 25, 41, 2, 4),
+            (2, 24, 24, 300, 6),
+            (3, 30, 26, 34, 36),
+            (40, 24, 33, 4, 4),
+        ],
+        *[(33, 96, 24, 12, 14), (3, 48, 48, 32, 32)],
+    ],
+)
+def test_winograds_loops_stay_within_their_arrays(n, c, k, h, w, monkeypatch):
+    """Results and scratch memory between canaries and filled with what is not a number; blocks end inside images."""
+    from minise.kernels import numba_winograd
+
+    arrays, canary = [], np.full(64, 12345, np.float32)
+
+    def guarded(shape, dtype):
+        size = int(np.prod(shape))
+        arrays.append(np.concatenate([canary, np.full(size, np.nan, np.float32), canary]))
+        return arrays[-1][64:-64].reshape(shape)
+
+    monkeypatch.setattr(numba_winograd, "empty", guarded)
+    monkeypatch.setattr(numba_winograd, "scratch", lambda name, shape, dtype: guarded(shape, dtype))
+    rng = np.random.default_rng(0)
+    inputs = [normal(rng, n, c, h, w), normal(rng, k, c, 3, 3), None]
+    agree(conv2d, OPS["conv2d"], inputs, {"stride": 1, "padding": 1})
+    assert all((end == canary).all() for a in arrays for end in (a[:64], a[-64:]))
+
+
+@pytest.mark.parametrize("kernel", ["conv2d", "winograd", "batch_norm", "batch_norm_act", "max_pool2d"])
+def test_an_upstream_gradient_in_float64_gives_the_same(kernel):
+    rng = np.random.default_rng(0)
+    channels = 24 if kernel == "winograd" else 3
+    x, norm = normal(rng, 2, channels, 8, 8), [normal(rng, 3), normal(rng, 3)]
+    f, inputs, options = {
+        "conv2d": (conv2d, [x, normal(rng, 5, 3, 3, 3)], {"padding": 1}),
+        "winograd": (conv2d, [x, normal(rng, 24, 24, 3, 3)], {"padding": 1}),
+        "batch_norm": (OPS["batch_norm"], [x, *norm], {}),
+        "batch_norm_act": (batch_norm_act, [x, *norm], {"act": "relu"}),
+        "max_pool2d": (OPS["max_pool2d"], [x], {"kernel": 2}),
+    }[kernel]
+    with backend.use_backend("numba"):
+        _, expected, gy = gradients(f, inputs, options)
+        _, found, _ = gradients(f, inputs, options, gy.astype(np.float64))
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 9, 10])
+def test_batch_norm_act_takes_as_many_inputs_as_are_needed(count):
+    rng = np.random.default_rng(0)
+    gate = {"se_act": "relu"} if count >= 9 else {}
+    inputs = norm_inputs(rng, 4, 3, 5, 6, count > 3, 2 if gate else 0, True, "relu")[:count]
+    agree(batch_norm_act, batch_norm_act_composed, inputs, {"act": "relu", **gate}, tolerance=5e-5)
+
+
+def test_loops_of_other_versions_are_forgotten(tmp_path):
+    from minise.kernels.numba_loops import forget_stale
+
+    folder = tmp_path / "cache"
+    forget_stale(folder, "one")
+    names = ["numba_pool.forward-1.py311.nbi", "numba_pool.forward-1.py311.1.nbc", "other.f-1.py311.nbi"]
+    for name in names:
+        (folder / name).write_bytes(b"")
+    forget_stale(folder, "one")
+    assert all((folder / name).exists() for name in names)
+    forget_stale(folder, "two")
+    assert [(folder / name).exists() for name in names] == [False, False, True]
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    forget_stale(blocked / "cache", "one")  # costs nothing but the cache
+
+
+def test_what_is_compiled_is_told_apart_by_file_and_line(tmp_path, monkeypatch):
+    from minise.kernels import numba_loops, numba_pool
+
+    class Stats:
+        cache_path = str(tmp_path)
+
+    class Loop:
+        stats, __module__, __qualname__ = Stats, numba_pool.__name__, "forward"
+        __code__ = numba_pool.forward.py_func.__code__
+
+    monkeypatch.setattr(numba_loops, "LOOPS", (Loop,))
+    line = Loop.__code__.co_firstlineno
+    for name in ("numba_correlate.forward-{}.py311.nbi", "numba_pool.forward-1{}.py311.nbi"):
+        (tmp_path / name.format(line)).write_bytes(b"")
+    assert not numba_loops.compiled()
+    (tmp_path / f"numba_pool.forward-{line}.py311.nbi").write_bytes(b"")
+    assert numba_loops.compiled()
 
 
 def norm_inputs(rng, n, c, h, w, residual, hidden, biases, act):

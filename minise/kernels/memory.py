@@ -6,6 +6,7 @@ here for the next array of exactly that size. Never more than `KEPT_BYTES` wait,
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from typing import Any
@@ -14,9 +15,18 @@ import numpy as np
 
 from minise.backend import Array
 
+
+def physical_memory() -> int:
+    """The machine's memory in bytes, or 16 GiB where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not a POSIX system
+        return 16 << 30
+
+
 SMALL = 64 << 10
 """Below so many bytes the C library's own lists are as good."""
-KEPT_BYTES = 4 << 30
+KEPT_BYTES = min(4 << 30, physical_memory() // 4)
 
 _waiting: OrderedDict[int, list[Array]] = OrderedDict()  # by size; the sizes asked for last stand last
 _lock = threading.RLock()  # the collector may give back while this thread takes

@@ -188,7 +188,7 @@ def conv2d_forward(
 def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """`minise.ops.conv2d.conv2d_backward`, likewise."""
     x, w, stride, padding = saved
-    gy = np.ascontiguousarray(gy)
+    gy = np.ascontiguousarray(gy, x.dtype)
     gx: Array | None
     gw: Array | None
     if suits(x, w, stride, padding):

@@ -1,5 +1,7 @@
 """The numba backend: loops compiled for this machine's processor, in float32. Needs the extra `fast`."""
 
+import contextlib
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,39 @@ register("numba", "batch_norm_act", BATCH_NORM_ACT)
 register("numba", "max_pool2d", MAX_POOL2D)
 
 
+def forget_stale(folder: Path, digest: str) -> None:
+    """Delete what a cache folder holds of other versions of these files.
+
+    numba compiles a loop again when its own file changes, but not when that of a tile changes which it contains.
+    """
+    stamp = folder / "numba_loops.sha256"
+    with contextlib.suppress(OSError):  # a folder that cannot be written holds no newer version either
+        if stamp.exists() and stamp.read_text() == digest:
+            return
+        for file in folder.glob("numba_*.nb[ic]"):
+            file.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(digest)
+
+
+def digest() -> str:
+    """A checksum over the files that the loops are made of."""
+    files = sorted(Path(__file__).parent.glob("numba_*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+for _folder in {Path(loop.stats.cache_path) for loop in LOOPS}:
+    forget_stale(_folder, digest())
+
+
 def compiled() -> bool:
     """Whether the loops lie in numba's cache, compiled: if not, their first use takes some seconds each."""
-    return all(any(Path(loop.stats.cache_path).glob(f"*.{loop.__name__}-*.nbi")) for loop in LOOPS)
+
+    def cached(loop: Any) -> bool:
+        name = f"{loop.__module__.rpartition('.')[2]}.{loop.__qualname__}-{loop.__code__.co_firstlineno}"
+        return any(Path(loop.stats.cache_path).glob(f"{name}.*nbi"))
+
+    return all(cached(loop) for loop in LOOPS)
 
 
 def prepare() -> None:

@@ -30,6 +30,8 @@ from minise.ops.linear import linear_backward, linear_forward
 from minise.ops.se import check_se
 
 NOTHING = np.empty((0, 0), np.float32)
+INPUTS, SE_INPUTS = 10, 5
+"""Of `batch_norm_act`, and how many of them are the SE block's: those at the end may be left out."""
 
 
 def supports(
@@ -59,7 +61,7 @@ def planes(x: Array) -> Array:
 
 def every(a: Array, n: int) -> Array:
     """(c,) or (n, c) as one number a plane: (n·c,), float32."""
-    return np.ascontiguousarray(np.broadcast_to(a, (n, a.shape[-1])), np.float32).reshape(-1)
+    return np.array(np.broadcast_to(a, (n, a.shape[-1])), np.float32).reshape(-1)
 
 
 def over_planes(loop: Callable[..., None], *arguments: Any) -> None:
@@ -134,6 +136,7 @@ def batch_norm_act_forward(
     s: Any = None
     excitation: Any = None
     if se_act is not None:
+        se = (*se, *(None,) * (SE_INPUTS - len(se)))
         check_se(x, *se, act=se_act)
         if plane_mean is None:
             plane_mean, _ = plane_moments(x)
@@ -151,7 +154,9 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     n, c, hw = len(x), len(w), x.shape[2] * x.shape[3]
     m = n * hw
     relu = y is not None
-    gy = np.ascontiguousarray(gy)
+    gy = np.ascontiguousarray(gy, x.dtype)
+    given = len(needs)
+    needs = (*needs, *(False,) * (INPUTS - given))
     maps = planes(gy), planes(y if relu else gy), planes(x), every(mean, n)
     by_one, by_x_hat = np.empty((2, n, c), x.dtype)  # A and B, for each plane
     over_planes(loops.sums, *maps, relu, by_one.reshape(-1), by_x_hat.reshape(-1))
@@ -169,12 +174,12 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     coefficients = every(w * inv * s, n), every(by_x, n), every(w * inv * shift, n)
     over_planes(loops.combine, *maps, *coefficients, relu, planes(gx), NOTHING if gr is None else planes(gr))
     gradients = (gx, gw, gb, gr if relu else gy, None, *gse)
-    return tuple(g if need else None for g, need in zip(gradients, needs, strict=False))
+    return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
 
 
 def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """The same for a batch norm alone."""
-    return batch_norm_act_backward(gy, saved, (*needs, False, False, *(False,) * 5))[:3]
+    return batch_norm_act_backward(gy, saved, needs)
 
 
 BATCH_NORM_ACT = Kernel(batch_norm_act_forward, batch_norm_act_backward, supports)

@@ -102,6 +102,7 @@ def max_pool2d_forward(
 def max_pool2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """`minise.ops.pool.max_pool2d_backward`."""
     winner, shape, kernel, step = saved
+    gy = gy.astype(np.float32, copy=False)
     gx = empty(shape, gy.dtype)
     gys, winners, gxs = planes(gy), planes(winner), planes(gx)
     share(lambda i, j: backward(gys[i:j], winners[i:j], kernel, step, gxs[i:j]), len(gys))

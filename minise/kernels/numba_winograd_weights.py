@@ -19,7 +19,7 @@ from minise.kernels.numba_winograd_loops import PLACES, inner, loop
 def turn_channels(image, first, top, count, places, planes):
     """Eight channels of an image (c, h, w) side by side, for `count` rows of tiles from `top` on.
 
-    places: for each pixel, where it goes when its row is the second; rows are w + 2 pixels.
+    places: where each pixel goes when the planes begin with the image's first row; rows are w + 2 pixels.
     """
     c, h, w = image.shape
     pitch = (w + 2) * LANES
