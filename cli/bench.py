@@ -9,7 +9,6 @@ import click
 
 from minise.backend import BACKENDS
 from minise.kernels.threads import available_threads, set_threads
-from minise.models import MODELS
 from minise.speed import StepTimes, time_steps, usable_backends
 
 from .options import train_option
@@ -49,7 +48,7 @@ def command(
         batch_size=batch_size,
         steps=steps,
         training=not options["forward"],
-        act=act if act is not None or not MODELS[model].has_se else None,
+        act=act,
     )
     if options["as_json"]:
         for result in times:

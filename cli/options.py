@@ -45,9 +45,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "batch_size": "Images a step.",
         "optimizer": "How gradients change weights.",
         "lr": "Learning rate at its peak.",
-        "momentum": "Of sgd.",
+        "momentum": "Of sgd and muon.",
         "nesterov": "Nesterov's form of momentum.",
-        "weight_decay": "How strongly weights are pulled to zero.",
+        "weight_decay": "How strongly weights are pulled to zero; those that muon turns are not.",
         "decay": "What decay pulls: weights alone, or biases, norms and alphas too.",
         "schedule": "How the learning rate goes.",
         "warmup": "Epochs over which the learning rate first climbs.",
@@ -55,7 +55,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Augmentation": {
         "crop": "Pad by N pixels and crop at random; 0: off.",
-        "flip": "Mirror half of the images.",
+        "flip": "Mirror each image in every other epoch.",
         "cutout": "Blank a square of N pixels; 0: off.",
         "tta": "Score the mean over views of each image: its mirror image, and shifts of both.",
     },
@@ -92,6 +92,8 @@ DEFAULTS = {
 }
 """What None stands for, in words."""
 METAVARS = {"data_dir": "DIR", "mirror": "URL", "reduction": "R", "lr": "RATE", "seed": "SEED"}
+TUNED = ("lr", "momentum", "nesterov", "weight_decay")
+"""Options whose values suit one optimiser."""
 TYPES: dict[type, tuple[Any, str]] = {
     int: (click.INT, "N"),
     float: (click.FLOAT, "X"),
@@ -163,14 +165,18 @@ def given_options(ctx: click.Context, values: Mapping[str, Any]) -> dict[str, An
 def merged_config(given: Mapping[str, Any], file: Path | None, name: str | None = None) -> TrainConfig:
     """Defaults, overridden by the recipe, by the TOML file, by what was given. Raises ConfigError.
 
-    With neither a recipe nor a file nor a model to train, the recipe is `DEFAULT`.
+    With neither a recipe nor a file nor a model to train, the recipe is `DEFAULT`. What a recipe says of its own
+    optimiser does not hold for another one.
     A data folder becomes absolute, so that the run can be evaluated from anywhere.
     """
     if name is None and file is None and "model" not in given:
         name = DEFAULT
     values = recipe(name) if name is not None else {}
-    values |= {k.replace("-", "_"): v for k, v in read_toml(file).items()} if file is not None else {}
-    config = config_from_dict(values | dict(given), where=str(file) if file is not None else "options")
+    own = {k.replace("-", "_"): v for k, v in read_toml(file).items()} if file is not None else {}
+    own |= given
+    if own.get("optimizer", values.get("optimizer")) != values.get("optimizer"):
+        values = {k: v for k, v in values.items() if k not in TUNED}
+    config = config_from_dict(values | own, where=str(file) if file is not None else "options")
     if config.data_dir is None:
         return config
     return dataclasses.replace(config, data_dir=str(Path(config.data_dir).expanduser().absolute()))

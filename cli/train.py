@@ -26,8 +26,8 @@ from .report import JsonReport, Report, TextReport
 @click.command(
     "train",
     cls=GroupedCommand,
-    epilog="Flags override --config, which overrides --recipe, which overrides the defaults."
-    " Ctrl-C keeps what has been learnt.",
+    epilog="Flags override --config, which overrides --recipe, which overrides the defaults shown here; without"
+    f" --model, --config and --recipe, the recipe {DEFAULT} overrides them. Ctrl-C keeps what has been learnt.",
 )
 @train_options
 @click.option(

@@ -84,7 +84,7 @@ class TrainConfig:
             raise ConfigError(
                 f"warmup: found {self.warmup} epochs, expected fewer than epochs = {self.epochs}"
             )
-        if self.nesterov and not self.momentum and self.optimizer == "sgd":
+        if self.nesterov and not self.momentum and "nesterov" in OPTIMIZERS[self.optimizer].takes:
             raise ConfigError("nesterov: it needs a momentum above 0, found momentum = 0")
 
     def resolved(self, train_images: int) -> TrainConfig:
@@ -169,6 +169,7 @@ def _typed(name: str, value: Any) -> Any:
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
         expected = " or ".join(words[t] for t in allowed if t in words)
+        expected = RULES[name].expected if str in allowed and name in RULES else expected
         raise ConfigError(f"{name}: found {value!r}, expected {expected}")
     return value
 

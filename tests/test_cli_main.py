@@ -249,6 +249,17 @@ class TestRecipes:
         assert config.model == recipe(name)["model"]
         assert merged_config({"act": "felu", "model": "se-fastnet"}, None, name).epochs == config.epochs
 
+    def test_another_optimizer_does_not_get_the_recipes_learning_rate(self, tmp_path):
+        (tmp_path / "own.toml").write_text('optimizer = "adamw"\nmomentum = 0.5\n')
+        for config in (
+            merged_config({"optimizer": "sgd"}, None),
+            merged_config({}, tmp_path / "own.toml", "quick"),
+        ):
+            assert config.lr is None
+            assert config.momentum == (0.9 if config.optimizer == "sgd" else 0.5)
+            assert config.model == "se-fastnet"
+        assert merged_config({"optimizer": "muon"}, None, "quick") == merged_config({}, None, "quick")
+
     def test_which_recipe_is_taken(self, tmp_path):
         """The default, unless something else says what to train; a file and flags override a recipe."""
         own = tmp_path / "own.toml"

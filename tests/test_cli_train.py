@@ -145,6 +145,8 @@ class TestConfig:
             ("epoch = 3", ["c.toml", "'epoch'"]),
             ("epochs = '3'", ["epochs", "whole number"]),
             ("flip = 1", ["flip", "true or false"]),
+            ("tta = true", ["tta: found True", "one of none, flip, shift"]),
+            ("optimizer = 'muon'\nmomentum = 0", ["nesterov", "momentum = 0"]),
             ("epochs = ", ["c.toml", "not TOML"]),
             ("[train]\nepochs = 3", ["c.toml", "'train'"]),
             ("\xff", ["c.toml", "not TOML"]),
