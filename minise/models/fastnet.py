@@ -27,6 +27,18 @@ DIRECTIONS = 12
 LOGIT_SCALE = 1 / 9
 
 
+def patch_covariance(images: Array) -> Array:
+    """The covariance (27, 27) of the patches of 3 x 3 pixels of images (n, 3, h, w), in float64."""
+    count, total, products = 0, np.zeros(27), np.zeros((27, 27))
+    for start in range(0, len(images), 100):
+        block = images[start : start + 100].astype(np.float64)
+        patches = sliding_window_view(block, (3, 3), axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5).reshape(-1, 27)
+        count += len(patches)
+        total += patches.sum(axis=0)
+        products += patches.T @ patches
+    return (products - np.outer(total, total) / count) / (count - 1)
+
+
 class Whitening(Module):
     """A 3 x 3 convolution with fixed filters, weight (24, 3, 3, 3), which `calibrate` takes from images."""
 
@@ -37,9 +49,7 @@ class Whitening(Module):
     def calibrate(self, images: Array) -> None:
         """Filters v / √(λ + eps) for the largest eigenvalues λ and their vectors v of the patches' covariance."""
         weight = self.weight.data
-        patches = sliding_window_view(to_numpy(images).astype(np.float64), (3, 3), axis=(2, 3))
-        patches = patches.transpose(0, 2, 3, 1, 4, 5).reshape(-1, 27)
-        variances, directions = np.linalg.eigh(np.cov(patches, rowvar=False))
+        variances, directions = np.linalg.eigh(patch_covariance(to_numpy(images)))
         filters = (directions / np.sqrt(np.maximum(variances, 0) + 5e-4)).T[::-1][:DIRECTIONS]
         both = np.concatenate([filters, -filters]).reshape(weight.shape)
         self.weight.data = array_module(weight).asarray(both, dtype=weight.dtype, order="C")
