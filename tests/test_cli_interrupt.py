@@ -71,6 +71,18 @@ def test_resumed_is_bit_for_bit_uninterrupted(step, whole, tmp_path, monkeypatch
     assert not (a / "resume.safetensors").exists()
 
 
+def test_a_recipe_is_resumed_bit_for_bit(tmp_path, monkeypatch):
+    """With Muon's state, a whitening that does not learn, and images that are mirrored in every other epoch."""
+    options = (*THREE, "--recipe", "default", "--model", "se-fastnet")
+    succeeded(minise("train", *options, "--run", "whole"))
+    with monkeypatch.context() as patch:
+        stop_at(patch, STEPS + 2, KeyboardInterrupt)
+        assert minise("train", *options, "--run", "a").exit_code == 130
+    succeeded(minise("train", "--resume", "a"))
+    assert weights(tmp_path / "a") == weights(tmp_path / "whole")
+    assert measured(tmp_path / "a") == measured(tmp_path / "whole")
+
+
 def test_resume_takes_no_other_options(monkeypatch):
     with monkeypatch.context() as patch:
         stop_at(patch, STEPS + 1, KeyboardInterrupt)

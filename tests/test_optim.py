@@ -105,13 +105,14 @@ def test_the_state_goes_round(name):
         second.load_state_dict({}, 0)
 
 
+@pytest.mark.parametrize("shape", [(3,), (2, 3, 3, 3)])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_float32_stays_float32_and_grads_are_left_alone(name):
-    p = Parameter(np.ones(3, np.float32))
-    p.grad = np.ones(3, np.float32)
+def test_float32_stays_float32_and_grads_are_left_alone(name, shape):
+    p = Parameter(np.ones(shape, np.float32))
+    p.grad = np.ones(shape, np.float32)
     make_optimizer(name, [("p", p)], lr=0.1, weight_decay=0.1, momentum=0.9).step()
     assert p.data.dtype == np.float32
-    assert np.array_equal(p.grad, np.ones(3))
+    assert np.array_equal(p.grad, np.ones(shape))
 
 
 def test_a_parameter_without_a_gradient_stays():
@@ -128,6 +129,7 @@ def test_a_parameter_without_a_gradient_stays():
         ({"name": "sgd", "lr": 0.1, "momentum": 1.0}, "momentum: found 1.0"),
         ({"name": "sgd", "lr": 0.1, "nesterov": True}, "nesterov: it needs a momentum"),
         ({"name": "adamw", "lr": float("nan")}, "lr: found nan"),
+        ({"name": "muon", "lr": 0.1, "momentum": 0.0}, "nesterov: it needs a momentum"),
     ],
 )
 def test_bad_options(options, message):

@@ -28,10 +28,10 @@ def generator(seed: Sequence[int], *key: int) -> np.random.Generator:
 class Batches:
     """A split as batches (x, y): x `dtype` (n, 3, 32, 32), normalised; y int64 (n,).
 
-    Epoch k's order depends on (seed, k) and batch b's augmentation on (seed, k, b), never on timing or on
-    what was asked for before: a run that is resumed, in the middle of an epoch too, sees the same data.
-    An image is mirrored in every other epoch, which half of the images begins being random: a few epochs then show
-    both sides of each as often, which learns faster than chance (Jordan, 2024, arXiv:2404.00498).
+    Epoch k's order depends on (seed, k) and batch b's augmentation on (seed, k, b), never on timing or on what
+    was asked for before: a run that is resumed, in the middle of an epoch too, sees the same data.
+    An image is mirrored in every other epoch, which half of the images begins depending on the seed: a few epochs
+    then show both sides of each as often, which learns faster than chance (Jordan, 2024, arXiv:2404.00498).
 
     seed: one or more numbers >= 0; shuffle: a new order each epoch, else that of the split; drop_last: leave
     out a last batch that is not full; prefetch: how many batches a thread prepares ahead (0: no thread).
