@@ -22,6 +22,7 @@ MODELS = (
     "se-resnet44",
     "se-resnet56",
     "se-resnet110",
+    "se-fastnet-slim",
     "se-fastnet",
     "se-fastnet-wide",
 )

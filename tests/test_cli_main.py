@@ -229,7 +229,7 @@ class TestModels:
 class TestRecipes:
     def test_table(self):
         out = succeeded(minise("recipes"))
-        for name in ("quick", "default", "accurate", "se-fastnet-wide"):
+        for name in ("quick", "default", "accurate", "se-fastnet-slim", "se-fastnet-wide"):
             assert name in out
 
     def test_a_printed_recipe_is_a_config_file(self, tmp_path):

@@ -27,7 +27,7 @@ class ModelSpec:
     summary: str
 
 
-FASTNETS = {"fastnet": (48, 96, 192), "fastnet-wide": (64, 128, 256)}
+FASTNETS = {"fastnet-slim": (48, 96, 192), "fastnet": (64, 128, 256), "fastnet-wide": (64, 256, 256)}
 
 
 def _rows() -> dict[str, ModelSpec]:
