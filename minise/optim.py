@@ -184,7 +184,7 @@ def orthogonalise(u: Array, steps: int = 3) -> Array:
     return (x if wide else x.T).reshape(u.shape)
 
 
-class Muon(Optimizer):
+class Muon(SGD):
     """Steps of one length in every direction, for the weights w (k, c, kh, kw) of convolutions:
 
         v ← momentum v + g        w ← √k w / ‖w‖ - lr orthogonalise(g + momentum v if nesterov else v)
@@ -195,22 +195,7 @@ class Muon(Optimizer):
     Source: Jordan et al., 2024; with the norms held, Jordan, 2024, the airbench networks.
     """
 
-    slots = ("velocity",)
     rest_rate, rest_momentum = 4.0, 0.85
-
-    def __init__(
-        self,
-        parameters: Iterable[tuple[str, Parameter]],
-        *,
-        lr: float,
-        momentum: float = 0.6,
-        nesterov: bool = True,
-        weight_decay: float = 0.0,
-        spare: Collection[str] = (),
-    ) -> None:
-        super().__init__(parameters, lr=lr, weight_decay=weight_decay, spare=spare)
-        check_momentum(momentum, nesterov)
-        self.momentum, self.nesterov = momentum, nesterov
 
     def update(self, p: Parameter, decay: float, *state: Array) -> None:
         (v,) = state

@@ -129,7 +129,7 @@ def test_a_parameter_without_a_gradient_stays():
         ({"name": "sgd", "lr": 0.1, "momentum": 1.0}, "momentum: found 1.0"),
         ({"name": "sgd", "lr": 0.1, "nesterov": True}, "nesterov: it needs a momentum"),
         ({"name": "adamw", "lr": float("nan")}, "lr: found nan"),
-        ({"name": "muon", "lr": 0.1, "momentum": 0.0}, "nesterov: it needs a momentum"),
+        ({"name": "muon", "lr": 0.1, "nesterov": True}, "nesterov: it needs a momentum"),
     ],
 )
 def test_bad_options(options, message):
