@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 .PHONY: demo train test check format lint types wheel parity clean
 
-demo: $(VENV)/run.stamp  ## Train SE + FeLU on the embedded data set and evaluate it: about two minutes
+demo: $(VENV)/run.stamp  ## Train SE + FeLU on the embedded data set and evaluate it: about a minute
 	rm -rf runs/demo
 	$(BIN)/minise train --dataset shapes10 --model se-convnet --act felu --reduction 4 \
 	    --limit-train 12000 --limit-test 2000 --epochs 5 --batch-size 64 --no-flip --crop 2 \
