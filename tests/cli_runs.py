@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import safetensors.numpy
@@ -56,8 +58,9 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def start(*args: object, **options) -> subprocess.Popen:
-    """`minise args` in a process of its own."""
+    """`minise args` in a process of its own, which Ctrl-C reaches even where the tests run in the background."""
     options = {
+        "preexec_fn": partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         "env": environment(),
         "stdout": subprocess.PIPE,
         "stderr": subprocess.PIPE,
