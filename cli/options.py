@@ -59,6 +59,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "cutout": "Blank a square of N pixels; 0: off.",
         "tta": "Score the mean over views of each image: its mirror image, and shifts of both.",
     },
+    "Microscope": {
+        "microscope": "After every epoch, look into the SE blocks on N training images; 0: off.",
+    },
     "Machine": {
         "seed": "Of the weights, the order of the data and its augmentation.",
         "device": "auto takes the GPU where there is one.",

@@ -3,8 +3,10 @@
     config.toml           the options, readable by `minise train --config`
     run.json              state, provenance (versions, command, data checksum, hardware) and the final result
     metrics.jsonl         a line of JSON for each epoch
+    microscope.jsonl      where it was asked for, a line for each epoch: what every SE block did
     model.safetensors     the weights and running statistics, of the last epoch or of an interruption
     resume.safetensors    those after the last whole epoch with the optimiser's state; gone when the run is done
+    test.safetensors      when it is done, the logits (n, k) of the test images and their labels (n,)
 
 Files are replaced whole: a full disk or a power cut leaves the version before.
 """
@@ -17,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.numpy
 
@@ -30,6 +33,7 @@ from minise.optim import Optimizer
 FORMAT = "minise-run-1"
 REQUIRED = {"state", "data"}
 """What run.json must say for a run to be evaluated or resumed."""
+METRICS, MICROSCOPE = "metrics.jsonl", "microscope.jsonl"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -107,9 +111,9 @@ class Run:
         self.info |= info
         write_atomically(self.path / "run.json", (json.dumps(self.info, indent=1) + "\n").encode())
 
-    def append_metrics(self, line: dict[str, Any]) -> None:
-        """Add a line to metrics.jsonl, and make sure that it is on the disk."""
-        path = self.path / "metrics.jsonl"
+    def append(self, name: str, line: dict[str, Any]) -> None:
+        """Add a line to METRICS or MICROSCOPE, and make sure that it is on the disk."""
+        path = self.path / name
         before = path.stat().st_size if path.exists() else 0
         try:
             with path.open("a", encoding="utf-8") as file:
@@ -121,9 +125,9 @@ class Run:
                 os.truncate(path, before)
             raise RunError(f"run: cannot write {path}: {error.strerror}") from error
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl so far."""
-        path = self.path / "metrics.jsonl"
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """The lines of METRICS or MICROSCOPE so far, one for each epoch."""
+        path = self.path / name
         if not path.exists():
             return []
         try:
@@ -131,10 +135,16 @@ class Run:
         except ValueError as error:
             raise RunError(f"run: {path} has a line that is not JSON ({error})") from error
 
-    def keep_metrics(self, epochs: int) -> None:
-        """Drop the lines of metrics.jsonl after `epochs`, which a resumed run is about to write again."""
-        lines = [json.dumps(line) + "\n" for line in self.metrics() if line["epoch"] <= epochs]
-        write_atomically(self.path / "metrics.jsonl", "".join(lines).encode())
+    def metrics(self) -> list[dict[str, Any]]:
+        """What `EpochDone` says, for each epoch so far."""
+        return self.lines(METRICS)
+
+    def keep_lines(self, epochs: int) -> None:
+        """Drop the lines after `epochs`, which a resumed run is about to write again."""
+        for name in (METRICS, MICROSCOPE):
+            kept = [json.dumps(line) + "\n" for line in self.lines(name) if line["epoch"] <= epochs]
+            if kept or (self.path / name).exists():
+                write_atomically(self.path / name, "".join(kept).encode())
 
     def save_model(self, model: Module, *, epoch: int, whole: bool = True) -> None:
         """Write model.safetensors, after the whole epoch `epoch` (counted from 1) or in the midst of it."""
@@ -152,6 +162,26 @@ class Run:
         state = {f"model/{name}": a for name, a in model.state_dict().items()}
         state |= {f"optimizer/{name}": a for name, a in optimizer.state_dict().items()}
         self._write("resume.safetensors", state, {"epoch": epoch, "steps": optimizer.steps})
+
+    def save_test(self, logits: Array, labels: Array) -> None:
+        """Write test.safetensors: logits float32 (n, k) and labels (n,) of the test images, in their order."""
+        content: dict[str, Array] = {
+            "logits": logits.astype(np.float32),
+            "labels": labels.astype(np.int64),
+        }
+        self._write("test.safetensors", content, {})
+
+    def load_test(self) -> tuple[Array, Array]:
+        """What `save_test` wrote; RunError where it is missing or is something else."""
+        state, _ = self._read("test.safetensors")
+        logits, labels = state.get("logits"), state.get("labels")
+        if logits is None or labels is None or logits.ndim != 2 or labels.shape != logits.shape[:1]:
+            raise RunError(
+                f"run: {self.path / 'test.safetensors'} holds"
+                f" {', '.join(f'{name} {a.shape}' for name, a in state.items()) or 'nothing'},"
+                " expected logits (n, k) and labels (n,)"
+            )
+        return logits, labels
 
     def can_resume(self) -> bool:
         """Whether a whole epoch was saved; a run that stopped before starts again at its first."""

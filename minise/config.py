@@ -61,6 +61,8 @@ class TrainConfig:
     cutout: int = 0
     tta: str = "none"
 
+    microscope: int = 0
+
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
@@ -152,6 +154,7 @@ RULES = {
     "crop": Rule(lambda v: 0 <= v <= 16, "0 to 16 pixels"),
     "cutout": Rule(lambda v: 0 <= v <= 32, "0 to 32 pixels"),
     "tta": one_of(VIEWS),
+    "microscope": at_least(0),
     "seed": at_least(0),
     "device": one_of(("auto", "cpu", "cuda")),
     "threads": at_least(1),

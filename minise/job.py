@@ -15,18 +15,19 @@ import numpy as np
 
 import minise
 from minise.backend import resolve_device, usable_backend
-from minise.checkpoint import Run, check_new
+from minise.checkpoint import METRICS, MICROSCOPE, Run, check_new
 from minise.config import TrainConfig
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
 from minise.data.augment import normalise
 from minise.errors import ConfigError, RunError
 from minise.kernels.threads import available_threads, set_threads
-from minise.metrics import Evaluation
+from minise.metrics import Evaluation, score
+from minise.microscope import look
 from minise.models import ModelInfo, build, describe
 from minise.nn import Module
 from minise.optim import Optimizer, make_optimizer
 from minise.schedules import make_schedule
-from minise.train import EpochDone, StepDone, evaluate, fit
+from minise.train import EpochDone, StepDone, evaluate, fit, predict
 
 EVAL_BATCH = 250
 CALIBRATION_IMAGES = 5000
@@ -122,11 +123,13 @@ def train(
         warmup=round(config.warmup * len(batches)),
     )
     validation = evaluation_batches(dataset, val_split) if len(val_split) else None
+    looked_at = train_split.take(config.microscope)
+    sample_batches = evaluation_batches(dataset, looked_at) if config.microscope else None
     start = 0
     if run is not None:
         _same_data(run, dataset)
         start = run.load_resume(model, optimizer) if run.can_resume() else 0
-        run.keep_metrics(start)
+        run.keep_lines(start)
         run.update(state="running")
     else:
         run = Run.create(path, config, provenance(dataset, device, backend.name, threads))
@@ -168,12 +171,16 @@ def train(
                 seconds += event.seconds
                 run.save_model(model, epoch=event.epoch)
                 run.save_resume(model, optimizer, event.epoch)
-                run.append_metrics(asdict(event))
+                if sample_batches is not None:
+                    views = look(model, sample_batches, classes=len(dataset.classes), device=device)
+                    run.append(MICROSCOPE, {"epoch": event.epoch, "blocks": [v.summary() for v in views]})
+                run.append(METRICS, asdict(event))
             epoch_running = event.epoch
             yield event
-        test = evaluate(
-            model, evaluation_batches(dataset, dataset.test).epoch(0), tta=config.tta, device=device
-        )
+        tests = evaluation_batches(dataset, dataset.test).epoch(0)
+        logits, labels = predict(model, tests, tta=config.tta, device=device)
+        test = score(logits, labels)
+        run.save_test(logits, labels)
         run.finish(result=result_of(test), train_seconds=seconds)
     except BaseException as error:
         _stopped(run, model, epoch_running, error)

@@ -84,7 +84,7 @@ def _record(
     began = perf_counter()
     y, saved = pair.forward(*arrays, **options)
     for watcher in _watchers.get():
-        watcher(Call(name, False, arrays, (y,), perf_counter() - began))
+        watcher(Call(name, False, arrays, (y,), perf_counter() - began, options))
     needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in inputs)
     if not (_recording.get() and any(needs)):
         return Tensor(y)
@@ -204,13 +204,17 @@ def no_grad() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Call:
-    """An op's forward, from its inputs to (y,), or its backward, from (gy, inputs…) to their gradients."""
+    """An op's forward, from its inputs to (y,), or its backward, from (gy, inputs…) to their gradients.
+
+    options: what the forward was given by keyword; of a backward, nothing.
+    """
 
     op: str
     backward: bool
     inputs: tuple[Any, ...]
     results: tuple[Array | None, ...]
     seconds: float
+    options: dict[str, Any]
 
 
 @contextmanager
@@ -270,7 +274,7 @@ def _run(node: Node, gy: Array) -> list[Array]:
     gradients = node.backward(gy, node.saved, node.needs)
     for watcher in _watchers.get():
         arrays = (x.data if isinstance(x, Tensor) else x for x in node.inputs)
-        watcher(Call(node.name, True, (gy, *arrays), gradients, perf_counter() - began))
+        watcher(Call(node.name, True, (gy, *arrays), gradients, perf_counter() - began, {}))
     inputs, node.inputs, node.saved = node.inputs, (), USED_UP
     if len(gradients) != len(inputs):
         raise MiniseError(

@@ -133,9 +133,17 @@ def train_step(
 def evaluate(
     model: Module, batches: Iterable[Batch], *, tta: str = "none", device: str = "cpu"
 ) -> Evaluation:
-    """Score the model, in eval mode and off the tape, on every image of the batches; its mode is restored.
+    """Score the model on every image of the batches: `score` of what `predict` returns."""
+    return score(*predict(model, batches, tta=tta, device=device))
+
+
+def predict(
+    model: Module, batches: Iterable[Batch], *, tta: str = "none", device: str = "cpu"
+) -> tuple[Array, Array]:
+    """The model's logits (n, k) for every image of the batches, in eval mode and off the tape, and the labels (n,).
 
     tta (test-time augmentation): a name in `VIEWS`, for the mean of the logits of several views of each image.
+    The model's mode is restored.
     """
     was_training = model.training
     model.eval()
@@ -148,4 +156,4 @@ def evaluate(
             logits.append(sum(seen[1:], seen[0]))
             labels.append(to_numpy(y))
     model.train(was_training)
-    return score(np.concatenate(logits), np.concatenate(labels))
+    return np.concatenate(logits), np.concatenate(labels)

@@ -30,7 +30,11 @@ LAYERS = [
     "checkpoint",
     "train",
     "speed",
+    "microscope",
+    "chain",
     "job",
+    "study",
+    "report",
 ]
 
 
