@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import math
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -33,7 +34,7 @@ from minise.models import ModelInfo
 from minise.nn import Module
 from minise.speed import StepTimes
 
-from .words import count, flops, percent, widths
+from .words import clock, count, flops, percent, sparkline, widths
 
 HEAT_CLASSES = 12
 """Up to so many classes the whole confusion matrix fits a terminal."""
@@ -174,6 +175,30 @@ def draw_layers(name: str, model: Module, info: ModelInfo) -> None:
     out.print(made)
     se = f" · SE widths {widths(info.se_widths)}" if info.se_widths else ""
     out.print(f"\n[b]{name}[/b] · {count(info.parameters)} parameters · {flops(info.flops)}{se}")
+
+
+def draw_comparison(runs: Sequence[dict[str, Any]], options: Sequence[str]) -> None:
+    """A row for each run; the options in which they differ come first."""
+    columns = ("epochs", "train", "val", "best val", "test", "to first", "test loss", "time")
+    made = table("run", *options, *columns, "training loss", right=columns)
+    first = runs[0]["test_acc"]
+    for run in runs:
+        test = run["test_acc"]
+        state = "" if run["state"] == "done" else f" {run['state']}"
+        gain = f"{100 * (test - first):+.2f}" if test is not None and first is not None else "-"
+        made.add_row(
+            Text(run["run"]),
+            *(Text("-" if run["config"][name] is None else str(run["config"][name])) for name in options),
+            f"{run['epochs']}{state}",
+            *(percent(math.nan if run[key] is None else run[key]) for key in ("train_acc", "val_acc")),
+            percent(run["best_val_acc"]) if run["best_val_acc"] is not None else "-",
+            Text(percent(math.nan if test is None else test), "bold"),
+            gain,
+            "-" if run["test_loss"] is None else f"{run['test_loss']:.4f}",
+            clock(run["seconds"]),
+            sparkline(run["losses"], 16),
+        )
+    console().print(made)
 
 
 # ---- data and doctor ---------------------------------------------------------------------------------------

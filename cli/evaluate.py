@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from minise.job import Tested, evaluate_run
+from minise.revisit import Opened, Tested, evaluate_run
 
 from .console import Waiting, warn
 from .options import train_option
@@ -41,7 +41,7 @@ def command(run: Path, as_json: bool, **options: Any) -> None:
     draw_evaluation(title, tested.test, tested.dataset.classes)
 
 
-def doubts(tested: Tested) -> list[str]:
+def doubts(tested: Opened) -> list[str]:
     """What a reader should know before taking the figures for the run's result."""
     run, dataset = tested.run, tested.dataset
     found = []

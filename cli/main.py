@@ -14,6 +14,10 @@ from .failures import STOPPED, drop_stdout, failure, listen
 COMMANDS = {
     "train": (".train", "Train a model and keep everything about it in a run folder."),
     "evaluate": (".evaluate", "Test a run: accuracy, per class, and what is taken for what."),
+    "claim": (".claim", "Test the claim that FeLU helps SE: a whole study, with a verdict."),
+    "inspect": (".inspect", "Look into the SE blocks of a run: dead units and gates."),
+    "compare": (".compare", "Show runs side by side."),
+    "report": (".report_command", "Write a run or a study as a page to look at."),
     "recipes": (".recipes", "List or print whole trainings to choose from."),
     "models": (".models", "List the models, or one model's layers."),
     "data": (".data", "List, fetch, verify and look at data sets."),

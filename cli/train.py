@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import itertools
 import sys
 import warnings
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Any
 import click
 
 from minise.checkpoint import Run
-from minise.config import TrainConfig
-from minise.job import MOVABLE, Event, Started, train
+from minise.config import MACHINE, TrainConfig
+from minise.job import Event, Started, train
 from minise.recipes import DEFAULT, recipes
 
 from .console import Waiting, is_screen, warn
@@ -59,6 +60,9 @@ from .report import JsonReport, Report, TextReport
     help="Go on with a run that was interrupted; of the options, only the machine and data ones may change.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: start, every epoch, done.")
+@click.option(
+    "--tensorboard", is_flag=True, help="Also write event files for TensorBoard, in RUN/tensorboard."
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -68,6 +72,7 @@ def command(
     file: Path | None,
     resume: Path | None,
     as_json: bool,
+    tensorboard: bool,
     **options: Any,
 ) -> None:
     """Train a model, test it once at the end, and keep everything about it in a run folder.
@@ -86,13 +91,14 @@ def command(
     else:
         config = merged_config(given, file, recipe)
         path = run or new_folder(config)
-    follow(config, path, resume=resume is not None, as_json=as_json)
+    board = board_at(path) if tensorboard else None
+    follow(config, path, resume=resume is not None, as_json=as_json, board=board)
 
 
 def refuse_options(ctx: click.Context, given: dict[str, Any]) -> None:
     """A resumed run computes what it was configured to, wherever: raises UsageError for any other option."""
     names = [
-        *(name for name in given if name not in MOVABLE),
+        *(name for name in given if name not in MACHINE),
         *(name for name in ("run", "recipe", "file") if ctx.params[name] is not None),
     ]
     if names:
@@ -120,7 +126,16 @@ def make_report(as_json: bool) -> Report:
     return LiveReport()
 
 
-def follow(config: TrainConfig, path: Path, *, resume: bool, as_json: bool) -> None:
+def board_at(path: Path) -> Report:
+    """What writes TensorBoard's event files into the run folder."""
+    from .tensorboard import BoardReport
+
+    return BoardReport(path / "tensorboard")
+
+
+def follow(
+    config: TrainConfig, path: Path, *, resume: bool, as_json: bool, board: Report | None = None
+) -> None:
     """Run the training and show its events; whatever ends it, the run folder is left in order."""
     warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's overflows: a loss that is no number is an error
     with Waiting(f"preparing {config.dataset}") as waiting:
@@ -130,10 +145,11 @@ def follow(config: TrainConfig, path: Path, *, resume: bool, as_json: bool) -> N
                 first = next(events)
                 waiting.close()
                 warn_if_unofficial(first)
-                with make_report(as_json) as report:
-                    report.show(first)
-                    for event in events:
+                with make_report(as_json) as report, board or contextlib.nullcontext():
+                    for event in itertools.chain([first], events):
                         report.show(event)
+                        if board is not None:
+                            board.show(event)
             except KeyboardInterrupt as error:
                 events.close()
                 raise stopped(path, error) from error

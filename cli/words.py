@@ -82,3 +82,9 @@ class Curve:
         if len(self.values) == self.most:
             self.values = means(self.values, self.most // 2)
             self.stride *= 2
+
+
+def histogram(counts: Sequence[int]) -> str:
+    """A block character for each count, the largest full; a dot where there is nothing."""
+    most = max(counts, default=0) or 1
+    return "".join(BLOCKS[math.ceil(n / most * (len(BLOCKS) - 1))] if n else "·" for n in counts)

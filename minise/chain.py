@@ -20,8 +20,8 @@ from minise.tape import Tensor
 
 INPUT, TARGET = 1.0, 1.0
 WEIGHTS = (0.8, 1.2, -0.9, 1.1)
-BIASES = (0.1, 0.2, 0.3, 0.6)
-"""A case in which the third neuron's input is negative, and all others' are positive with ReLU."""
+BIASES = (0.1, 0.2, 0.3, 0.8)
+"""A case in which the third neuron's input is negative, and all others' are positive."""
 
 
 @dataclass(frozen=True)

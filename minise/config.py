@@ -22,6 +22,9 @@ from minise.optim import OPTIMIZERS
 from minise.schedules import SCHEDULES
 from minise.views import VIEWS
 
+MACHINE = ("data_dir", "mirror", "device", "threads")
+"""The options that say where a training computes, not what: they may differ when it goes on."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -184,6 +187,12 @@ def config_from_dict(values: Mapping[str, Any], *, where: str = "config") -> Tra
         if key not in _TYPES:
             raise ConfigError(f"{where}: unknown key {key!r}, expected some of {', '.join(_TYPES)}")
     return TrainConfig(**known)
+
+
+def differing(a: TrainConfig, b: TrainConfig) -> list[str]:
+    """The options in which two trainings differ, but for those of the machine."""
+    names = (option.name for option in dataclasses.fields(TrainConfig) if option.name not in MACHINE)
+    return [name for name in names if getattr(a, name) != getattr(b, name)]
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

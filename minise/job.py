@@ -6,8 +6,8 @@ import datetime
 import os
 import platform
 import sys
-from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import minise
 from minise.backend import resolve_device, usable_backend
 from minise.checkpoint import METRICS, MICROSCOPE, Run, check_new
-from minise.config import TrainConfig
+from minise.config import TrainConfig, differing
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
 from minise.data.augment import normalise
 from minise.errors import ConfigError, RunError
@@ -27,11 +27,13 @@ from minise.models import ModelInfo, build, describe
 from minise.nn import Module
 from minise.optim import Optimizer, make_optimizer
 from minise.schedules import make_schedule
-from minise.train import EpochDone, StepDone, evaluate, fit, predict
+from minise.train import DivergedError, EpochDone, StepDone, fit, predict
 
 EVAL_BATCH = 250
 CALIBRATION_IMAGES = 5000
 """How many training images a model may take statistics from before the first step."""
+FINAL = (DivergedError, MemoryError)
+"""Errors that come of what is trained: it would end like this again. `run.json` says so."""
 SPARED = ("bias", "norm", "alpha")
 """The kinds of parameter that `decay = "weights"` spares: decay would pull FeLU's alpha towards ReLU."""
 
@@ -72,15 +74,11 @@ Event = Started | Compiling | StepDone | EpochDone | Finished
 Progress = Callable[[int, int | None], None]
 
 
-MOVABLE = ("data_dir", "mirror", "device", "threads")
-"""The options that may differ when a run is resumed: where it computes, not what."""
-
-
 def train(
     config: TrainConfig, path: str | Path, *, resume: bool = False, progress: Progress | None = None
 ) -> Generator[Event, None, None]:
     """Train as configured into the run folder `path`, yielding events; with `resume`, go on with that run, whose
-    configuration `config` must be, but for the options in MOVABLE.
+    configuration `config` must be, but for the options in MACHINE.
 
     Weights are saved after every epoch, and once more if the caller stops early or an error ends the training,
     so that what has been learnt can always be evaluated. Data order and augmentation depend on seed and epoch
@@ -89,12 +87,7 @@ def train(
     """
     run = Run.open(path) if resume else None
     if run is not None:
-        changed = [
-            option.name
-            for option in fields(config)
-            if option.name not in MOVABLE and getattr(config, option.name) != getattr(run.config, option.name)
-        ]
-        if changed:
+        if changed := differing(config, run.config):
             raise ConfigError(
                 f"{changed[0]}: found {getattr(config, changed[0])!r}, expected"
                 f" {getattr(run.config, changed[0])!r} as {path} was begun"
@@ -130,7 +123,7 @@ def train(
         _same_data(run, dataset)
         start = run.load_resume(model, optimizer) if run.can_resume() else 0
         run.keep_lines(start)
-        run.update(state="running")
+        run.update(state="running", reason="", final=False)
     else:
         run = Run.create(path, config, provenance(dataset, device, backend.name, threads))
 
@@ -149,12 +142,7 @@ def train(
     epoch_running = start
     try:
         seconds = 0.0
-        if backend.name == "numba":
-            from minise.kernels.numba_loops import compiled, prepare
-
-            if not compiled():
-                yield Compiling(backend.name)
-            prepare()
+        yield from compile_kernels(backend.name)
         for event in fit(
             model,
             batches,
@@ -169,12 +157,12 @@ def train(
         ):
             if isinstance(event, EpochDone):
                 seconds += event.seconds
-                run.save_model(model, epoch=event.epoch)
-                run.save_resume(model, optimizer, event.epoch)
                 if sample_batches is not None:
                     views = look(model, sample_batches, classes=len(dataset.classes), device=device)
                     run.append(MICROSCOPE, {"epoch": event.epoch, "blocks": [v.summary() for v in views]})
                 run.append(METRICS, asdict(event))
+                run.save_model(model, epoch=event.epoch)
+                run.save_resume(model, optimizer, event.epoch)  # last: lines after it would be missing
             epoch_running = event.epoch
             yield event
         tests = evaluation_batches(dataset, dataset.test).epoch(0)
@@ -188,50 +176,14 @@ def train(
     yield Finished(run.path, test, seconds)
 
 
-@dataclass(frozen=True)
-class Tested:
-    """A run's model on the test set. same_data: whether that is the data of the training, as far as is known."""
+def compile_kernels(backend: str) -> Iterator[Compiling]:
+    """Make the backend's kernels ready, and say so before if that means to compile them."""
+    if backend == "numba":
+        from minise.kernels.numba_loops import compiled, prepare
 
-    run: Run
-    dataset: Dataset
-    test: Evaluation
-    same_data: bool
-
-
-def evaluate_run(
-    path: str | Path,
-    *,
-    data_dir: str | None = None,
-    limit_test: int | None = None,
-    device: str = "auto",
-    threads: int | None = None,
-    progress: Progress | None = None,
-) -> Tested:
-    """Test the model of the run folder `path`, finished or not, on the images of its configuration.
-
-    data_dir: where they are now; by default where they were, or, if that is gone, wherever `load` finds
-    them. limit_test: by default the run's own. Raises ConfigError, DataError or RunError.
-    """
-    run = Run.open(path)
-    device = resolve_device(device)
-    set_threads(threads or available_threads())
-    then = run.config.data_dir
-    config = replace(
-        run.config,
-        data_dir=data_dir or (then if then is not None and Path(then).exists() else None),
-        limit_train=1,
-        limit_test=limit_test or run.config.limit_test,
-    )
-    dataset = load_dataset(config, progress=progress)
-    model = run.load_model(len(dataset.classes)).to(device=device)
-    batches = evaluation_batches(dataset, dataset.test)
-    test = evaluate(model, batches.epoch(0), tta=config.tta, device=device)
-    recorded = run.info.get("data", {}).get("checksum")
-    same = dataset.official is None or recorded in (
-        None,
-        dataset.checksum,
-    )  # generated data has but one content
-    return Tested(run, dataset, test, same)
+        if not compiled():
+            yield Compiling(backend)
+        prepare()
 
 
 def load_dataset(config: TrainConfig, progress: Progress | None = None) -> Dataset:
@@ -322,7 +274,7 @@ def _stopped(run: Run, model: Module, epoch: int, error: BaseException) -> None:
     """Leave a usable run behind. A disk that is full must not hide the error that came first."""
     state = "interrupted" if isinstance(error, (KeyboardInterrupt, GeneratorExit)) else "failed"
     try:
-        run.update(state=state, reason=str(error))
+        run.update(state=state, reason=str(error), final=isinstance(error, FINAL))
         if state == "interrupted":
             run.save_model(model, epoch=epoch, whole=False)
     except RunError:

@@ -235,6 +235,23 @@ CASES: dict[str, Callable[[Draw, np.random.Generator], Case]] = {
 }
 
 
+def is_float(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def as_function(op: Callable[..., Any], case: Case) -> tuple[Callable[..., Any], list[Any]]:
+    """The op as a function of the case's arrays, all else fixed, and these arrays: what `check_gradients` takes."""
+    arrays = [i for i, x in enumerate(case.inputs) if isinstance(x, np.ndarray)]
+
+    def f(*tensors: Any) -> Any:
+        inputs = list(case.inputs)
+        for i, tensor in zip(arrays, tensors, strict=True):
+            inputs[i] = tensor if is_float(case.inputs[i]) else case.inputs[i]
+        return op(*inputs, **case.options)
+
+    return f, [case.inputs[i] for i in arrays]
+
+
 @st.composite
 def cases(draw, op: str) -> Case:
     """A random case of an op, by its name in `OPS`."""

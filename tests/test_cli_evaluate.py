@@ -12,8 +12,8 @@ from minise_cli.evaluate import doubts
 
 from minise.checkpoint import Run
 from minise.data.shapes10 import CLASSES
-from minise.job import evaluate_run
 from minise.metrics import Evaluation
+from minise.revisit import evaluate_run
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import CASES, cases
+from cases import CASES, as_function, cases, is_float
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -18,10 +18,6 @@ PAIRS = [
     for op in OPS
     if name == "reference" or backend.BACKENDS[name].kernel(op)
 ]
-
-
-def is_float(x):
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
 
 
 def pair_of(backend_name, op_name, case):
@@ -48,16 +44,8 @@ def test_every_op_has_a_case_and_every_case_an_op():
 @given(data=st.data())
 def test_gradient_agrees_with_small_steps(backend_name, op_name, data):
     case = data.draw(cases(op_name))
-    arrays = [i for i, x in enumerate(case.inputs) if isinstance(x, np.ndarray)]
-
-    def f(*tensors):
-        inputs = list(case.inputs)
-        for i, tensor in zip(arrays, tensors, strict=True):
-            inputs[i] = tensor if is_float(case.inputs[i]) else case.inputs[i]
-        return OPS[op_name](*inputs, **case.options)
-
     with backend.use_backend(backend_name):
-        check_gradients(f, [case.inputs[i] for i in arrays], np.random.default_rng(1), tolerance=1e-6)
+        check_gradients(*as_function(OPS[op_name], case), np.random.default_rng(1), tolerance=1e-6)
 
 
 @pytest.mark.parametrize(("backend_name", "op_name"), PAIRS)

@@ -33,6 +33,7 @@ LAYERS = [
     "microscope",
     "chain",
     "job",
+    "revisit",
     "study",
     "report",
 ]

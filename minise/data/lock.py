@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -13,21 +13,27 @@ if sys.platform == "win32":
     import msvcrt
     import time
 
-    def _acquire(file: IO[bytes]) -> None:
+    def _acquire(file: IO[bytes], wait: bool) -> None:
         while True:
             try:
                 return msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            except OSError:  # held by another process
+            except OSError as error:  # held by another process
+                if not wait:
+                    raise BlockingIOError(*error.args) from error
                 time.sleep(0.1)
 
 else:
     import fcntl
 
-    def _acquire(file: IO[bytes]) -> None:
+    def _acquire(file: IO[bytes], wait: bool) -> None:
         # On a file system without locks go on without: what is guarded here is checked and put in place
         # atomically anyway, so two at once cost time, not data.
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:
@@ -39,15 +45,16 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold the lock file `path` for the length of a `with`; wait as long as another process or thread has it.
 
-    The file is removed afterwards. Raises OSError where it cannot be made.
+    The file is removed afterwards. Raises OSError where it cannot be made, and BlockingIOError when another has it
+    and `wait` is False.
     """
     while True:
         file = path.open("ab")
         try:
-            _acquire(file)
+            _acquire(file, wait)
             if _is_at(file, path):
                 break
         except BaseException:

@@ -1,0 +1,238 @@
+"""`minise claim`: a study of the paper's claim, from the plan to the verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minise.checkpoint import write_atomically
+from minise.config import read_toml
+from minise.data import DATASETS
+from minise.errors import ConfigError
+from minise.models import MODELS
+from minise.recipes import recipes
+from minise.report import report
+from minise.study import (
+    STUDY_FILE,
+    Study,
+    StudyConfig,
+    begin_study,
+    claim_dict,
+    claim_text,
+    estimate,
+    is_study,
+    judge,
+    open_study,
+    planned_study,
+    run_study,
+    sizes,
+    study_from_dict,
+    with_recipe,
+)
+
+from .console import Waiting, is_screen, warn
+from .failures import interrupted
+from .options import train_option
+from .report import print_json
+from .report_command import PAGE
+from .study_report import JsonStudyReport, StudyReport, TextStudyReport, verdict_object
+
+FOLDER = Path("runs/claim")
+
+
+@click.command(
+    "claim", epilog="Ctrl-C keeps what is done; the same command goes on, more seeds or arms extend it."
+)
+@click.option(
+    "--study",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=FOLDER,
+    show_default=True,
+    help="The folder of the study: to make, to go on with, or to extend.",
+)
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="A study as a TOML file, see --print.  [default: that of the folder, else the paper's claim]",
+)
+@click.option("--print", "as_toml", is_flag=True, help="Print the study as a TOML file to copy, and end.")
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    metavar="NAME",
+    type=click.Choice(list(DATASETS)),
+    help="On what; may be given again.  [default: cifar10, cifar100]",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    type=click.Choice([name for name, spec in MODELS.items() if spec.has_se]),
+    help="A model with SE blocks; may be given again.  [default: se-resnet20]",
+)
+@click.option(
+    "--arm",
+    "arms",
+    multiple=True,
+    metavar="NAME",
+    help="Only these arms of the study; may be given again.  [default: all]",
+)
+@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Seeds 0 to N - 1.  [default: 5]")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="Of every run.  [default: 10]")
+@click.option(
+    "--recipe",
+    type=click.Choice(recipes()),
+    metavar="NAME",
+    help=f"How every run is trained, and its model. One of: {', '.join(recipes())}.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Runs at a time."
+)
+@click.option("--retry", is_flag=True, help="Do the runs that failed anew.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and how long it takes, and end.")
+@train_option("data_dir", "Where the files are.")
+@train_option("mirror", "Where to download from.")
+@train_option("device", "auto takes the GPU where there is one.")
+@train_option("threads", "How many cores to use, for all runs together.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line: every event, then the verdict."
+)
+def command(
+    folder: Path,
+    file: Path | None,
+    as_toml: bool,
+    datasets: tuple[str, ...],
+    models: tuple[str, ...],
+    arms: tuple[str, ...],
+    seeds: int | None,
+    epochs: int | None,
+    recipe: str | None,
+    jobs: int,
+    retry: bool,
+    dry_run: bool,
+    as_json: bool,
+    **machine: Any,
+) -> None:
+    """Test the claim that FeLU helps SE: every arm with every seed, on equal terms, and a verdict.
+
+    \b
+    minise claim --dry-run
+    minise claim --recipe quick --jobs 2
+    minise claim --seeds 8
+    """
+    given = {"datasets": datasets, "models": models, "arms": arms, "seeds": seeds, "epochs": epochs}
+    config = study_config(folder, file, recipe, {k: v for k, v in given.items() if v})
+    if as_toml:
+        click.echo(config.to_toml() if file or recipe or any(given.values()) else claim_text(), nl=False)
+        return
+    if machine["data_dir"] is not None:
+        machine["data_dir"] = str(Path(machine["data_dir"]).expanduser().absolute())
+    sizes(config)  # parity, before anything is made
+    if dry_run:
+        show_plan(planned_study(folder, config, **machine), jobs, machine, as_json)
+        return
+    begin_study(folder, config)
+    follow(folder, jobs=jobs, retry=retry, as_json=as_json, **machine)
+
+
+def study_config(folder: Path, file: Path | None, recipe: str | None, given: dict[str, Any]) -> StudyConfig:
+    """The study of the file, else of the folder, else the paper's, with what was given in its place."""
+    if file is not None:
+        values, where = read_toml(file), str(file)
+    elif is_study(folder):
+        values, where = read_toml(folder / STUDY_FILE), str(folder / STUDY_FILE)
+    else:
+        values, where = claim_dict(), "study"
+    if recipe is not None:
+        values = with_recipe(values, recipe)
+    given = dict(given)
+    if arms := given.pop("arms", None):
+        known = values.get("arms", {})
+        for arm in arms:
+            if arm not in known:
+                raise ConfigError(f"arm: found {arm!r}, expected some of {', '.join(known)}")
+        values["arms"] = {arm: known[arm] for arm in arms}
+        values["against"] = [arm for arm in values.get("against", []) if arm in arms]
+    if epochs := given.pop("epochs", None):
+        values["train"] = {**values.get("train", {}), "epochs": epochs}
+    return study_from_dict({**values, **given}, where=where)
+
+
+def show_plan(study: Study, jobs: int, machine: dict[str, Any], as_json: bool) -> None:
+    """What would be done, and how long it would take."""
+    todo = [o for o in study.outcomes if o.state in ("planned", "open")]
+    with Waiting("timing a few steps of every model"):
+        times = estimate(todo, threads=machine["threads"], device=machine["device"])
+    if as_json:
+        print_json(
+            {
+                "event": "plan",
+                "study": dataclasses.asdict(study.config),
+                "sizes": [dataclasses.asdict(size) for size in sizes(study.config)],
+                "states": {o.planned.name: o.state for o in study.outcomes},
+                "seconds": times.total,
+                "jobs": jobs,
+            }
+        )
+        return
+    from .draw_study import draw_plan
+
+    draw_plan(study, sizes(study.config), times)
+
+
+def make_report(as_json: bool) -> StudyReport:
+    """What suits the reader: a program, a screen, or a file."""
+    if as_json:
+        return JsonStudyReport()
+    if not is_screen():
+        return TextStudyReport()
+    from .live_study import LiveStudyReport
+
+    return LiveStudyReport()
+
+
+def follow(folder: Path, *, as_json: bool, **options: Any) -> None:
+    """Do the runs and show them, then the verdict."""
+    with Waiting("preparing the study") as waiting:
+        events = run_study(folder, progress=waiting, **options)
+        with contextlib.closing(events):
+            try:
+                with make_report(as_json) as report:
+                    for event in events:
+                        waiting.close()
+                        report.show(event)
+            except KeyboardInterrupt as error:
+                events.close()
+                study = open_study(folder)
+                done = sum(o.state == "done" for o in study.outcomes)
+                kept = f"{done} of {len(study.outcomes)} runs are done and kept in {folder}"
+                raise interrupted(f"{kept}; the same command goes on", error) from error
+    show_verdict(folder, as_json)
+
+
+def show_verdict(folder: Path, as_json: bool) -> None:
+    """The verdict in the terminal, and the report beside the runs, as far as the extra `report` is there."""
+    study = open_study(folder)
+    try:
+        verdict = judge(study)
+        write_atomically(folder / PAGE, report(folder).encode())
+    except ConfigError as error:
+        warn(str(error))
+        return
+    if as_json:
+        print_json({**verdict_object(verdict), "report": str(folder / PAGE)})
+        return
+    from .draw_study import draw_verdict
+
+    draw_verdict(study, verdict)
+    click.echo(f"report in {folder / PAGE}")

@@ -1,0 +1,138 @@
+"""A study's plan and its verdict, drawn with Rich."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from minise.study import ArmSize, Comparison, Estimate, Study, Verdict
+
+from .draw import console, table
+from .words import clock, count, flops, percent, widths
+
+COLOURS = {"supported": "green", "not supported": "red", "not enough seeds to tell": "yellow", "": "dim"}
+
+
+def draw_plan(study: Study, found: Sequence[ArmSize], times: Estimate) -> None:
+    """The arms and their sizes, what is done, and how long the rest takes."""
+    out = console()
+    config = study.config
+    right = ("parameters", "to claim", "FLOPs", "done", "left")
+    rows = table(
+        "data", "model", "arm", "parameters", "to claim", "FLOPs", "SE widths", "done", "left", right=right
+    )
+    for size in found:
+        states = [o.state for o in study.of(size.dataset, size.model, size.arm)]
+        done = states.count("done") + states.count("failed")
+        rows.add_row(
+            size.dataset,
+            size.model,
+            Text(size.arm, "bold" if size.arm == config.claim else ""),
+            count(size.info.parameters),
+            f"{100 * size.parameters_more:+.2f} %",
+            flops(size.info.flops),
+            widths(size.info.se_widths) or "-",
+            str(done),
+            str(len(states) - done),
+        )
+    out.print(rows)
+    out.print()
+    left = len(times.seconds)
+    out.print(f"[b]{left} of {len(study.outcomes)} runs[/] to do, {len(config.seeds)} seeds · {study.folder}")
+    for (model, batch), speed in times.images_per_second.items():
+        out.print(f"[dim]{model}, batch {batch}: {speed:.0f} images/s, timed just now[/]")
+    if left:
+        out.print(f"about [b]{clock(times.total)}[/] one run after the other on this machine")
+
+
+def draw_verdict(study: Study, verdict: Verdict) -> None:
+    """The arms, the differences, and the verdict."""
+    out = console()
+    right = ("runs", "failed", "test", "sd", "95 % interval", "best val", "dead")
+    arms = table(
+        "data",
+        "model",
+        "arm",
+        "runs",
+        "failed",
+        "test",
+        "sd",
+        "95 % interval",
+        "best val",
+        "dead",
+        right=right,
+    )
+    for a in verdict.arms:
+        arms.add_row(
+            a.dataset,
+            a.model,
+            Text(a.arm, "bold" if a.arm == study.config.claim else ""),
+            str(a.n),
+            str(a.failed or "-"),
+            points(a.mean),
+            points(a.sd),
+            interval(a.low, a.high, points),
+            points(a.best_val),
+            percent(a.dead_share) if math.isfinite(a.dead_share) else "-",
+        )
+    out.print()
+    out.print(arms)
+    out.print()
+    right = ("pairs", "difference", "95 % interval", "p", "corrected", "d", "claimed", "seeds needed")
+    rows = table(
+        *("data", "model", "difference of", "pairs", "difference", "95 % interval", "p", "corrected", "d"),
+        *("claimed", "seeds needed", "verdict"),
+        right=right,
+    )
+    for c in verdict.comparisons:
+        rows.add_row(*comparison_cells(c))
+    out.print(rows)
+    out.print()
+    states = f"{verdict.done} of {verdict.planned} runs done" + (
+        f", {verdict.failed} failed" if verdict.failed else ""
+    )
+    colour = COLOURS[verdict.verdict]
+    out.print(f"verdict on the claim: [b {colour}]{verdict.verdict}[/]   [dim]{states}[/]")
+
+
+def comparison_cells(c: Comparison) -> list[str | Text]:
+    """A row: the difference with its interval, its p, and what follows."""
+    return [
+        c.dataset,
+        c.model,
+        f"{c.claim} - {c.other}",
+        str(c.n),
+        signed(c.mean),
+        interval(c.low, c.high, signed),
+        p_value(c.p),
+        p_value(c.corrected_p),
+        signed(c.effect_size),
+        signed(c.effect),
+        "-" if c.needed is None else str(c.needed),
+        Text(c.verdict or "control", COLOURS[c.verdict]),
+    ]
+
+
+def points(value: float) -> str:
+    """91.2345 -> "91.23", "-" for NaN."""
+    return f"{value:.2f}" if math.isfinite(value) else "-"
+
+
+def signed(value: float) -> str:
+    """1.2345 -> "+1.23", "-" for NaN."""
+    return f"{value:+.2f}" if math.isfinite(value) else "-"
+
+
+def interval(low: float, high: float, words: object) -> str:
+    """Both ends, "-" where they are unknown."""
+    show = words if callable(words) else points
+    return f"{show(low)} … {show(high)}" if math.isfinite(low) else "-"
+
+
+def p_value(p: float) -> str:
+    """0.01234 -> "0.012", "-" for NaN."""
+    if not math.isfinite(p):
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"

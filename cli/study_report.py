@@ -1,0 +1,103 @@
+"""The events of a study as lines: JSON for programs, words where nobody looks at a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Protocol, Self
+
+import click
+
+from minise.job import Compiling
+from minise.study import Outcome, RunEnded, RunEpoch, RunStarted, StudyEvent, StudyStarted, Verdict
+
+from .report import compile_object, print_json
+from .words import clock, percent
+
+
+class StudyReport(Protocol):
+    """What a study is shown with."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def show(self, event: StudyEvent) -> None: ...
+
+
+class LineStudyReport:
+    """Prints what its table of functions makes of an event; an event without a row is passed over."""
+
+    rows: dict[type, Callable[[Any], str | dict[str, Any]]]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    def show(self, event: StudyEvent) -> None:
+        row = self.rows.get(type(event))
+        if row is not None:
+            line = row(event)
+            click.echo(line) if isinstance(line, str) else print_json(line)
+
+
+def outcome_object(outcome: Outcome) -> dict[str, Any]:
+    """A run's outcome, for JSON."""
+    values = {f.name: getattr(outcome, f.name) for f in dataclasses.fields(outcome)}
+    values |= {"planned": outcome.planned.name, "path": str(outcome.path), "dead_share": outcome.dead_share}
+    return values | {"microscope": list(outcome.microscope)}
+
+
+def verdict_object(verdict: Verdict) -> dict[str, Any]:
+    """The verdict and what it rests on, for JSON."""
+    return {"event": "verdict", **dataclasses.asdict(verdict)}
+
+
+class JsonStudyReport(LineStudyReport):
+    """One JSON object a line."""
+
+    def __init__(self) -> None:
+        self.rows = {
+            StudyStarted: lambda e: {
+                "event": "study",
+                "folder": str(e.study.folder),
+                "runs": len(e.study.outcomes),
+                "todo": e.todo,
+            },
+            Compiling: compile_object,
+            RunStarted: lambda e: {"event": "run", "run": e.planned.name, "resumed": e.resumed},
+            RunEpoch: lambda e: {"event": "epoch", "run": e.planned.name, **e.line},
+            RunEnded: lambda e: {"event": "outcome", **outcome_object(e.outcome)},
+        }
+
+
+class TextStudyReport(LineStudyReport):
+    """A line for the start and for every run that ends; no control characters."""
+
+    def __init__(self) -> None:
+        self.todo = self.ended = 0
+        self.rows = {
+            StudyStarted: self.start,
+            Compiling: lambda e: (
+                f"compiling the {e.backend} kernels for this machine: once, then they are cached"
+            ),
+            RunEnded: self.end,
+        }
+
+    def start(self, event: StudyStarted) -> str:
+        self.todo = event.todo
+        return f"study {event.study.folder}: {event.todo} of {len(event.study.outcomes)} runs to do"
+
+    def end(self, event: RunEnded) -> str:
+        self.ended += 1
+        return f"{self.ended:{len(str(self.todo))}}/{self.todo}  {ended(event.outcome)}"
+
+
+def ended(outcome: Outcome) -> str:
+    """How a run ended, in words."""
+    if outcome.test_acc is not None:
+        return f"{outcome.planned.name}  test {percent(outcome.test_acc)}  {clock(outcome.seconds)}"
+    reason = f": {outcome.reason}" if outcome.reason else ""
+    return f"{outcome.planned.name}  {outcome.state} after {outcome.epochs} epochs{reason}"

@@ -1,0 +1,91 @@
+"""A report on a run or a study, to look at: one HTML file that needs nothing else, Markdown, or data."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minise.errors import ConfigError, RunError
+from minise.study.outcome import is_study
+
+FORMATS: dict[str, tuple[str, ...]] = {
+    "html": ("jinja2", "matplotlib"),
+    "md": ("jinja2", "matplotlib"),
+    "json": (),
+}
+"""Format -> the modules that it needs of the extra `report`. What a study says needs SciPy, besides."""
+
+
+def report(path: str | Path, format: str = "html", *, images: int = 24) -> str:
+    """The report on the run or the study in the folder `path`, in a format of `FORMATS`.
+
+    images: how many of a run's worst mistakes to show. Nothing is downloaded and nothing is written. Raises
+    ConfigError, also where the extra `report` is missing, or RunError.
+    """
+    if format not in FORMATS:
+        raise ConfigError(f"report: found the format {format!r}, expected one of {', '.join(FORMATS)}")
+    path = Path(path)
+    if not is_study(path) and not (path / "run.json").is_file():
+        raise RunError(
+            f"report: {path} has no run.json and no study.toml, expected the folder of a run or a study"
+        )
+    for module in FORMATS[format]:
+        _need(module)
+    text = (_study if is_study(path) else _run)(path, format, images)
+    return text.encode("utf-8", errors="replace").decode("utf-8")  # a file may hold half a surrogate pair
+
+
+def _run(path: Path, format: str, images: int) -> str:
+    from minise.report.facts_run import run_facts
+
+    facts = run_facts(path, images=images)
+    if format == "json":
+        given = {name: value for name, value in vars(facts).items() if name != "pictures"}
+        return as_json({"kind": "run", "state": facts.state, "accuracy": facts.accuracy, **given})
+    from minise.report.page_run import run_page
+    from minise.report.render import WRITERS
+
+    return WRITERS[format](run_page(facts))
+
+
+def _study(path: Path, format: str, images: int) -> str:
+    from minise.report.facts_study import study_facts
+
+    facts = study_facts(path)
+    if format == "json":
+        return as_json({"kind": "study", **vars(facts)})
+    from minise.report.page_study import study_page
+    from minise.report.render import WRITERS
+
+    return WRITERS[format](study_page(facts))
+
+
+def as_json(value: Any) -> str:
+    """One object on one line, with null for every NaN and infinity."""
+    return json.dumps(plain(value), allow_nan=False) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """`value` of nothing but what JSON has words for."""
+    if dataclasses.is_dataclass(value):
+        return plain(vars(value))
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _need(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"report: needs {module} ({error}); pip install 'minise[report]'") from error

@@ -1,0 +1,173 @@
+"""All that a report says about a study, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minise.chain import Chain, run_chain
+from minise.checkpoint import MICROSCOPE, Run
+from minise.errors import ConfigError
+from minise.report.facts_run import epochs_of
+from minise.report.history import History, history, mean_history
+from minise.study.outcome import Outcome, Study, open_study
+from minise.study.plan import ArmSize, sizes
+from minise.study.verdict import Verdict, judge
+
+WORKED = ("relu", "felu", "elu")
+"""The activations that the chain of four neurons is worked out for."""
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A planned run and what came of it; see `Outcome`."""
+
+    name: str
+    dataset: str
+    model: str
+    arm: str
+    seed: int
+    state: str
+    reason: str
+    epochs: int
+    test_acc: float | None
+    val_acc: float | None
+    best_val_acc: float | None
+    best_epoch: int | None
+    dead_share: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Band:
+    """A figure over the epochs: mean, lowest and highest of the runs."""
+
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ArmHistory:
+    """How the n finished runs of an arm went. curves: "train_loss" and, with held-out images, "val_acc" (fractions).
+
+    blocks: what their SE blocks did, mean over the runs; None without a microscope or SE blocks.
+    """
+
+    dataset: str
+    model: str
+    arm: str
+    n: int
+    epochs: tuple[int, ...]
+    curves: dict[str, Band]
+    blocks: History | None
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """Of a study: its plan, the verdict and what it rests on.
+
+    sizes: of every arm's model; empty where arms differ by more than the study allows, as parity_gap then says.
+    info: run.json of the first run that was begun, {} before that; unofficial: data sets of which a run had other
+    files than the official ones.
+    """
+
+    path: str
+    config: dict[str, Any]
+    toml: str
+    verdict: Verdict
+    sizes: tuple[ArmSize, ...]
+    parity_gap: str
+    runs: tuple[RunRow, ...]
+    histories: tuple[ArmHistory, ...]
+    chains: tuple[Chain, ...]
+    info: dict[str, Any]
+    unofficial: tuple[str, ...]
+
+    @property
+    def groups(self) -> list[tuple[str, str]]:
+        """(data set, model), in the order of the study."""
+        return [(d, m) for d in self.config["datasets"] for m in self.config["models"]]
+
+    @property
+    def arms(self) -> list[str]:
+        return list(self.config["arms"])
+
+
+def study_facts(path: str | Path) -> StudyFacts:
+    """Gather them. Raises ConfigError, also where SciPy is missing, or RunError."""
+    study = open_study(path)
+    begun = [(o.planned.dataset, Run.open(o.path).info) for o in study.outcomes if o.state != "planned"]
+    arm_sizes, gap = _sizes(study)
+    return StudyFacts(
+        str(path),
+        asdict(study.config),
+        study.config.to_toml(),
+        judge(study),
+        arm_sizes,
+        gap,
+        tuple(row_of(outcome) for outcome in study.outcomes),
+        tuple(
+            arm_history(study, dataset, model, arm)
+            for dataset in study.config.datasets
+            for model in study.config.models
+            for arm in study.config.arms
+        ),
+        tuple(run_chain(act) for act in WORKED),
+        begun[0][1] if begun else {},
+        tuple(dict.fromkeys(name for name, info in begun if info["data"].get("official") is False)),
+    )
+
+
+def row_of(outcome: Outcome) -> RunRow:
+    """The run as a row."""
+    planned = outcome.planned
+    return RunRow(
+        planned.name,
+        planned.dataset,
+        planned.model,
+        planned.arm,
+        planned.seed,
+        outcome.state,
+        outcome.reason,
+        outcome.epochs,
+        outcome.test_acc,
+        outcome.val_acc,
+        outcome.best_val_acc,
+        outcome.best_epoch,
+        outcome.dead_share,
+        outcome.seconds,
+    )
+
+
+def arm_history(study: Study, dataset: str, model: str, arm: str) -> ArmHistory:
+    """What the finished runs of an arm recorded, epoch by epoch."""
+    runs = [Run.open(o.path) for o in study.of(dataset, model, arm) if o.state == "done"]
+    lines = [epochs_of(run) for run in runs]
+    epochs = min((len(rows) for rows in lines), default=0)
+    lines = [rows[:epochs] for rows in lines]
+    curves = {}
+    for key in ("train_loss", "val_acc"):
+        values = [[line[key] for line in rows] for rows in lines]
+        if epochs and all(value is not None for row in values for value in row):
+            curves[key] = band(values)
+    seen = [h for run in runs if (h := history(run.lines(MICROSCOPE))) is not None]
+    return ArmHistory(dataset, model, arm, len(runs), tuple(range(1, epochs + 1)), curves, mean_history(seen))
+
+
+def band(values: Sequence[Sequence[float]]) -> Band:
+    """Mean, minimum and maximum over the runs, from values (runs, epochs)."""
+    a = np.array(values, float)
+    mean, low, high = (tuple(f(axis=0).tolist()) for f in (a.mean, a.min, a.max))
+    return Band(mean, low, high)
+
+
+def _sizes(study: Study) -> tuple[tuple[ArmSize, ...], str]:
+    try:
+        return tuple(sizes(study.config)), ""
+    except ConfigError as error:
+        return (), str(error)

@@ -1,0 +1,38 @@
+"""Where the figures of a report come from, as rows of words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minise.report.document import Terms
+from minise.report.words import count, date, label
+
+UNOFFICIAL = "The data are not the official files: the results are not comparable with others'."
+OFFICIAL = {True: "the official content", False: "not the official content", None: "generated"}
+
+
+def provenance(info: dict[str, Any], path: str) -> Terms:
+    """From run.json; what it does not say is left out."""
+    data, hardware = info.get("data", {}), info.get("hardware", {})
+    rows = {
+        "folder": path,
+        "command": info.get("command"),
+        "started": date(info["started"]) if "started" in info else None,
+        "versions": ", ".join(f"{name} {version}" for name, version in info.get("versions", {}).items()),
+        "data": f"{data.get('name')}, {OFFICIAL.get(data.get('official'), '')}",
+        "checksum": f"SHA-256 {data['checksum']}" if "checksum" in data else None,
+        "classes": count(len(data["classes"])) if "classes" in data else None,
+        "machine": _machine(hardware) if hardware else None,
+    }
+    return Terms(tuple((name, label(words, 1000)) for name, words in rows.items() if words))
+
+
+def _machine(hardware: dict[str, Any]) -> str:
+    known = {
+        key: hardware.get(key, "?") for key in ("system", "machine", "cores", "device", "backend", "threads")
+    }
+    return (
+        "{system} on {machine}, {cores} cores; device {device}, backend {backend}, threads {threads}".format(
+            **known
+        )
+    )

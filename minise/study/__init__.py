@@ -1,0 +1,29 @@
+"""Studies: arms that differ in one thing, trained with paired seeds, compared, and a verdict by a fixed rule."""
+
+from minise.study.estimate import Estimate as Estimate
+from minise.study.estimate import estimate as estimate
+from minise.study.execute import RunEnded as RunEnded
+from minise.study.execute import RunEpoch as RunEpoch
+from minise.study.execute import RunStarted as RunStarted
+from minise.study.execute import StudyEvent as StudyEvent
+from minise.study.execute import StudyStarted as StudyStarted
+from minise.study.execute import run_study as run_study
+from minise.study.outcome import STUDY_FILE as STUDY_FILE
+from minise.study.outcome import Outcome as Outcome
+from minise.study.outcome import Study as Study
+from minise.study.outcome import begin_study as begin_study
+from minise.study.outcome import is_study as is_study
+from minise.study.outcome import open_study as open_study
+from minise.study.outcome import planned_study as planned_study
+from minise.study.plan import ArmSize as ArmSize
+from minise.study.plan import PlannedRun as PlannedRun
+from minise.study.plan import StudyConfig as StudyConfig
+from minise.study.plan import claim_dict as claim_dict
+from minise.study.plan import claim_text as claim_text
+from minise.study.plan import sizes as sizes
+from minise.study.plan import study_from_dict as study_from_dict
+from minise.study.plan import with_recipe as with_recipe
+from minise.study.verdict import ArmResult as ArmResult
+from minise.study.verdict import Comparison as Comparison
+from minise.study.verdict import Verdict as Verdict
+from minise.study.verdict import judge as judge

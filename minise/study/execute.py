@@ -1,0 +1,223 @@
+"""Running a study: what is not done yet, several runs at a time, each in a process of its own.
+
+A process that is killed takes one run with it and not the study. A run that diverged or was killed is recorded in its
+folder and counts as failed; one that was interrupted goes on from its last whole epoch the next time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from minise.backend import resolve_device, usable_backend
+from minise.checkpoint import Run
+from minise.config import MACHINE
+from minise.data.lock import locked
+from minise.errors import MiniseError, RunError
+from minise.job import Compiling, Progress, compile_kernels, load_dataset
+from minise.kernels.threads import available_threads
+from minise.study.outcome import Outcome, Study, open_study, outcome_of
+from minise.study.plan import PlannedRun
+from minise.study.worker import INTERRUPTED
+
+PATIENCE = 60.0
+"""Seconds that a run has to save itself when the study is stopped."""
+
+
+@dataclass(frozen=True)
+class StudyStarted:
+    """What is there, and how many runs are still to be done."""
+
+    study: Study
+    todo: int
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """resumed: whether it goes on from a whole epoch."""
+
+    planned: PlannedRun
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class RunEpoch:
+    """An epoch of a run; line: as in its metrics.jsonl."""
+
+    planned: PlannedRun
+    line: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """A run is done, has failed, or was interrupted by somebody else."""
+
+    outcome: Outcome
+
+
+StudyEvent = StudyStarted | Compiling | RunStarted | RunEpoch | RunEnded
+
+
+@dataclass
+class _Worker:
+    """A process that trains a planned run, the error it reported, and what it wrote on stderr."""
+
+    planned: PlannedRun
+    process: subprocess.Popen[str]
+    stderr: IO[bytes]
+    error: str | None = None
+    listener: threading.Thread | None = None
+
+    def close(self) -> str:
+        """Wait until the process has ended and all that it said was passed on; its last line on stderr."""
+        self.process.wait()
+        if self.listener is not None:
+            self.listener.join()
+        with self.stderr:
+            self.stderr.seek(0)
+            return "".join(self.stderr.read().decode(errors="replace").splitlines()[-1:])
+
+
+def run_study(
+    folder: str | Path,
+    *,
+    jobs: int = 1,
+    threads: int | None = None,
+    retry: bool = False,
+    progress: Progress | None = None,
+    **machine: Any,
+) -> Generator[StudyEvent, None, None]:
+    """Do every run of the study in `folder` that is not done, `jobs` at a time, yielding events.
+
+    threads: in all, shared out among the jobs. retry: do those that failed anew. machine: data_dir, mirror, device.
+    progress: called with bytes done and total while data is downloaded. Whoever stops asking for more stops
+    the runs, which can be gone on with. Raises ConfigError, DataError or RunError, e.g. for data that is missing.
+    """
+    threads = max(1, (threads or available_threads()) // jobs)
+    study = open_study(folder, threads=threads, **machine)
+    states = ("planned", "open", "failed") if retry else ("planned", "open")
+    todo = [o for o in study.outcomes if o.state in states]
+    yield StudyStarted(study, len(todo))
+    if not todo:
+        return
+    try:
+        with locked(study.folder / ".lock", wait=False):
+            yield from _work(study, todo, jobs, progress, machine.get("device", "auto"))
+    except BlockingIOError:
+        raise RunError(f"study: another process works on {study.folder}, expected none") from None
+
+
+def _work(
+    study: Study, todo: list[Outcome], jobs: int, progress: Progress | None, device: str
+) -> Generator[StudyEvent, None, None]:
+    for config in {o.planned.dataset: o.planned.config for o in todo}.values():
+        load_dataset(config, progress=progress)  # found, downloaded and verified once, before anything begins
+    on_cpu = resolve_device(device) == "cpu"
+    yield from compile_kernels(usable_backend("numpy" if on_cpu else "cupy").name)
+    yield from _Crew(study.folder, todo, jobs).work()
+
+
+class _Crew:
+    """The workers that are at it, and what they say."""
+
+    def __init__(self, folder: Path, todo: Sequence[Outcome], jobs: int) -> None:
+        self.folder, self.todo, self.jobs = folder, list(reversed(todo)), jobs
+        self.workers: list[_Worker] = []
+        self.said: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
+
+    def work(self) -> Generator[StudyEvent, None, None]:
+        try:
+            while self.todo or self.workers:
+                while self.todo and len(self.workers) < self.jobs:
+                    yield self.start(self.todo.pop())
+                worker, line = self.said.get()
+                if line is None:
+                    yield self.end(worker)
+                elif line["event"] == "epoch":
+                    yield RunEpoch(worker.planned, {k: v for k, v in line.items() if k != "event"})
+                elif line["event"] == "error":
+                    worker.error = line["message"]
+        finally:
+            self.stop()
+
+    def start(self, outcome: Outcome) -> RunStarted:
+        """Begin a run in a process of its own, which Ctrl-C in the terminal does not reach: `stop` stops it."""
+        if outcome.state == "failed":
+            _forget(outcome.path)
+        resume, config = outcome.state == "open", outcome.planned.config
+        if resume:  # as it was begun, on this machine
+            begun = Run.open(outcome.path).config
+            config = replace(begun, **{name: getattr(config, name) for name in MACHINE})
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        process = subprocess.Popen(
+            [sys.executable, "-m", "minise.study.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+        )
+        worker = _Worker(outcome.planned, process, stderr)
+        self.workers.append(worker)
+        assert process.stdin is not None
+        job = {"config": asdict(config), "path": str(outcome.path), "resume": resume}
+        job |= {"argv": sys.argv[1:]}
+        with contextlib.suppress(BrokenPipeError), process.stdin:  # one that broke is seen when it has ended
+            json.dump(job, process.stdin)
+        worker.listener = threading.Thread(target=self._listen, args=(worker,), daemon=True)
+        worker.listener.start()
+        return RunStarted(outcome.planned, resume and outcome.epochs > 0)
+
+    def _listen(self, worker: _Worker) -> None:
+        """Pass on what a worker says, and None when it has ended."""
+        assert worker.process.stdout is not None
+        try:
+            with worker.process.stdout as stdout:
+                for line in stdout:
+                    self.said.put((worker, json.loads(line)))
+        finally:
+            worker.process.wait()
+            self.said.put((worker, None))
+
+    def end(self, worker: _Worker) -> RunEnded:
+        """What has come of a run whose process has ended; one that broke is recorded as failed."""
+        self.workers.remove(worker)
+        words = worker.close()
+        if worker.error is not None:
+            raise MiniseError(worker.error)
+        outcome = outcome_of(worker.planned, self.folder)
+        if outcome.state in ("planned", "open") and worker.process.returncode != INTERRUPTED:
+            code = worker.process.returncode
+            reason = f"its process ended with {'signal' if code < 0 else 'code'} {abs(code)}"
+            reason += f": {words}" if words else ""
+            if outcome.state == "planned":
+                raise RunError(f"study: {worker.planned.name} did not begin: {reason}")
+            Run.open(outcome.path).update(state="failed", reason=reason, final=True)
+            outcome = outcome_of(worker.planned, self.folder)
+        return RunEnded(outcome)
+
+    def stop(self) -> None:
+        """Ask the workers that are left to save their runs and end, and wait for them."""
+        for worker in self.workers:
+            worker.process.terminate()
+        for worker in self.workers:
+            try:
+                worker.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+            worker.close()
+
+
+def _forget(path: Path) -> None:
+    """Remove the folder of a run that is to be done anew."""
+    for file in path.iterdir():
+        file.unlink()

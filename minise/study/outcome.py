@@ -1,0 +1,147 @@
+"""A study on disk, and what has come of its runs so far.
+
+study.toml        the study, readable by `minise claim --config`
+runs/NAME/        a run folder for each training: DATASET-MODEL-ARM-sSEED
+report.html       what `minise claim` makes of it in the end
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minise.checkpoint import MICROSCOPE, Run, write_atomically
+from minise.config import differing, read_toml
+from minise.errors import ConfigError, RunError
+from minise.study.plan import PlannedRun, StudyConfig, study_from_dict
+
+STUDY_FILE = "study.toml"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a planned run.
+
+    state: "done", "failed" (recorded as such, with the reason), "open" (begun, to be gone on with) or "planned".
+    test_acc: of the last epoch, a fraction, None unless done. val_acc: of the last epoch; best_val_acc and
+    best_epoch: of the epoch that was best on the held-out images, for comparison only. epochs: how many are whole.
+    seconds: of training. microscope: what the SE blocks did after the last epoch, as `BlockView.summary` says.
+    """
+
+    planned: PlannedRun
+    path: Path
+    state: str = "planned"
+    reason: str = ""
+    epochs: int = 0
+    test_acc: float | None = None
+    val_acc: float | None = None
+    best_val_acc: float | None = None
+    best_epoch: int | None = None
+    seconds: float = 0.0
+    microscope: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def dead_share(self) -> float | None:
+        """The share of all excitation units that were active on none of the images looked at."""
+        hidden = sum(block["hidden"] for block in self.microscope)
+        return sum(block["dead"] for block in self.microscope) / hidden if hidden else None
+
+
+def outcome_of(planned: PlannedRun, folder: Path) -> Outcome:
+    """What came of a planned run of the study in `folder`. Raises ConfigError where that is another training."""
+    path = folder / "runs" / planned.name
+    nothing = Outcome(planned, path)
+    if not path.exists() or not any(path.iterdir()):
+        return nothing
+    run = Run.open(path)
+    _same_training(run, planned)
+    lines = run.metrics()
+    views = run.lines(MICROSCOPE)
+    state = {"done": "done", "failed": "failed" if run.info.get("final") else "open"}.get(
+        run.info["state"], "open"
+    )
+    validated = [line for line in lines if line["val_acc"] is not None]
+    best = max(validated, key=lambda line: line["val_acc"], default=None)
+    return Outcome(
+        planned,
+        path,
+        state,
+        reason=str(run.info.get("reason", "")) if state == "failed" else "",
+        epochs=len(lines),
+        test_acc=run.info["result"]["test_acc"] if state == "done" else None,
+        val_acc=lines[-1]["val_acc"] if lines else None,
+        best_val_acc=best["val_acc"] if best else None,
+        best_epoch=best["epoch"] if best else None,
+        seconds=sum(line["seconds"] for line in lines),
+        microscope=tuple(views[-1]["blocks"]) if views else (),
+    )
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study folder as it stands."""
+
+    folder: Path
+    config: StudyConfig
+    outcomes: tuple[Outcome, ...]
+
+    def of(self, dataset: str, model: str, arm: str) -> list[Outcome]:
+        """The outcomes of an arm, in the order of the seeds."""
+        return [
+            o
+            for o in self.outcomes
+            if (o.planned.dataset, o.planned.model, o.planned.arm) == (dataset, model, arm)
+        ]
+
+
+def is_study(folder: str | Path) -> bool:
+    """Whether the folder holds a study."""
+    return (Path(folder) / STUDY_FILE).is_file()
+
+
+def open_study(folder: str | Path, **machine: Any) -> Study:
+    """Read a study folder. machine: as for `StudyConfig.runs`. Raises ConfigError or RunError."""
+    folder = Path(folder)
+    if not is_study(folder):
+        raise RunError(f"study: {folder} has no {STUDY_FILE}, expected a folder that `minise claim` made")
+    path = folder / STUDY_FILE
+    config = study_from_dict(read_toml(path), where=str(path))
+    return Study(folder, config, tuple(outcome_of(planned, folder) for planned in config.runs(**machine)))
+
+
+def begin_study(folder: str | Path, config: StudyConfig) -> StudyConfig:
+    """Make the study folder, or extend the study that is in it; returns what it now holds.
+
+    Raises ConfigError where it holds a study that differs in more than what was added, RunError where the folder
+    cannot be made or holds something else.
+    """
+    folder = Path(folder)
+    config = planned_study(folder, config).config
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"study: cannot make the folder {folder}: {error.strerror}") from error
+    write_atomically(folder / STUDY_FILE, config.to_toml().encode())
+    return config
+
+
+def planned_study(folder: str | Path, config: StudyConfig, **machine: Any) -> Study:
+    """The study that `begin_study` would make of the folder, with what is done of it; nothing is written."""
+    folder = Path(folder)
+    path = folder / STUDY_FILE
+    if is_study(folder):
+        config = study_from_dict(read_toml(path), where=str(path)).extended(config)
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"study: {folder} exists and holds no study, expected a new folder or one of a study")
+    return Study(folder, config, tuple(outcome_of(planned, folder) for planned in config.runs(**machine)))
+
+
+def _same_training(run: Run, planned: PlannedRun) -> None:
+    """Raise ConfigError unless the run is what was planned; where that says None, the run has chosen by itself."""
+    names = [n for n in differing(run.config, planned.config) if getattr(planned.config, n) is not None]
+    if names:
+        found, meant = getattr(run.config, names[0]), getattr(planned.config, names[0])
+        raise ConfigError(
+            f"study: {run.path} was trained with {names[0]} = {found!r}, expected {meant!r}; move it away"
+        )

@@ -1,0 +1,270 @@
+"""What a study is made of: arms that differ in one thing, seeds that pair them, data sets, models, and a claim.
+
+A study is a TOML file; `claim.toml` beside this file is the paper's. Everything that is not an arm's own is shared:
+runs of one seed have the same trunk at the start, the same held-out images, the same order and the same augmentation.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib.resources import files
+from typing import Any
+
+from minise.config import MACHINE, TrainConfig, config_from_dict
+from minise.data import DATASETS
+from minise.errors import ConfigError
+from minise.models import MODELS, ModelInfo, build, describe
+from minise.recipes import recipe
+
+PLAIN = "se-"
+"""A model's name without this is the same trunk without SE blocks: the model of an arm with `se = false`."""
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+OWN = ("dataset", "model", "seed")
+"""Options of a training that the study itself sets for each run."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training of a study. The name is that of its folder."""
+
+    dataset: str
+    model: str
+    arm: str
+    seed: int
+    config: TrainConfig
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}-{self.model}-{self.arm}-s{self.seed}"
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A study: every arm with every seed, on every data set with every model.
+
+    models: with SE blocks; arms: name -> what is its own: `se = false` for no SE blocks, or any option of a training.
+    claim: the arm that is said to gain `effect[dataset]` points of test accuracy over each arm in `against`; the
+    others are controls. parity: by what fraction an arm's parameters and FLOPs may differ from the claim's.
+    train: the options that all runs share. Raises ConfigError for the first thing that cannot be.
+    """
+
+    datasets: tuple[str, ...]
+    models: tuple[str, ...]
+    seeds: tuple[int, ...]
+    arms: dict[str, dict[str, Any]]
+    claim: str
+    against: tuple[str, ...]
+    effect: dict[str, float]
+    parity: float = 0.05
+    train: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, values in (("datasets", self.datasets), ("models", self.models), ("seeds", self.seeds)):
+            if not values:
+                raise ConfigError(f"study: {name} is empty, expected at least one")
+            if len(set(values)) < len(values):
+                raise ConfigError(f"study: {name} names one twice: {', '.join(map(str, values))}")
+        for seed in self.seeds:
+            if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+                raise ConfigError(f"study: found the seed {seed!r}, expected whole numbers of at least 0")
+        for model in self.models:
+            if model not in MODELS or not MODELS[model].has_se:
+                known = ", ".join(name for name, spec in MODELS.items() if spec.has_se)
+                raise ConfigError(f"study: found the model {model!r}, expected one with SE blocks: {known}")
+        for arm in self.arms:
+            if not NAME.fullmatch(arm):
+                raise ConfigError(
+                    f"study: found the arm {arm!r}, expected a name of small letters, digits, '-', '_' and '.'"
+                )
+        for arm in (self.claim, *self.against):
+            if arm not in self.arms:
+                raise ConfigError(f"study: there is no arm {arm!r}, expected one of {', '.join(self.arms)}")
+        if self.claim in self.against:
+            raise ConfigError(f"study: {self.claim!r} is in `against`, expected other arms than the claim's")
+        for dataset in self.datasets:
+            if dataset not in DATASETS:
+                raise ConfigError(
+                    f"study: found the data set {dataset!r}, expected some of {', '.join(DATASETS)}"
+                )
+        for dataset, points in self.effect.items():
+            if isinstance(points, bool) or not isinstance(points, int | float) or not points > 0:
+                raise ConfigError(f"study: effect.{dataset} is {points!r}, expected points above 0")
+        if (
+            isinstance(self.parity, bool)
+            or not isinstance(self.parity, int | float)
+            or not 0 <= self.parity <= 1
+        ):
+            raise ConfigError(f"study: parity is {self.parity!r}, expected 0 to 1")
+        for where, options in (("train", self.train), *((f"arms.{a}", o) for a, o in self.arms.items())):
+            for name in (*OWN, *MACHINE):
+                if name in options:
+                    raise ConfigError(
+                        f"study: {where} sets {name}, expected it not to: the study itself sets"
+                        f" {', '.join(OWN)}, the command line {', '.join(MACHINE)}"
+                    )
+        self.runs()  # every configuration is checked before the first is trained
+
+    def runs(self, **machine: Any) -> list[PlannedRun]:
+        """Every training, one seed after the other, so that a study that stops early is complete as far as it went.
+
+        machine: data_dir, mirror, device, threads.
+        """
+        return [
+            PlannedRun(dataset, model, arm, seed, self.run_config(dataset, model, arm, seed, **machine))
+            for seed in self.seeds
+            for dataset in self.datasets
+            for model in self.models
+            for arm in self.arms
+        ]
+
+    def run_config(self, dataset: str, model: str, arm: str, seed: int, **machine: Any) -> TrainConfig:
+        """The options of one training."""
+        own = dict(self.arms[arm])
+        se = own.pop("se", True)
+        if not isinstance(se, bool):
+            raise ConfigError(f"study: arms.{arm}.se is {se!r}, expected true or false")
+        shared = dict(self.train)
+        if not se:
+            shared = {k: v for k, v in shared.items() if k not in ("act", "reduction")}
+            model = model.removeprefix(PLAIN)
+        values = {**shared, **own, **machine, "dataset": dataset, "model": model, "seed": seed}
+        return config_from_dict(values, where=f"study, arm {arm}")
+
+    def extended(self, other: StudyConfig) -> StudyConfig:
+        """This study with the data sets, models, seeds and arms of `other` added; raises ConfigError where what both
+        have is not the same: runs that are done would belong to another study.
+        """
+        for arm in self.arms.keys() & other.arms.keys():
+            if self.arms[arm] != other.arms[arm]:
+                raise ConfigError(
+                    f"study: arm {arm} is {other.arms[arm]}, expected {self.arms[arm]} as it was begun"
+                )
+        for name in ("claim", "against", "effect", "parity", "train"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                raise ConfigError(
+                    f"study: {_difference(name, mine, theirs)} as it was begun; choose another folder"
+                )
+        return replace(
+            self,
+            datasets=_union(self.datasets, other.datasets),
+            models=_union(self.models, other.models),
+            seeds=tuple(sorted(_union(self.seeds, other.seeds))),
+            arms=self.arms | other.arms,
+        )
+
+    def to_toml(self) -> str:
+        """The study as a TOML file that `study_from_dict` reads."""
+        values = asdict(self)
+        tables = {"effect": values.pop("effect"), "train": values.pop("train")}
+        tables |= {f"arms.{name}": options for name, options in values.pop("arms").items()}
+        lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
+        for name, table in tables.items():
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+        return "\n".join(lines) + "\n"
+
+
+def study_from_dict(values: Mapping[str, Any], *, where: str = "study") -> StudyConfig:
+    """A StudyConfig from a TOML file's table. seeds may be a number, n for 0 to n - 1. Raises ConfigError."""
+    known = {f.name for f in fields(StudyConfig)}
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key {key!r}, expected some of {', '.join(sorted(known))}")
+    values = dict(values)
+    for key in ("datasets", "models", "seeds", "arms", "claim", "against", "effect"):
+        if key not in values:
+            raise ConfigError(f"{where}: {key} is missing")
+    seeds = values["seeds"]
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        values["seeds"] = list(range(seeds))
+    for key in ("datasets", "models", "seeds", "against"):
+        if not isinstance(values[key], list | tuple):
+            raise ConfigError(f"{where}: {key} is {values[key]!r}, expected a list")
+        values[key] = tuple(values[key])
+    for key in ("arms", "effect", "train"):
+        if not isinstance(values.get(key, {}), dict):
+            raise ConfigError(f"{where}: {key} is {values[key]!r}, expected a table")
+    for arm, options in values["arms"].items():
+        if not isinstance(options, dict):
+            raise ConfigError(f"{where}: arms.{arm} is {options!r}, expected a table")
+    return StudyConfig(**values)
+
+
+def with_recipe(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The table of a study with the recipe's model, and its options in `train` where the recipe has them.
+
+    On which images is trained, and how they are scored, stays the study's.
+    """
+    options = {k: v for k, v in recipe(name).items() if k not in ("limit_train", "val_size", "tta")}
+    model = options.pop("model")
+    return {**values, "models": [model], "train": {**values.get("train", {}), **options}}
+
+
+def claim_text() -> str:
+    """The paper's study, as the TOML file it is."""
+    return (files(__package__) / "claim.toml").read_text(encoding="utf-8")
+
+
+def claim_dict() -> dict[str, Any]:
+    """The paper's study, as a table."""
+    return tomllib.loads(claim_text())
+
+
+@dataclass(frozen=True)
+class ArmSize:
+    """What an arm's model costs, and how much more that is than the claim's, as fractions of the claim's."""
+
+    dataset: str
+    model: str
+    arm: str
+    info: ModelInfo
+    parameters_more: float
+    flops_more: float
+
+
+def sizes(study: StudyConfig) -> list[ArmSize]:
+    """The size of every arm's model. Raises ConfigError where two arms differ by more than `parity`."""
+    found = []
+    for dataset in study.datasets:
+        for model in study.models:
+            infos = {arm: _info(study, dataset, model, arm) for arm in study.arms}
+            claim = infos[study.claim]
+            for arm, info in infos.items():
+                more = (
+                    info.parameters / claim.parameters - 1,
+                    info.flops / claim.flops - 1,
+                )
+                if max(map(abs, more)) > study.parity:
+                    raise ConfigError(
+                        f"study: on {dataset}, {arm} has {info.parameters:,} parameters and {info.flops:,} FLOPs,"
+                        f" {study.claim} {claim.parameters:,} and {claim.flops:,}; expected them to differ by at"
+                        f" most {study.parity:.1%} (parity)"
+                    )
+                found.append(ArmSize(dataset, model, arm, info, *more))
+    return found
+
+
+def _info(study: StudyConfig, dataset: str, model: str, arm: str) -> ModelInfo:
+    config = study.run_config(dataset, model, arm, study.seeds[0])
+    return describe(build(config.model, classes=len(DATASETS[dataset].classes), **config.model_options()))
+
+
+def _union(a: Iterable[Any], b: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys([*a, *b]))
+
+
+def _difference(name: str, mine: Any, theirs: Any) -> str:
+    """The first thing in which two values of a study differ, in words."""
+    if isinstance(mine, dict):
+        for key in mine.keys() | theirs.keys():
+            if mine.get(key) != theirs.get(key):
+                return f"{name}.{key} is {theirs.get(key)!r}, expected {mine.get(key)!r}"
+    return f"{name} is {theirs!r}, expected {mine!r}"
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

@@ -1,0 +1,64 @@
+"""One run of a study in a process of its own: JSON on stdin says which, a line of JSON on stdout each event.
+
+    in    {"config": options, "path": run folder, "resume": whether to go on with it, "argv": the study's}
+    out   {"event": "epoch", …}    after each epoch
+          {"event": "done"}        at the end
+          {"event": "failed"}      when it came to nothing: the run folder says why
+          {"event": "error", "message": …}   when no run of the study can go on: no data, a full disk
+
+SIGTERM interrupts it, as Ctrl-C does a training: the run can be resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import warnings
+from contextlib import closing
+from dataclasses import asdict
+from types import FrameType
+from typing import Any
+
+from minise.config import config_from_dict
+from minise.errors import MiniseError
+from minise.job import FINAL, train
+from minise.train import EpochDone
+
+INTERRUPTED = 130
+
+
+def work(job: dict[str, Any]) -> int:
+    """Train as the job says and return the exit code."""
+    sys.argv[1:] = job["argv"]  # what the run folder says it came from
+    warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's overflows: a loss that is no number is an error
+    try:
+        events = train(config_from_dict(job["config"]), job["path"], resume=job["resume"])
+        with closing(events):
+            for event in events:
+                if isinstance(event, EpochDone):
+                    say(event="epoch", **asdict(event))
+        say(event="done")
+    except FINAL as error:
+        say(event="failed", message=str(error))
+    except MiniseError as error:
+        say(event="error", message=str(error))
+        return 1
+    except (KeyboardInterrupt, BrokenPipeError):
+        return INTERRUPTED
+    return 0
+
+
+def say(**line: Any) -> None:
+    """A line of JSON on stdout, at once."""
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
+    sys.exit(work(json.load(sys.stdin)))

@@ -1,0 +1,216 @@
+"""`minise claim`: plans, studies that are made, extended, interrupted and gone on with, and runs that fail."""
+
+import json
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from cli_runs import failed, lines, minise, start, succeeded, weights
+
+from minise.checkpoint import Run
+from minise.data.lock import locked
+
+TINY_STUDY = """
+datasets = ["shapes10"]
+models = ["se-convnet"]
+seeds = 1
+claim = "se-felu"
+against = ["se-relu"]
+
+[effect]
+shapes10 = 1.0
+
+[train]
+epochs = 1
+batch_size = 64
+limit_train = 256
+limit_test = 100
+val_size = 56
+microscope = 20
+warmup = 0
+
+[arms.se-relu]
+act = "relu"
+
+[arms.se-felu]
+act = "felu"
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """The options of a tiny study."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.toml").write_text(TINY_STUDY)
+    return ("--config", "tiny.toml", "--study", "s", "--threads", "1")
+
+
+def runs(folder="s"):
+    return {path.name: Run.open(path) for path in sorted((Path(folder) / "runs").iterdir())}
+
+
+def test_a_study_from_plan_to_verdict_and_extended(tiny):
+    plan = lines(minise("claim", *tiny, "--dry-run", "--json"))[0]
+    assert set(plan["states"].values()) == {"planned"}
+    assert plan["seconds"] > 0
+    assert not Path("s").exists()
+
+    study, *events, verdict = lines(minise("claim", *tiny, "--json"))
+    assert (study["runs"], study["todo"]) == (2, 2)
+    assert [e["event"] for e in events] == ["run", "epoch", "outcome"] * 2
+    assert {e["state"] for e in events if e["event"] == "outcome"} == {"done"}
+    assert (verdict["verdict"], verdict["done"]) == ("not enough seeds to tell", 2)
+    assert runs()["shapes10-se-convnet-se-relu-s0"].info["command"].startswith("minise ")
+    before = {name: weights(run.path) for name, run in runs().items()}
+
+    study, *rest = lines(minise("claim", "--study", "s", "--threads", "1", "--seeds", 2, "--json"))
+    assert (study["runs"], study["todo"]) == (4, 2)
+    assert len(rest) == 7
+    assert all(weights(runs()[name].path) == old for name, old in before.items())
+
+    shown = succeeded(minise("claim", "--study", "s"))  # all is done: the verdict again
+    assert "0 of 4 runs to do" in shown
+    assert "se-felu - se-relu" in shown
+    assert re.search(r"verdict on the claim: .*4 of 4 runs done", shown)
+
+    failed(minise("claim", "--study", "s", "--epochs", 3), 2, "train.epochs is 3, expected 1 as it was begun")
+    assert {
+        size["arm"] for size in lines(minise("claim", "--study", "s", "--dry-run", "--json"))[0]["sizes"]
+    } == {
+        "se-relu",
+        "se-felu",
+    }
+    assert "se-convnet" in succeeded(minise("claim", "--study", "s", "--dry-run"))
+
+
+def test_a_run_that_diverges_is_an_outcome(tiny):
+    text = TINY_STUDY.replace('act = "relu"\n', 'act = "relu"\nlr = 1e30\n')
+    Path("tiny.toml").write_text(text)
+    *_, verdict = lines(minise("claim", *tiny, "--jobs", 2, "--json"))
+    assert (verdict["done"], verdict["failed"]) == (1, 1)
+    assert "the loss is" in runs()["shapes10-se-convnet-se-relu-s0"].info["reason"]
+    study, _ = lines(minise("claim", *tiny, "--json"))
+    assert study["todo"] == 0  # it is not tried again
+    assert "runs  failed" in succeeded(minise("claim", *tiny))
+    shown = succeeded(minise("claim", *tiny, "--retry"))  # unless it is asked for
+    assert "failed after 0 epochs: training: the loss is" in shown
+
+
+def test_an_interrupted_study_goes_on_and_ends_the_same(tiny):
+    text = TINY_STUDY.replace("epochs = 1", "epochs = 3").replace("limit_train = 256", "limit_train = 2000")
+    text = text.replace('["se-relu"]', "[]").replace('[arms.se-relu]\nact = "relu"\n', "")
+    Path("tiny.toml").write_text(text)
+    process = start("claim", *tiny)
+    waited = time.monotonic() + 60
+    first = Path("s/runs/shapes10-se-convnet-se-felu-s0")
+    while not (first / "resume.safetensors").exists() and time.monotonic() < waited:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "0 of 1 runs are done and kept in s; the same command goes on" in err
+    assert Run.open(first).info["state"] == "interrupted"
+    assert 1 <= len(Run.open(first).metrics()) < 3
+
+    _, run, *_ = lines(minise("claim", *tiny, "--json"))
+    assert (run["event"], run["resumed"]) == ("run", True)
+    succeeded(minise("claim", "--config", "tiny.toml", "--study", "whole", "--threads", 1))
+    assert weights(first) == weights(Path("whole/runs") / first.name)
+
+
+def test_a_process_that_is_killed_takes_one_run_with_it(tiny, monkeypatch):
+    Path("broken.py").write_text("import sys, json; json.load(sys.stdin); sys.exit(3)")
+    import minise.study.execute as execute
+
+    made = execute.subprocess.Popen
+    monkeypatch.setattr(
+        execute.subprocess, "Popen", lambda command, **kw: made([command[0], "broken.py"], **kw)
+    )
+    failed(minise("claim", *tiny), 1, "did not begin: its process ended with code 3")
+
+
+def test_the_papers_claim_is_printed():
+    assert minise("claim", "--print").output.startswith("# The paper's claim")
+    own = succeeded(
+        minise("claim", "--print", "--recipe", "quick", "--seeds", 2, "--arm", "se-relu", "--arm", "se-felu")
+    )
+    assert 'models = ["se-fastnet-slim"]' in own
+    assert "seeds = [0, 1]" in own
+
+
+def test_refusals(tiny):
+    failed(minise("claim", *tiny, "--arm", "se-x"), 2, "arm: found 'se-x', expected some of se-relu, se-felu")
+    failed(minise("claim", *tiny, "--arm", "se-relu"), 2, "there is no arm 'se-felu'")
+    failed(minise("claim", *tiny, "--model", "resnet20"), 2, "resnet20")
+    Path("other").mkdir()
+    Path("other/file").write_text("x")
+    failed(minise("claim", "--config", "tiny.toml", "--study", "other"), 1, "other exists and holds no study")
+    Path("bad.toml").write_text("seeds = [")
+    failed(minise("claim", "--config", "bad.toml"), 2, "is not TOML")
+    Path("tiny.toml").write_text(
+        TINY_STUDY.replace('"shapes10"]', '"cifar10"]').replace("shapes10 =", "cifar10 =")
+    )
+    folder = ("--data-dir", "nowhere", "--mirror", "http://127.0.0.1:9/")
+    failed(minise("claim", *tiny, *folder), 1, "cifar-10")
+    assert not Path("s/runs").exists()
+    with locked(Path("s/.lock")):
+        failed(minise("claim", *tiny), 1, "another process works on s")
+
+
+def test_runs_of_another_study_are_not_taken_for_its_own(tiny):
+    succeeded(minise("claim", *tiny))
+    text = Path("s/study.toml").read_text()
+    Path("s/study.toml").write_text(text.replace("batch_size = 64", "batch_size = 32"))
+    failed(minise("claim", "--study", "s"), 2, "was trained with batch_size = 64, expected 32")
+
+
+def test_compare(tiny):
+    succeeded(minise("claim", *tiny))
+    paths = [run.path for run in runs().values()]
+    shown = succeeded(minise("compare", *paths))
+    assert "to first" in shown
+    felu, relu = lines(minise("compare", *paths, "--json"))
+    assert (felu["config"]["act"], relu["config"]["act"]) == ("felu", "relu")
+    assert felu["test_acc"] == json.loads((paths[0] / "run.json").read_text())["result"]["test_acc"]
+    failed(minise("compare", paths[0], "nowhere"), 1, "nowhere is not a folder")
+    failed(minise("compare"), 2, "RUN")
+
+
+def test_event_files_for_tensorboard(tmp_path):
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.record_writer import RecordWriter  # noqa: F401
+
+    options = (
+        "--dataset",
+        "shapes10",
+        "--model",
+        "se-convnet",
+        "--epochs",
+        1,
+        "--batch-size",
+        64,
+        "--warmup",
+        0,
+    )
+    more = (
+        "--limit-train",
+        256,
+        "--limit-test",
+        50,
+        "--threads",
+        1,
+        "--run",
+        tmp_path / "r",
+        "--tensorboard",
+    )
+    succeeded(minise("train", *options, *more))
+    (file,) = (tmp_path / "r" / "tensorboard").iterdir()
+    tags, data = set(), file.read_bytes()
+    while data:  # a record: its length in 8 bytes, 4 of checksum, itself, 4 of checksum
+        size = int.from_bytes(data[:8], "little")
+        tags |= {value.tag for value in Event.FromString(data[12 : 12 + size]).summary.value}
+        data = data[16 + size :]
+    assert {"step/loss", "epoch/train_loss", "epoch/val_acc", "test/top1"} <= tags

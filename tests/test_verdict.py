@@ -1,0 +1,149 @@
+"""The statistics against other ways to them, and the rule."""
+
+import itertools
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minise.study import Outcome, Study, claim_dict, judge, study_from_dict
+from minise.study import verdict as v
+
+points = st.lists(st.floats(-3, 3).map(lambda x: round(x, 2)), min_size=2, max_size=7)
+
+
+def study_of(accuracies, **changes):
+    """A study on cifar10 with the accuracies (in per cent) of each arm by seed, None for a run that failed."""
+    values = claim_dict() | {"datasets": ["cifar10"], "seeds": len(next(iter(accuracies.values())))} | changes
+    values["arms"] = {arm: values["arms"][arm] for arm in accuracies}
+    values["against"] = [arm for arm in values["against"] if arm in accuracies]
+    config = study_from_dict(values)
+    outcomes = []
+    for planned in config.runs():
+        acc = accuracies[planned.arm][planned.seed]
+        state = (
+            {"state": "failed", "reason": "diverged"}
+            if acc is None
+            else {"state": "done", "test_acc": acc / 100}
+        )
+        outcomes.append(Outcome(planned, Path("x"), **state))
+    return Study(Path("x"), config, tuple(outcomes))
+
+
+@given(points)
+def test_the_permutation_test_is_the_count_of_all_signs(d):
+    sums = [abs(np.dot(signs, d)) for signs in itertools.product((1, -1), repeat=len(d))]
+    share = np.mean(np.array(sums) >= abs(sum(d)) - 1e-9)
+    assert v.permutation_test(d) == pytest.approx(share)
+
+
+@given(points.filter(lambda d: np.ptp(d) > 0.1))
+def test_the_interval_holds_0_just_when_the_t_test_says_so(d):
+    _, _, low, high = v.mean_and_interval(d)
+    assert (low <= 0 <= high) == (v.t_test(d) >= v.LEVEL)
+
+
+def test_the_interval_by_the_book():
+    mean, sd, low, high = v.mean_and_interval([1, 2, 3, 4])
+    assert (mean, sd) == (2.5, pytest.approx(1.2909944487))
+    assert (low, high) == (pytest.approx(2.5 - 3.182446305 * 0.6454972244), pytest.approx(4.5542602540))
+
+
+@pytest.mark.parametrize(("size", "n"), [(0.5, 34), (0.8, 15), (1.0, 10), (2.0, 5)])
+def test_seeds_needed_are_those_of_power_tables(size, n):
+    """Paired t test, two-sided, 0.05, power 0.8: as G*Power has them."""
+    assert v.seeds_needed(size, 1.0) == n
+    assert v.seeds_needed(10 * size, 10.0) == n
+
+
+def test_what_is_unknown_is_nan_or_none():
+    assert all(map(math.isnan, v.mean_and_interval([1.0])[1:]))
+    assert math.isnan(v.t_test([1.0]))
+    assert math.isnan(v.permutation_test([1.0]))
+    assert math.isnan(v.t_test([1.0, 1.0]))
+    assert v.mean_and_interval([2.0, 2.0]) == (2.0, 0.0, 2.0, 2.0)
+    assert v.seeds_needed(1.3, math.nan) is v.seeds_needed(1.3, 0.0) is v.seeds_needed(0.01, 5.0) is None
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "p", "verdict"),
+    [
+        (1.4, 1.0, 1.8, 0.001, v.SUPPORTED),
+        (1.4, -0.2, 3.0, 0.08, v.OPEN),
+        (1.4, 0.1, 2.7, 0.06, v.OPEN),  # significant alone, not among so many
+        (0.4, 0.2, 0.6, 0.001, v.NOT_SUPPORTED),  # a gain, but not the one that is claimed
+        (-0.1, -0.5, 0.3, 0.5, v.NOT_SUPPORTED),
+        (-2.0, -3.0, -1.0, 0.001, v.NOT_SUPPORTED),
+        (-0.5, -3.0, 2.0, 0.5, v.OPEN),
+    ],
+)
+def test_the_rule(mean, low, high, p, verdict):
+    assert v.rule(mean, low, high, p, effect=1.3) == verdict
+
+
+def test_the_whole_study():
+    assert v.overall([v.SUPPORTED, v.SUPPORTED]) == v.SUPPORTED
+    assert v.overall([v.SUPPORTED, v.OPEN]) == v.OPEN
+    assert v.overall([v.SUPPORTED, v.OPEN, v.NOT_SUPPORTED]) == v.NOT_SUPPORTED
+    assert v.overall([]) == v.OPEN
+
+
+def test_a_claim_that_holds_and_one_that_does_not():
+    base = np.array([90.0, 90.4, 89.8, 90.1, 90.2])
+    gain = base + np.array([1.5, 1.4, 1.6, 1.3, 1.5])
+    assert judge(study_of({"plain": base, "se-relu": base, "se-felu": gain})).verdict == v.SUPPORTED
+    verdict = judge(study_of({"plain": base, "se-relu": gain - 0.1, "se-felu": gain}))
+    assert [c.verdict for c in verdict.comparisons] == [
+        v.SUPPORTED,
+        v.OPEN,
+    ]  # 0.1 without any spread: no test
+    verdict = judge(
+        study_of({"plain": base, "se-relu": gain - np.array([0.1, 0.2, 0, 0.1, 0.1]), "se-felu": gain})
+    )
+    assert [c.verdict for c in verdict.comparisons] == [v.SUPPORTED, v.NOT_SUPPORTED]
+    assert verdict.verdict == v.NOT_SUPPORTED
+    assert (verdict.done, verdict.failed, verdict.planned) == (15, 0, 15)
+
+
+def test_pairs_are_by_seed_and_failed_runs_have_none():
+    study = study_of({"se-relu": [90, None, 88, 91], "se-felu": [91, 95, None, 93]}, against=["se-relu"])
+    (c,) = judge(study).comparisons
+    assert (c.n, c.seeds) == (2, (0, 3))
+    np.testing.assert_allclose(c.differences, [1, 2])
+    relu, felu = judge(study).arms
+    assert (relu.n, relu.failed, felu.n, felu.failed) == (3, 1, 3, 1)
+    assert relu.mean == pytest.approx(89.6667, abs=1e-4)
+
+
+def test_correction_counts_every_comparison():
+    rng = np.random.default_rng(0)
+    arms = {
+        name: 90 + rng.normal(0, 0.3, 6) for name in ("plain", "se-relu", "se-felu", "se-elu", "se-prelu")
+    }
+    comparisons = judge(study_of(arms)).comparisons
+    p, corrected = [c.p for c in comparisons], [c.corrected_p for c in comparisons]
+    assert len(p) == 4
+    assert all(b >= a for a, b in zip(p, corrected, strict=True))
+    assert min(corrected) <= 4 * min(p) + 1e-12
+    assert [bool(c.verdict) for c in comparisons] == [True, True, False, False]  # controls have none
+
+
+def test_a_data_set_of_which_nothing_is_claimed_has_no_verdict():
+    study = study_of({"se-relu": [90, 91], "se-felu": [91, 93]}, effect={}, against=["se-relu"])
+    verdict = judge(study)
+    assert (verdict.verdict, verdict.comparisons[0].verdict) == (v.OPEN, "")
+
+
+def test_dead_units_and_accuracy():
+    study = study_of({"se-relu": [90, 91, 92], "se-felu": [91, 92, 93]}, against=["se-relu"])
+    dead = {90: 4, 91: 3, 92: 1, 93: 0}
+    outcomes = [
+        replace(o, microscope=({"hidden": 4, "dead": dead[round(100 * o.test_acc)]},)) for o in study.outcomes
+    ]
+    verdict = judge(replace(study, outcomes=tuple(outcomes)))
+    assert verdict.dead_correlation == pytest.approx(-1)
+    assert math.isnan(judge(study).dead_correlation)
