@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -45,6 +46,15 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("tiny.toml").write_text(TINY_STUDY)
     return ("--config", "tiny.toml", "--study", "s", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A tiny study that is done; tests take copies of it."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny.toml").write_text(TINY_STUDY)
+    succeeded(minise("claim", "--config", folder / "tiny.toml", "--study", folder / "s", "--threads", 1))
+    return folder / "s"
 
 
 def runs(folder="s"):
@@ -159,16 +169,15 @@ def test_refusals(tiny):
         failed(minise("claim", *tiny), 1, "another process works on s")
 
 
-def test_runs_of_another_study_are_not_taken_for_its_own(tiny):
-    succeeded(minise("claim", *tiny))
+def test_runs_of_another_study_are_not_taken_for_its_own(tiny, finished):
+    shutil.copytree(finished, "s")
     text = Path("s/study.toml").read_text()
     Path("s/study.toml").write_text(text.replace("batch_size = 64", "batch_size = 32"))
     failed(minise("claim", "--study", "s"), 2, "was trained with batch_size = 64, expected 32")
 
 
-def test_compare(tiny):
-    succeeded(minise("claim", *tiny))
-    paths = [run.path for run in runs().values()]
+def test_compare(finished):
+    paths = [run.path for run in runs(finished).values()]
     shown = succeeded(minise("compare", *paths))
     assert "to first" in shown
     felu, relu = lines(minise("compare", *paths, "--json"))

@@ -46,11 +46,6 @@ def test_there_are_enough_of_them_and_no_op_is_spared():
     assert {mutant.op for mutant in MUTANTS} == set(OPS) - moves_only
 
 
-@pytest.mark.parametrize("name", sorted({mutant.op for mutant in MUTANTS}))
-def test_the_ops_themselves_pass(name):
-    check_all(name, OPS[name])
-
-
 def test_a_mutant_that_does_not_apply_is_an_error():
     from dataclasses import replace
 
