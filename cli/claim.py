@@ -12,7 +12,7 @@ import click
 from minise.checkpoint import write_atomically
 from minise.config import read_toml
 from minise.data import DATASETS
-from minise.errors import ConfigError
+from minise.errors import ConfigError, MiniseError
 from minise.models import MODELS
 from minise.recipes import recipes
 from minise.report import report
@@ -20,7 +20,6 @@ from minise.study import (
     STUDY_FILE,
     Study,
     StudyConfig,
-    begin_study,
     claim_dict,
     claim_text,
     estimate,
@@ -33,9 +32,10 @@ from minise.study import (
     study_from_dict,
     with_recipe,
 )
+from minise.study.verdict import UNCLAIMED
 
 from .console import Waiting, is_screen, warn
-from .failures import interrupted
+from .failures import Failure, interrupted
 from .options import train_option
 from .report import print_json
 from .report_command import PAGE
@@ -45,7 +45,9 @@ FOLDER = Path("runs/claim")
 
 
 @click.command(
-    "claim", epilog="Ctrl-C keeps what is done; the same command goes on, more seeds or arms extend it."
+    "claim",
+    epilog="Ctrl-C keeps what is done; the same command goes on, more seeds or arms extend it. The verdict is"
+    " for one look: fix the number of seeds before.",
 )
 @click.option(
     "--study",
@@ -85,7 +87,7 @@ FOLDER = Path("runs/claim")
     "arms",
     multiple=True,
     metavar="NAME",
-    help="Only these arms of the study; may be given again.  [default: all]",
+    help="Only these arms of the study, or, once it is begun, these besides; may be given again.  [default: all]",
 )
 @click.option("--seeds", type=click.IntRange(1), metavar="N", help="Seeds 0 to N - 1.  [default: 5]")
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="Of every run.  [default: 10]")
@@ -139,10 +141,10 @@ def command(
         machine["data_dir"] = str(Path(machine["data_dir"]).expanduser().absolute())
     sizes(config)  # parity, before anything is made
     if dry_run:
-        show_plan(planned_study(folder, config, **machine), jobs, machine, as_json)
+        show_plan(planned_study(folder, config, **machine), machine, as_json=as_json, retry=retry)
         return
-    begin_study(folder, config)
-    follow(folder, jobs=jobs, retry=retry, as_json=as_json, **machine)
+    follow(folder, config, jobs=jobs, retry=retry, as_json=as_json, **machine)
+    show_verdict(folder, as_json)
 
 
 def study_config(folder: Path, file: Path | None, recipe: str | None, given: dict[str, Any]) -> StudyConfig:
@@ -157,20 +159,36 @@ def study_config(folder: Path, file: Path | None, recipe: str | None, given: dic
         values = with_recipe(values, recipe)
     given = dict(given)
     if arms := given.pop("arms", None):
-        known = values.get("arms", {})
-        for arm in arms:
-            if arm not in known:
-                raise ConfigError(f"arm: found {arm!r}, expected some of {', '.join(known)}")
-        values["arms"] = {arm: known[arm] for arm in arms}
-        values["against"] = [arm for arm in values.get("against", []) if arm in arms]
+        begun = file is None and is_study(folder)
+        values |= chosen_arms(values, arms, claim_dict()["arms"] if begun else {}, keep=begun)
     if epochs := given.pop("epochs", None):
         values["train"] = {**values.get("train", {}), "epochs": epochs}
     return study_from_dict({**values, **given}, where=where)
 
 
-def show_plan(study: Study, jobs: int, machine: dict[str, Any], as_json: bool) -> None:
+def chosen_arms(
+    values: dict[str, Any], arms: tuple[str, ...], more: dict[str, Any], *, keep: bool
+) -> dict[str, Any]:
+    """The study's tables with the named arms alone, or, where it has begun (keep), added to those it has."""
+    own = values.get("arms", {})
+    known = {**more, **own}
+    for arm in arms:
+        if arm not in known:
+            raise ConfigError(f"arm: found {arm!r}, expected some of {', '.join(known)}")
+    if keep:
+        return {"arms": own | {arm: known[arm] for arm in arms}}
+    if values.get("claim") not in arms:
+        raise ConfigError(
+            f"arm: found {', '.join(arms)}, expected the claim's, {values.get('claim')}, among them"
+        )
+    against = [arm for arm in values.get("against", []) if arm in arms]
+    return {"arms": {arm: known[arm] for arm in arms}, "against": against}
+
+
+def show_plan(study: Study, machine: dict[str, Any], *, as_json: bool, retry: bool) -> None:
     """What would be done, and how long it would take."""
-    todo = [o for o in study.outcomes if o.state in ("planned", "open")]
+    states = ("planned", "open", "failed") if retry else ("planned", "open")
+    todo = [o for o in study.outcomes if o.state in states]
     with Waiting("timing a few steps of every model"):
         times = estimate(todo, threads=machine["threads"], device=machine["device"])
     if as_json:
@@ -181,7 +199,6 @@ def show_plan(study: Study, jobs: int, machine: dict[str, Any], as_json: bool) -
                 "sizes": [dataclasses.asdict(size) for size in sizes(study.config)],
                 "states": {o.planned.name: o.state for o in study.outcomes},
                 "seconds": times.total,
-                "jobs": jobs,
             }
         )
         return
@@ -201,10 +218,10 @@ def make_report(as_json: bool) -> StudyReport:
     return LiveStudyReport()
 
 
-def follow(folder: Path, *, as_json: bool, **options: Any) -> None:
-    """Do the runs and show them, then the verdict."""
+def follow(folder: Path, config: StudyConfig, *, as_json: bool, **options: Any) -> None:
+    """Do the runs and show them."""
     with Waiting("preparing the study") as waiting:
-        events = run_study(folder, progress=waiting, **options)
+        events = run_study(folder, config, progress=waiting, **options)
         with contextlib.closing(events):
             try:
                 with make_report(as_json) as report:
@@ -213,26 +230,42 @@ def follow(folder: Path, *, as_json: bool, **options: Any) -> None:
                         report.show(event)
             except KeyboardInterrupt as error:
                 events.close()
-                study = open_study(folder)
-                done = sum(o.state == "done" for o in study.outcomes)
-                kept = f"{done} of {len(study.outcomes)} runs are done and kept in {folder}"
-                raise interrupted(f"{kept}; the same command goes on", error) from error
-    show_verdict(folder, as_json)
+                raise stopped(folder, error) from error
+
+
+def stopped(folder: Path, error: KeyboardInterrupt) -> Failure:
+    """The line for a study that was interrupted: how far it is."""
+    if not is_study(folder):
+        return interrupted("the study had not begun", error)
+    states = [o.state for o in open_study(folder).outcomes]
+    kept = f"{states.count('done')} of {len(states)} runs are done and kept in {folder}"
+    return interrupted(f"{kept}; the same command goes on", error)
 
 
 def show_verdict(folder: Path, as_json: bool) -> None:
-    """The verdict in the terminal, and the report beside the runs, as far as the extra `report` is there."""
+    """The verdict, and then the page, as far as the extra `report` is there."""
     study = open_study(folder)
     try:
         verdict = judge(study)
-        write_atomically(folder / PAGE, report(folder).encode())
-    except ConfigError as error:
+    except ConfigError as error:  # no SciPy
         warn(str(error))
+        if as_json:
+            print_json({"event": "verdict", "verdict": None, "reason": str(error)})
         return
     if as_json:
-        print_json({**verdict_object(verdict), "report": str(folder / PAGE)})
-        return
-    from .draw_study import draw_verdict
+        print_json(verdict_object(verdict))
+    else:
+        from .draw_study import draw_verdict
 
-    draw_verdict(study, verdict)
-    click.echo(f"report in {folder / PAGE}")
+        draw_verdict(study, verdict)
+    if verdict.verdict == UNCLAIMED:
+        warn(
+            f"study: no gain is claimed on {', '.join(study.config.datasets)}; [effect] in a file claims one"
+        )
+    try:
+        write_atomically(folder / PAGE, report(folder).encode())
+    except MiniseError as error:
+        warn(str(error))
+        return
+    if not as_json:
+        click.echo(f"report in {folder / PAGE}")

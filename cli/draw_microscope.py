@@ -29,6 +29,7 @@ def draw_blocks(inspected: Inspected, recorded: Sequence[dict[str, Any]]) -> Non
     columns = (
         "channels",
         "width",
+        "silent",
         "dead",
         "active",
         "slope",
@@ -49,9 +50,10 @@ def draw_blocks(inspected: Inspected, recorded: Sequence[dict[str, Any]]) -> Non
 
 
 LEGEND = """\
-width: units of the bottleneck; dead: of them, active on no image; active: share of the images, slope: mean |act'|,
-both means over the units; gate: mean; collapsed: channels whose gate is the same for all images; images, classes:
-the gates' variance over the images, and the part of it between classes, in thousandths"""
+width: units of the bottleneck; silent: of them, active on no image; dead: silent and without gradient;
+active: share of the images, slope: mean |act'|, both means over the units; gate: mean; collapsed: channels whose
+gate is the same for all images; images, classes: the gates' variance over the images, and that between classes,
+in thousandths"""
 
 
 def block_cells(b: BlockView) -> list[str | Text]:
@@ -62,6 +64,7 @@ def block_cells(b: BlockView) -> list[str | Text]:
     return [
         str(b.channels),
         str(b.hidden),
+        str(b.silent),
         Text(str(b.dead), "bold red" if b.dead == b.hidden else "red" if b.dead else "green"),
         f"{100 * mean:.0f} %",
         f"{slope:.3f}",

@@ -8,24 +8,35 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from minise.study import ArmSize, Comparison, Estimate, Study, Verdict
+from minise.study.verdict import NOT_SUPPORTED, OPEN, SUPPORTED, UNCLAIMED
 
 from .draw import console, table
 from .words import clock, count, flops, percent, widths
 
-COLOURS = {"supported": "green", "not supported": "red", "not enough seeds to tell": "yellow", "": "dim"}
+COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "red", OPEN: "yellow", UNCLAIMED: "yellow", "": "dim"}
 
 
 def draw_plan(study: Study, found: Sequence[ArmSize], times: Estimate) -> None:
     """The arms and their sizes, what is done, and how long the rest takes."""
     out = console()
     config = study.config
-    right = ("parameters", "to claim", "FLOPs", "done", "left")
+    right = ("parameters", "to claim", "FLOPs", "done", "failed", "left")
     rows = table(
-        "data", "model", "arm", "parameters", "to claim", "FLOPs", "SE widths", "done", "left", right=right
+        "data",
+        "model",
+        "arm",
+        "parameters",
+        "to claim",
+        "FLOPs",
+        "SE widths",
+        "done",
+        "failed",
+        "left",
+        right=right,
     )
     for size in found:
         states = [o.state for o in study.of(size.dataset, size.model, size.arm)]
-        done = states.count("done") + states.count("failed")
+        done, failed = states.count("done"), states.count("failed")
         rows.add_row(
             size.dataset,
             size.model,
@@ -35,16 +46,20 @@ def draw_plan(study: Study, found: Sequence[ArmSize], times: Estimate) -> None:
             flops(size.info.flops),
             widths(size.info.se_widths) or "-",
             str(done),
-            str(len(states) - done),
+            str(failed or "-"),
+            str(len(states) - done - failed),
         )
     out.print(rows)
     out.print()
     left = len(times.seconds)
-    out.print(f"[b]{left} of {len(study.outcomes)} runs[/] to do, {len(config.seeds)} seeds · {study.folder}")
+    out.print(
+        f"[b]{left} of {len(study.outcomes)} runs[/] to do · seeds: {len(config.seeds)} · {study.folder}"
+    )
     for (model, batch), speed in times.images_per_second.items():
         out.print(f"[dim]{model}, batch {batch}: {speed:.0f} images/s, timed just now[/]")
     if left:
-        out.print(f"about [b]{clock(times.total)}[/] one run after the other on this machine")
+        words = "one run after the other; with --jobs, somewhat less"
+        out.print(f"about [b]{clock(times.total)}[/] of training on this machine, {words}")
 
 
 def draw_verdict(study: Study, verdict: Verdict) -> None:
@@ -80,9 +95,19 @@ def draw_verdict(study: Study, verdict: Verdict) -> None:
     out.print()
     out.print(arms)
     out.print()
-    right = ("pairs", "difference", "95 % interval", "p", "corrected", "d", "claimed", "seeds needed")
+    right = ("pairs", "difference", "95 % interval", "p", "corrected", "mean / sd", "claimed", "seeds needed")
     rows = table(
-        *("data", "model", "difference of", "pairs", "difference", "95 % interval", "p", "corrected", "d"),
+        *(
+            "data",
+            "model",
+            "difference of",
+            "pairs",
+            "difference",
+            "95 % interval",
+            "p",
+            "corrected",
+            "mean / sd",
+        ),
         *("claimed", "seeds needed", "verdict"),
         right=right,
     )

@@ -31,9 +31,34 @@ from minise.nn import Module
 from minise.optim import Optimizer
 
 FORMAT = "minise-run-1"
-REQUIRED = {"state", "data"}
-"""What run.json must say for a run to be evaluated or resumed."""
+INFO: dict[str, type] = {"state": str, "data": dict, "result": dict, "versions": dict, "hardware": dict}
+"""What run.json says, of which type; it must say the first two for a run to be evaluated or resumed."""
+REQUIRED = ("state", "data")
 METRICS, MICROSCOPE = "metrics.jsonl", "microscope.jsonl"
+NUMBER = (int, float)
+LINES: dict[str, dict[str, tuple[type, ...]]] = {
+    METRICS: {
+        "epoch": (int,),
+        "train_loss": NUMBER,
+        "train_acc": NUMBER,
+        "val_loss": (*NUMBER, type(None)),
+        "val_acc": (*NUMBER, type(None)),
+        "lr": NUMBER,
+        "seconds": NUMBER,
+        "images_per_second": NUMBER,
+    },
+    MICROSCOPE: {"epoch": (int,), "blocks": (list,)},
+}
+"""What a line of a file says, of which type."""
+BLOCK: dict[str, tuple[type, ...]] = {
+    "block": (str,),
+    "hidden": (int,),
+    "silent": (int,),
+    "dead": (int,),
+    "alpha": (list,),
+    "between_images": NUMBER,
+}
+"""What a block in a line of MICROSCOPE says, at least."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -94,10 +119,20 @@ class Run:
             info = json.loads((path / "run.json").read_text(encoding="utf-8"))
             if not isinstance(info, dict) or info.get("format") != FORMAT:
                 raise RunError(f"run: {path / 'run.json'} is not of the format {FORMAT}")
-            if missing := sorted(REQUIRED - info.keys()):
+            if missing := [name for name in REQUIRED if name not in info]:
                 raise RunError(
                     f"run: {path / 'run.json'} lacks {', '.join(missing)}, expected a run's whole file"
                 )
+            for name, kind in INFO.items():
+                if not isinstance(info.get(name, kind()), kind):
+                    raise RunError(
+                        f"run: {path / 'run.json'} says {name}: {info[name]!r}, expected a {kind.__name__}"
+                    )
+            result = info.get("result", {})
+            if info["state"] == "done" and "test_acc" not in result:
+                raise RunError(f"run: {path / 'run.json'} is done and has no result, expected test_acc")
+            if not all(isinstance(value, NUMBER) for value in result.values()):
+                raise RunError(f"run: {path / 'run.json'} has the result {result!r}, expected numbers")
             config = config_from_dict(read_toml(path / "config.toml"), where=str(path / "config.toml"))
         except OSError as error:
             raise RunError(f"run: {path} has no readable run.json: {error.strerror}") from error
@@ -131,9 +166,15 @@ class Run:
         if not path.exists():
             return []
         try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         except ValueError as error:
             raise RunError(f"run: {path} has a line that is not JSON ({error})") from error
+        for number, line in enumerate(found, start=1):
+            where = f"{path}, line {number}"
+            _check(where, line, LINES[name])
+            for block in line.get("blocks", ()):
+                _check(where, block, BLOCK)
+        return found
 
     def metrics(self) -> list[dict[str, Any]]:
         """What `EpochDone` says, for each epoch so far."""
@@ -228,6 +269,18 @@ class Run:
                 return state, json.loads((file.metadata() or {}).get("minise", "{}"))
         except (OSError, safetensors.SafetensorError, ValueError) as error:
             raise RunError(f"run: {path} is not a readable safetensors file ({error})") from error
+
+
+def _check(where: str, found: Any, expected: dict[str, tuple[type, ...]]) -> None:
+    """Raise RunError unless `found` is an object with what is expected."""
+    if not isinstance(found, dict):
+        raise RunError(f"run: {where}: found {found!r:.60}, expected an object")
+    for name, kinds in expected.items():
+        if name not in found:
+            raise RunError(f"run: {where} lacks {name}, expected {', '.join(expected)}")
+        if not isinstance(found[name], kinds) or isinstance(found[name], bool):
+            words = " or ".join(kind.__name__ for kind in kinds)
+            raise RunError(f"run: {where} has {name} {found[name]!r:.60}, expected {words}")
 
 
 def _fit(path: Path, load: Any) -> None:

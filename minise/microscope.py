@@ -22,6 +22,8 @@ from minise.tape import Call, Tensor, no_grad, watch
 
 BINS = 20
 """Of a gate histogram, over 0 to 1."""
+FLAT = 1e-6
+"""A slope below this lets no gradient through that matters: float32 keeps seven digits."""
 COLLAPSED = 1e-3
 """A gate whose standard deviation over the images is below this is the same for all of them: it gates nothing."""
 WHOLE = ("class_gates", "gate_mean", "gate_std")
@@ -32,14 +34,16 @@ WHOLE = ("class_gates", "gate_mean", "gate_std")
 class BlockView:
     """One SE block on a set of n images; d hidden units, c channels, k classes.
 
-    active: (d,) the share of the images on which a unit's input is above 0; dead: how many are active on none.
-    slope: (d,) the mean over the images of |act'| at each unit. With ReLU a dead unit has slope 0 exactly: no
-    gradient reaches its weights from any of these images. With FeLU it is alpha·e^q, small but not 0.
+    active: (d,) the share of the images on which a unit's input is above 0; silent: how many are active on none.
+    slope: (d,) the mean over the images of |act'| at each unit; dead: how many silent units have a slope below 1e-6.
+    With ReLU a silent unit has slope 0 exactly: no gradient reaches its weights from any of these images, so
+    it is dead. With FeLU its slope is alpha·e^q: it is silent, and learns.
     alpha: the activation's learnable parameter, none, one, or one a unit.
     histogram: (20,) gates of all channels and images, counted in bins over 0 to 1.
     gate_mean, gate_std: (c,) of each channel over the images. collapsed: channels where gate_std is below 1e-3.
-    between_images: the variance of a gate over the images, mean over the channels; between_classes: the part of
-    it that is variance of the classes' means. class_gates: (k, c) the mean gate of each class, NaN without images.
+    between_images: the variance of a gate over the images, mean over the channels; between_classes: the part of it
+    that is of the classes, less what their means would differ by chance.
+    class_gates: (k, c) the mean gate of each class, NaN without images.
     """
 
     block: str
@@ -50,6 +54,7 @@ class BlockView:
     alpha: list[float]
     active: list[float]
     slope: list[float]
+    silent: int
     dead: int
     histogram: list[int]
     gate_mean: list[float]
@@ -85,11 +90,13 @@ def look(
     labels = []
     was_training = model.training
     model.eval()
-    with no_grad(), watch(note):
-        for x, y in batches:
-            model(Tensor(to_device(x, device)))
-            labels.append(to_numpy(y))
-    model.train(was_training)
+    try:
+        with no_grad(), watch(note):
+            for x, y in batches:
+                model(Tensor(to_device(x, device)))
+                labels.append(to_numpy(y))
+    finally:
+        model.train(was_training)
     if not labels:
         raise ConfigError("microscope: found no images, expected at least one")
     y = np.concatenate(labels)
@@ -108,6 +115,7 @@ def view(name: str, se: SE, z: Array, labels: Array, classes: int) -> BlockView:
     gates, _ = sigmoid_forward(_affine(a, w2, b2))
 
     active = (q > 0).mean(axis=0)
+    slope = np.abs(derivative(se.act, q, *parameters)).mean(axis=0)
     means = np.full((classes, gates.shape[1]), np.nan)
     shares = np.bincount(labels, minlength=classes) / len(labels)
     for k in np.flatnonzero(shares):
@@ -115,6 +123,8 @@ def view(name: str, se: SE, z: Array, labels: Array, classes: int) -> BlockView:
     seen = shares > 0
     spread = (shares[seen, None] * (means[seen] - gates.mean(axis=0)) ** 2).sum(axis=0)
     deviation = gates.std(axis=0)
+    groups, n = int(seen.sum()), len(labels)
+    by_chance = (groups - 1) / (n - groups) * (deviation**2 - spread) if n > groups else spread
     return BlockView(
         block=name,
         act=se.act,
@@ -123,14 +133,15 @@ def view(name: str, se: SE, z: Array, labels: Array, classes: int) -> BlockView:
         images=len(labels),
         alpha=[] if alpha is None else alpha.reshape(-1).tolist(),
         active=active.tolist(),
-        slope=np.abs(derivative(se.act, q, *parameters)).mean(axis=0).tolist(),
-        dead=int((active == 0).sum()),
+        slope=slope.tolist(),
+        silent=int((active == 0).sum()),
+        dead=int(((active == 0) & (slope < FLAT)).sum()),
         histogram=np.histogram(gates, BINS, (0, 1))[0].tolist(),
         gate_mean=gates.mean(axis=0).tolist(),
         gate_std=deviation.tolist(),
         collapsed=int((deviation < COLLAPSED).sum()),
         between_images=float((deviation**2).mean()),
-        between_classes=float(spread.mean()),
+        between_classes=max(0.0, float((spread - by_chance).mean())),
         class_gates=means.tolist(),
     )
 

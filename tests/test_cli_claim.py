@@ -1,9 +1,12 @@
 """`minise claim`: plans, studies that are made, extended, interrupted and gone on with, and runs that fail."""
 
 import json
+import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -106,6 +109,7 @@ def test_a_run_that_diverges_is_an_outcome(tiny):
     assert "runs  failed" in succeeded(minise("claim", *tiny))
     shown = succeeded(minise("claim", *tiny, "--retry"))  # unless it is asked for
     assert "failed after 0 epochs: training: the loss is" in shown
+    assert Path("s/runs/shapes10-se-convnet-se-relu-s0.failed/run.json").exists()
 
 
 def test_an_interrupted_study_goes_on_and_ends_the_same(tiny):
@@ -130,8 +134,44 @@ def test_an_interrupted_study_goes_on_and_ends_the_same(tiny):
     assert weights(first) == weights(Path("whole/runs") / first.name)
 
 
-def test_a_process_that_is_killed_takes_one_run_with_it(tiny, monkeypatch):
-    Path("broken.py").write_text("import sys, json; json.load(sys.stdin); sys.exit(3)")
+def workers():
+    found = subprocess.run(
+        ["pgrep", "-f", "minise.study.worker"], capture_output=True, text=True
+    ).stdout.split()
+    here = str(Path.cwd())
+    return [int(pid) for pid in found if os.path.realpath(f"/proc/{pid}/cwd") == here]
+
+
+def wait_for(condition, seconds=60):
+    waited = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < waited, "waited too long"
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_killed_processes(tiny):
+    """A worker's end is that of its run; the end of the study's process is that of all, who save their runs."""
+    text = TINY_STUDY.replace("epochs = 1", "epochs = 50").replace("limit_train = 256", "limit_train = 3000")
+    Path("tiny.toml").write_text(text)
+    process = start("claim", *tiny)
+    names = ("shapes10-se-convnet-se-relu-s0", "shapes10-se-convnet-se-felu-s0")
+    first, second = (Path("s/runs") / name for name in names)
+    wait_for((first / "resume.safetensors").exists)
+    os.kill(workers()[0], signal.SIGKILL)
+    wait_for((second / "resume.safetensors").exists)
+    info = Run.open(first).info
+    assert (info["state"], info["reason"]) == ("failed", "its process ended with signal 9")
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not workers())
+    assert Run.open(second).info["state"] == "interrupted"
+    states = lines(minise("claim", "--study", "s", "--dry-run", "--json"))[0]["states"]
+    assert list(states.values()) == ["failed", "open"]
+
+
+def test_a_process_that_does_not_begin_its_run(tiny, monkeypatch):
+    Path("broken.py").write_text("import sys; sys.stdin.readline(); sys.exit(3)")
     import minise.study.execute as execute
 
     made = execute.subprocess.Popen
@@ -152,7 +192,7 @@ def test_the_papers_claim_is_printed():
 
 def test_refusals(tiny):
     failed(minise("claim", *tiny, "--arm", "se-x"), 2, "arm: found 'se-x', expected some of se-relu, se-felu")
-    failed(minise("claim", *tiny, "--arm", "se-relu"), 2, "there is no arm 'se-felu'")
+    failed(minise("claim", *tiny, "--arm", "se-relu"), 2, "expected the claim's, se-felu, among")
     failed(minise("claim", *tiny, "--model", "resnet20"), 2, "resnet20")
     Path("other").mkdir()
     Path("other/file").write_text("x")
@@ -165,8 +205,15 @@ def test_refusals(tiny):
     folder = ("--data-dir", "nowhere", "--mirror", "http://127.0.0.1:9/")
     failed(minise("claim", *tiny, *folder), 1, "cifar-10")
     assert not Path("s/runs").exists()
-    with locked(Path("s/.lock")):
-        failed(minise("claim", *tiny), 1, "another process works on s")
+
+
+def test_two_at_once(tiny, finished):
+    shutil.copytree(finished, "s")
+    before = Path("s/study.toml").read_text()
+    with locked(Path(".s.lock")):
+        failed(minise("claim", "--study", "s", "--seeds", 4), 1, "another process works on s")
+        assert "0 of 2 runs to do" in succeeded(minise("claim", "--study", "s"))  # which only reads
+    assert Path("s/study.toml").read_text() == before
 
 
 def test_runs_of_another_study_are_not_taken_for_its_own(tiny, finished):
@@ -174,6 +221,84 @@ def test_runs_of_another_study_are_not_taken_for_its_own(tiny, finished):
     text = Path("s/study.toml").read_text()
     Path("s/study.toml").write_text(text.replace("batch_size = 64", "batch_size = 32"))
     failed(minise("claim", "--study", "s"), 2, "was trained with batch_size = 64, expected 32")
+
+
+def test_limits_that_are_gone_are_another_study(tiny, finished):
+    shutil.copytree(finished, "s")
+    Path("s/study.toml").write_text(Path("s/study.toml").read_text().replace("limit_train = 256\n", ""))
+    failed(minise("claim", "--study", "s"), 2, "was trained with limit_train = 256, expected None")
+
+
+def test_arms_are_added(tiny, finished):
+    shutil.copytree(finished, "s")
+    plan = lines(minise("claim", "--study", "s", "--arm", "plain", "--dry-run", "--json"))[0]
+    assert plan["states"]["shapes10-se-convnet-plain-s0"] == "planned"
+    assert plan["study"]["against"] == ["se-relu"]
+    failed(minise("claim", "--study", "s", "--arm", "se-x"), 2, "expected some of plain, se-relu, se-felu")
+
+
+def without(monkeypatch, *modules):
+    for name in modules:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+def test_a_verdict_needs_no_page_and_a_study_no_verdict(tiny, finished, monkeypatch):
+    shutil.copytree(finished, "s")
+    without(monkeypatch, "jinja2")
+    result = minise("claim", "--study", "s")
+    assert "verdict on the claim" in succeeded(result)
+    assert "pip install 'minise[report]'" in result.stderr
+    without(monkeypatch, "scipy", "scipy.stats")
+    *_, verdict = lines(minise("claim", "--study", "s", "--json"))
+    assert verdict["verdict"] is None
+    assert "SciPy" in verdict["reason"]
+
+
+def test_nothing_is_claimed(tiny, finished):
+    shutil.copytree(finished, "s")
+    text = Path("s/study.toml").read_text().replace("shapes10 = 1.0", "cifar10 = 1.0")
+    Path("s/study.toml").write_text(text)
+    result = minise("claim", "--study", "s")
+    assert "verdict on the claim: nothing is claimed" in succeeded(result)
+    assert "no gain is claimed on shapes10" in result.stderr
+    assert "se-felu gain accuracy over se-relu" in Path("s/report.html").read_text()
+
+
+DAMAGE = {
+    "run.json": ['{"format": "minise-run-1", "state": "done", "data": {}}', None, "[]", "{}", "null"],
+    "metrics.jsonl": ["{}\n", "3\n", "x\n", '{"epoch": 1, "train_loss": "low"}\n'],
+    "microscope.jsonl": [
+        "{}\n",
+        '{"epoch": 1, "blocks": [1]}\n',
+        '{"epoch": 1, "blocks": [{"dead": "x"}]}\n',
+    ],
+    "config.toml": ["model = 3", "[", "epochs = 9"],
+    "test.safetensors": ["", "x" * 100],
+}
+"""File -> what stands in it. None: the result is text."""
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damaged_runs(tiny, finished, name):
+    """Each command shows what it can, or ends with one line; none of it is a bug."""
+    shutil.copytree(finished, "s")
+    run = Path("s/runs/shapes10-se-convnet-se-relu-s0")
+    for content in DAMAGE[name]:
+        if content is None:
+            info = json.loads((finished / "runs" / run.name / name).read_text())
+            content = json.dumps(info | {"result": {"test_acc": "high", "test_loss": 1}})
+        (run / name).write_text(content)
+        for command in (
+            ("claim", "--study", "s"),
+            ("compare", run),
+            ("inspect", run),
+            ("report", run),
+            ("report", "s"),
+        ):
+            result = minise(*command)
+            assert result.exit_code in (0, 1, 2), (command, content, result.exception)
+            assert "has a bug" not in result.stderr, (command, content, result.stderr)
+            assert result.stderr.count("error: ") == (result.exit_code > 0), (command, content, result.stderr)
 
 
 def test_compare(finished):

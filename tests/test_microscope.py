@@ -50,7 +50,7 @@ def test_a_block_by_hand(act):
     q, gates = by_hand(model, x)
     (view,) = look(model, [(x[:5], y[:5]), (x[5:], y[5:])], classes=4)
     assert (view.block, view.act, view.channels, view.hidden, view.images) == ("se", act, 6, 3, 12)
-    assert view.dead == 1
+    assert (view.silent, view.dead) == ((1, 1) if act == "relu" else (1, 0))  # FeLU's silent unit learns
     np.testing.assert_allclose(view.active, (q > 0).mean(axis=0))
     np.testing.assert_allclose(view.gate_mean, gates.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(view.gate_std, gates.std(axis=0), rtol=1e-4, atol=1e-7)
@@ -59,12 +59,25 @@ def test_a_block_by_hand(act):
     np.testing.assert_allclose(view.class_gates[:3], means, rtol=1e-5)
     assert np.isnan(view.class_gates[3]).all()
     between = (np.bincount(y)[:, None] / len(y) * (means - gates.mean(axis=0)) ** 2).sum(axis=0)
-    np.testing.assert_allclose(view.between_classes, between.mean(), rtol=1e-4)
+    within = sum(((gates[y == k] - means[k]) ** 2).sum(axis=0) for k in range(3)) / (len(y) - 3)
+    expected = max(0, (between - within * (3 - 1) / len(y)).mean())
+    np.testing.assert_allclose(view.between_classes, expected, rtol=1e-4, atol=1e-12)
     assert view.between_classes <= view.between_images
     slopes = (q > 0) if act == "relu" else np.where(q > 0, 1, np.exp(np.minimum(q, 0)))
     np.testing.assert_allclose(view.slope, slopes.mean(axis=0), rtol=1e-5)
     assert view.slope[0] == 0 if act == "relu" else view.slope[0] > 0  # what the paper is about
     assert view.alpha == ([] if act == "relu" else [1.0])
+
+
+def test_classes_that_do_not_differ_show_no_variance_between_them():
+    """The means of few images differ by chance; what chance explains is taken off."""
+    x, _ = some(n=400)
+    found = []
+    for seed in range(20):
+        y = np.random.default_rng(seed).integers(0, 40, 400)
+        (view,) = look(OneBlock("felu"), [(x, y)], classes=40)
+        found.append(view.between_classes / view.between_images)
+    assert np.mean(found) < 0.02  # uncorrected: a tenth
 
 
 def test_collapsed_gates_are_counted():

@@ -202,7 +202,7 @@ def test_logits_of_other_classes_are_not_read(run):
 
 def test_a_line_of_metrics_that_lacks_something(run):
     (run / METRICS).write_text('{"epoch": 1}\n')
-    failed(minise("report", run), 1, METRICS, "without train_loss")
+    failed(minise("report", run), 1, METRICS, "lacks train_loss")
     (run / METRICS).unlink()
     (run / MICROSCOPE).write_text('{"epoch": 1, "blocks": [{"dead": 0}]}\n')
     failed(minise("report", run), 1, MICROSCOPE)
@@ -273,7 +273,7 @@ def make_study(path, gains, *, seeds=4, runs=None, effect=1.0):
 def block(i, act, seed, epoch):
     """What a microscope might have recorded."""
     dead = (seed + i) % 4 if act == "relu" else 0
-    numbers = {"channels": 16, "hidden": 4, "images": 10, "dead": dead, "collapsed": 0}
+    numbers = {"channels": 16, "hidden": 4, "images": 10, "silent": dead, "dead": dead, "collapsed": 0}
     means = {"alpha": [1 - 0.1 * epoch] if act == "felu" else [], "active": [0.5] * 4, "slope": [0.7] * 4}
     gates = {"histogram": [1] * 20, "between_images": 0.01, "between_classes": 0.001}
     return {"block": f"groups.{i}.se", "act": act} | numbers | means | gates
@@ -320,12 +320,12 @@ def test_the_rule_is_said_as_where_it_is_applied():
 @pytest.mark.parametrize(
     ("gains", "runs", "expected", "because"),
     [
-        ((1.0, 1.2, 1.1, 1.3), None, "Supported", "everywhere the 95 % interval lies above 0"),
+        ((1.0, 1.2, 1.1, 1.3), None, "Supported", "everywhere the corrected interval lies above 0"),
         (
             (2.0, -2.0, 1.0, 0.5),
             None,
             "Not enough seeds to tell",
-            "everywhere the 95 % interval is too wide to tell",
+            "everywhere the rule cannot decide",
         ),
         (
             (1.0, 1.2, 1.1, 1.3),

@@ -96,6 +96,13 @@ BAD = {
     "arms.se-felu sets device": {"arms": {"se-felu": {"device": "cpu"}}, "against": []},
     "effect.cifar10 is 0, expected points above 0": {"effect": {"cifar10": 0}},
     "effect.cifar10 is 'much'": {"effect": {"cifar10": "much"}},
+    "effect.cifar10 is inf": {"effect": {"cifar10": float("inf")}},
+    "effect.foo is of no data set": {"effect": {"foo": 2}},
+    "found ['x'] among its names": {"claim": ["x"]},
+    "found {'a': 1} among its names": {"models": [{"a": 1}]},
+    "found the seed [0]": {"seeds": [[0]]},
+    "found 1001 seeds, expected at most 1000": {"seeds": 100_000_000},
+    "arms.se-felu sets limit_train": {"arms": {"se-felu": {"limit_train": 9}}, "against": []},
     "parity is 2": {"parity": 2},
     "unknown key 'sedes'": {"sedes": 3},
 }
@@ -124,5 +131,10 @@ def test_a_study_is_extended_but_not_changed():
         ConfigError, match=r"train\.epochs is 99, expected 10 as it was begun; choose another folder"
     ):
         study.extended(changed(train=claim_dict()["train"] | {"epochs": 99}))
+    fewer = changed(effect={"cifar10": 1.3}, against=["plain"], datasets=["cifar10"])
+    more = fewer.extended(changed())
+    assert (more.effect, more.against) == ({"cifar10": 1.3, "cifar100": 1.4}, ("plain", "se-relu"))
+    with pytest.raises(ConfigError, match=r"effect.cifar10 is 2, expected 1.3 as it was begun"):
+        study.extended(changed(effect={"cifar10": 2}))
     with pytest.raises(ConfigError, match="arm se-relu is"):
         study.extended(changed(arms=claim_dict()["arms"] | {"se-relu": {"act": "relu", "lr": 1.0}}))

@@ -45,10 +45,11 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
     """Hold the lock file `path` for the length of a `with`; wait as long as another process or thread has it.
 
-    The file is removed afterwards. Raises OSError where it cannot be made, and BlockingIOError when another has it
+    Gives the file's descriptor: a process that inherits it holds the lock as well, until it ends. The file is removed
+    afterwards. Raises OSError where it cannot be made, and BlockingIOError when another has it
     and `wait` is False.
     """
     while True:
@@ -62,7 +63,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
             raise
         file.close()
     try:
-        yield
+        yield file.fileno()
     finally:
         if sys.platform != "win32":  # Windows does not remove a file that is open
             path.unlink(missing_ok=True)

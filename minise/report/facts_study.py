@@ -12,7 +12,6 @@ import numpy as np
 from minise.chain import Chain, run_chain
 from minise.checkpoint import MICROSCOPE, Run
 from minise.errors import ConfigError
-from minise.report.facts_run import epochs_of
 from minise.report.history import History, history, mean_history
 from minise.study.outcome import Outcome, Study, open_study
 from minise.study.plan import ArmSize, sizes
@@ -147,7 +146,7 @@ def row_of(outcome: Outcome) -> RunRow:
 def arm_history(study: Study, dataset: str, model: str, arm: str) -> ArmHistory:
     """What the finished runs of an arm recorded, epoch by epoch."""
     runs = [Run.open(o.path) for o in study.of(dataset, model, arm) if o.state == "done"]
-    lines = [epochs_of(run) for run in runs]
+    lines = [run.metrics() for run in runs]
     epochs = min((len(rows) for rows in lines), default=0)
     lines = [rows[:epochs] for rows in lines]
     curves = {}

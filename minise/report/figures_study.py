@@ -25,7 +25,7 @@ from minise.report.theme import (
     points,
     whole_epochs,
 )
-from minise.report.words import RHO, counted, decimal, interval, p_value, signed
+from minise.report.words import RHO, counted, decimal, interval, signed
 from minise.study.verdict import Comparison
 
 ROW, BELOW = 40, 0.28
@@ -138,12 +138,8 @@ def dead_and_accuracy(facts: StudyFacts, name: str) -> Plot:
         axes.scatter(100 * r.dead_share, y, s=34, color=colours[r.arm], alpha=0.75, linewidths=0)
     axes.margins(0.08)
     percents(axes.xaxis)
-    rho, p = facts.verdict.dead_correlation, facts.verdict.dead_p
-    found = (
-        f"Spearman's {RHO} = {decimal(rho)}, p = {p_value(p)}"
-        if math.isfinite(rho)
-        else "no correlation to be had"
-    )
+    rho = facts.verdict.dead_correlation
+    found = f"Spearman's {RHO} within arms {decimal(rho)}" if math.isfinite(rho) else "no correlation"
     words = (
         f"Share of dead excitation units against accuracy, {len(rows)} runs: {found}. Dead shares go from"
         f" {decimal(100 * min(r.dead_share or 0 for r in rows), 1)} to"

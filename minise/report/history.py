@@ -18,7 +18,7 @@ Rows = tuple[tuple[float, ...], ...]
 class History:
     """A row for each block, a column for each epoch.
 
-    dead: the share of a block's hidden units that were active on no image; alpha: the mean of the activation's
+    dead: the share of a block's hidden units that are dead, see `BlockView`; alpha: the mean of the activation's
     learnable parameter, NaN where it has none; variance: of a gate over the images, mean over the channels.
     """
 

@@ -11,7 +11,7 @@ from minise.report import figures_study as figures
 from minise.report.document import Block, Cell, Fold, Plots, Section, Words, table
 from minise.report.facts_study import StudyFacts
 from minise.report.figures_chain import chain_picture
-from minise.report.words import PRIME, RHO, block_name, decimal, p_value, percent, short
+from minise.report.words import PRIME, RHO, block_name, decimal, percent, short
 
 
 def dead_units(facts: StudyFacts) -> Section | None:
@@ -35,7 +35,7 @@ def dead_units(facts: StudyFacts) -> Section | None:
         return None
     lead = (
         "The reason given for the claim: units of ReLU die in narrow bottlenecks, those of FeLU do not. Here are the"
-        " shares of hidden units that are active on none of the images looked at, mean over the seeds, by block and"
+        " shares of hidden units that no image looked at lets a gradient through, mean over the seeds, by block and"
         " epoch; and alpha, where an activation learns one."
     )
     return Section("dead", "Dead units", lead, (*blocks, every_block(facts), *correlation(facts)))
@@ -67,11 +67,10 @@ def correlation(facts: StudyFacts) -> list[Block]:
     """Whether dead units go with accuracy, over all runs."""
     if sum(r.dead_share is not None and r.test_acc is not None for r in facts.runs) < 3:
         return []
-    rho, p = facts.verdict.dead_correlation, facts.verdict.dead_p
+    rho = facts.verdict.dead_correlation
     words = (
-        f"Spearman's rank correlation of the share of dead units with accuracy: {RHO} = {decimal(rho)},"
-        f" p = {p_value(p)}."
-        " It would show that they go together, not that one comes of the other."
+        f"Spearman's rank correlation of the share of dead units with accuracy, within the arms: {RHO} ="
+        f" {decimal(rho)}. It would show that they go together, not that one comes of the other."
         if math.isfinite(rho)
         else "No correlation can be had: the runs are all alike in their dead units or in their accuracy."
     )

@@ -15,12 +15,13 @@ from minise.report.words import NONE, PRIME, block_name, count, short
 
 LEAD = (
     "Each SE block squeezes its channels into a few hidden units and computes a gate for each channel from them. A"
-    " unit is dead if it is active on none of the images; a gate is collapsed if it is the same for all of them."
+    " unit is silent if it is active on none of the images, and dead if no gradient passes it either; a gate is"
+    " collapsed if it is the same for all of them."
 )
 NOTE = (
     f"hidden: the effective width of the bottleneck; slope: the mean of |act{PRIME}| over units and images; gate,"
     " deviation: mean and standard deviation over the images, mean over the channels; variance: of a gate over the"
-    " images, and the part of it between the means of the classes."
+    " images, and the part of it that is between the classes."
 )
 
 
@@ -48,7 +49,7 @@ def block_table(facts: RunFacts) -> Table:
     """A row for each SE block."""
     first = facts.blocks[0]
     columns = (
-        *("block", "channels", "hidden", "dead", "slope", "gate", "deviation"),
+        *("block", "channels", "hidden", "silent", "dead", "slope", "gate", "deviation"),
         *("collapsed", "variance", "between classes", "alpha"),
     )
     rows: list[list[str | Cell]] = [
@@ -56,6 +57,7 @@ def block_table(facts: RunFacts) -> Table:
             block_name(b["block"]),
             str(b["channels"]),
             str(b["hidden"]),
+            str(b["silent"]),
             Cell(str(b["dead"]), tone="bad" if b["dead"] else ""),
             short(_mean(b["slope"])),
             short(_mean(b.get("gate_mean", ()))),

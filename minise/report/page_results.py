@@ -8,9 +8,9 @@ from minise.report import figures_study as figures
 from minise.report.document import Block, Cell, Plots, Section, Table, Words, table
 from minise.report.facts_study import StudyFacts
 from minise.report.words import NONE, count, decimal, interval, known, p_value, percent, scaled, signed
-from minise.study.verdict import MOST_SEEDS, NOT_SUPPORTED, OPEN, SUPPORTED, ArmResult, Comparison
+from minise.study.verdict import MOST_SEEDS, NOT_SUPPORTED, OPEN, SUPPORTED, UNCLAIMED, ArmResult, Comparison
 
-TONES = {SUPPORTED: "good", NOT_SUPPORTED: "bad", OPEN: "open"}
+TONES = {SUPPORTED: "good", NOT_SUPPORTED: "bad", OPEN: "open", UNCLAIMED: "open"}
 """Verdict -> the name that the CSS has for its colour."""
 
 
@@ -94,6 +94,7 @@ def comparison_table(facts: StudyFacts) -> Table:
             signed(c.mean),
             interval(c.low, c.high),
             p_value(c.p),
+            interval(c.corrected_low, c.corrected_high),
             p_value(c.corrected_p),
             p_value(c.permutation_p),
             decimal(c.effect_size),
@@ -103,13 +104,14 @@ def comparison_table(facts: StudyFacts) -> Table:
         for c in facts.verdict.comparisons
     ]
     columns = (
-        *("data set", "model", "comparison", "n", "gain", "95 % interval", "p", "corrected p"),
-        *("permutation p", "d", "seeds needed", "verdict"),
+        *("data set", "model", "comparison", "n", "gain", "95 % interval", "p"),
+        *("corrected interval", "corrected p", "permutation p", "gain / sd", "seeds needed", "verdict"),
     )
     note = (
-        "p: paired t test, two-sided; corrected for the number of comparisons by the procedure of Benjamini and"
-        " Hochberg; permutation p: test of the signs. d: Cohen's, of pairs. seeds needed: to show the claimed effect"
-        " with a power of 0.8 at the deviation seen."
+        "p: paired t test, two-sided. Corrected: for as many comparisons as are judged, or as there are controls"
+        " (Bonferroni); the rule goes by these. Permutation p: test of the signs. Gain / sd: Cohen's d of pairs."
+        " Seeds needed: to tell the claimed effect from 0 in one test with a power of 0.8 at the deviation seen,"
+        " which is itself uncertain with few seeds. All of it is for one look, at a number of seeds fixed before."
     )
     return table("Every comparison", columns, rows, right=columns[3:-1], note=note)
 

@@ -21,26 +21,27 @@ from minise.report.words import (
     percent,
     signed,
 )
-from minise.study.verdict import NOT_SUPPORTED, OPEN, SUPPORTED
+from minise.study.verdict import NOT_SUPPORTED, OPEN, SUPPORTED, UNCLAIMED
 
 RULE = {
-    SUPPORTED: "corrected p < 0.05, d > 0, and the interval reaches up to the effect",
-    NOT_SUPPORTED: "the interval lies below the effect: so much is not gained, though less may be",
-    OPEN: "anything else: the interval holds the effect, and 0 as well",
+    SUPPORTED: "corrected p < 0.05, d > 0, and the corrected interval reaches up to the effect",
+    NOT_SUPPORTED: "the corrected interval lies below the effect: so much is not gained, though less may be",
+    OPEN: "anything else",
 }
 """The rule of `minise.study.verdict`, in its words."""
 BECAUSE = {
-    SUPPORTED: "the 95 % interval lies above 0 and reaches up to what is claimed",
-    NOT_SUPPORTED: "the 95 % interval ends below what is claimed",
-    OPEN: "the 95 % interval is too wide to tell",
+    SUPPORTED: "the corrected interval lies above 0 and reaches up to what is claimed",
+    NOT_SUPPORTED: "the corrected interval ends below what is claimed",
+    OPEN: "the rule cannot decide",
 }
 
 
 def study_page(facts: StudyFacts) -> Page:
     """The page of a study as it stands, finished or not."""
     config, verdict = facts.config, facts.verdict
-    effects = [f"{x:g} {'point' if x == 1 else 'points'} on {name}" for name, x in config["effect"].items()]
-    gain = listed(effects) or "accuracy"
+    claimed = {name: x for name, x in config["effect"].items() if name in config["datasets"]}
+    effects = [f"{x:g} {'point' if x == 1 else 'points'} on {name}" for name, x in claimed.items()]
+    gain, over = listed(effects) or "accuracy", listed(list(config["against"])) or "other arms"
     begun = f"begun {date(facts.info['started'])}" if "started" in facts.info else "not begun"
     parts = [
         arms(facts),
@@ -53,7 +54,7 @@ def study_page(facts: StudyFacts) -> Page:
     ]
     return Page(
         kicker="minise · a study",
-        title=f"Does {config['claim']} gain {gain} over {listed(list(config['against']))}?",
+        title=f"Does {config['claim']} gain {gain} over {over}?",
         subtitle=f"{listed(list(config['models']))} on {listed(list(config['datasets']))} · {begun}",
         hero=verdict.verdict.capitalize(),
         hero_label="",
@@ -79,6 +80,8 @@ def reasons(facts: StudyFacts) -> str:
     """Why the verdict is what it is, in a sentence."""
     verdict = facts.verdict
     judged = [c for c in verdict.comparisons if c.verdict]
+    if verdict.verdict == UNCLAIMED:
+        return "No gain is claimed over any arm on any of the data sets, so there is nothing to judge."
     telling = [c for c in judged if c.verdict == verdict.verdict and c.n > 1]
     if not telling:
         done = counted(verdict.done, "run is", "runs are")

@@ -7,6 +7,7 @@ folder and counts as failed; one that was interrupted goes on from its last whol
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import queue
 import subprocess
@@ -25,9 +26,17 @@ from minise.data.lock import locked
 from minise.errors import MiniseError, RunError
 from minise.job import Compiling, Progress, compile_kernels, load_dataset
 from minise.kernels.threads import available_threads
-from minise.study.outcome import Outcome, Study, open_study, outcome_of
-from minise.study.plan import PlannedRun
-from minise.study.worker import INTERRUPTED
+from minise.study.outcome import (
+    INTERRUPTED,
+    Outcome,
+    Study,
+    begin_study,
+    is_study,
+    open_study,
+    outcome_of,
+    planned_study,
+)
+from minise.study.plan import PlannedRun, StudyConfig
 
 PATIENCE = 60.0
 """Seconds that a run has to save itself when the study is stopped."""
@@ -59,7 +68,7 @@ class RunEpoch:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """A run is done, has failed, or was interrupted by somebody else."""
+    """A run is done or has failed; or it is open, since somebody else stopped its process."""
 
     outcome: Outcome
 
@@ -82,6 +91,9 @@ class _Worker:
         self.process.wait()
         if self.listener is not None:
             self.listener.join()
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
         with self.stderr:
             self.stderr.seek(0)
             return "".join(self.stderr.read().decode(errors="replace").splitlines()[-1:])
@@ -89,6 +101,7 @@ class _Worker:
 
 def run_study(
     folder: str | Path,
+    config: StudyConfig,
     *,
     jobs: int = 1,
     threads: int | None = None,
@@ -96,41 +109,47 @@ def run_study(
     progress: Progress | None = None,
     **machine: Any,
 ) -> Generator[StudyEvent, None, None]:
-    """Do every run of the study in `folder` that is not done, `jobs` at a time, yielding events.
+    """Begin the study `config` in `folder`, or extend the one there by it, and do every run that is not done.
 
-    threads: in all, shared out among the jobs. retry: do those that failed anew. machine: data_dir, mirror, device.
-    progress: called with bytes done and total while data is downloaded. Whoever stops asking for more stops
-    the runs, which can be gone on with. Raises ConfigError, DataError or RunError, e.g. for data that is missing.
+    jobs: how many runs at a time; threads: in all, shared out among them. retry: do those that failed anew.
+    machine: data_dir, mirror, device. progress: called with bytes done and total while data is downloaded. Whoever
+    stops asking for more stops the runs, which can be gone on with. A study of which nothing is left to do is only
+    read. Raises ConfigError, DataError or RunError, e.g. for data that is missing or a folder that is in use.
     """
-    threads = max(1, (threads or available_threads()) // jobs)
-    study = open_study(folder, threads=threads, **machine)
+    folder = Path(folder)
     states = ("planned", "open", "failed") if retry else ("planned", "open")
-    todo = [o for o in study.outcomes if o.state in states]
-    yield StudyStarted(study, len(todo))
-    if not todo:
+
+    def survey(**options: Any) -> tuple[Study, list[Outcome]]:
+        study = planned_study(folder, config, **options)
+        return study, [o for o in study.outcomes if o.state in states]
+
+    study, todo = survey()
+    if not todo and is_study(folder) and open_study(folder).config == study.config:
+        yield StudyStarted(study, 0)
         return
     try:
-        with locked(study.folder / ".lock", wait=False):
-            yield from _work(study, todo, jobs, progress, machine.get("device", "auto"))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder.parent / f".{folder.name}.lock", wait=False) as lock:
+            begin_study(folder, config)
+            at_once = max(1, min(jobs, len(todo)))
+            study, todo = survey(threads=max(1, (threads or available_threads()) // at_once), **machine)
+            yield StudyStarted(study, len(todo))
+            if not todo:
+                return
+            for training in {o.planned.dataset: o.planned.config for o in todo}.values():
+                load_dataset(training, progress=progress)  # there, and verified, before anything begins
+            on_cpu = resolve_device(machine.get("device", "auto")) == "cpu"
+            yield from compile_kernels(usable_backend("numpy" if on_cpu else "cupy").name)
+            yield from _Crew(folder, todo, at_once, lock).work()
     except BlockingIOError:
-        raise RunError(f"study: another process works on {study.folder}, expected none") from None
-
-
-def _work(
-    study: Study, todo: list[Outcome], jobs: int, progress: Progress | None, device: str
-) -> Generator[StudyEvent, None, None]:
-    for config in {o.planned.dataset: o.planned.config for o in todo}.values():
-        load_dataset(config, progress=progress)  # found, downloaded and verified once, before anything begins
-    on_cpu = resolve_device(device) == "cpu"
-    yield from compile_kernels(usable_backend("numpy" if on_cpu else "cupy").name)
-    yield from _Crew(study.folder, todo, jobs).work()
+        raise RunError(f"study: another process works on {folder}, expected none") from None
 
 
 class _Crew:
     """The workers that are at it, and what they say."""
 
-    def __init__(self, folder: Path, todo: Sequence[Outcome], jobs: int) -> None:
-        self.folder, self.todo, self.jobs = folder, list(reversed(todo)), jobs
+    def __init__(self, folder: Path, todo: Sequence[Outcome], jobs: int, lock: int) -> None:
+        self.folder, self.todo, self.jobs, self.lock = folder, list(reversed(todo)), jobs, lock
         self.workers: list[_Worker] = []
         self.said: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
 
@@ -150,29 +169,35 @@ class _Crew:
             self.stop()
 
     def start(self, outcome: Outcome) -> RunStarted:
-        """Begin a run in a process of its own, which Ctrl-C in the terminal does not reach: `stop` stops it."""
+        """Begin a run in a process of its own, which Ctrl-C in the terminal does not reach: `stop` stops it.
+
+        It holds the study's lock too: should this process be killed, nobody begins the run a second time before
+        it has saved itself.
+        """
         if outcome.state == "failed":
-            _forget(outcome.path)
+            _put_aside(outcome.path)
         resume, config = outcome.state == "open", outcome.planned.config
         if resume:  # as it was begun, on this machine
             begun = Run.open(outcome.path).config
             config = replace(begun, **{name: getattr(config, name) for name in MACHINE})
         stderr = tempfile.TemporaryFile()  # noqa: SIM115
         process = subprocess.Popen(
-            [sys.executable, "-m", "minise.study.worker"],
+            [sys.executable, "-c", "from minise.study.worker import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
             start_new_session=True,
+            pass_fds=(self.lock,),
         )
         worker = _Worker(outcome.planned, process, stderr)
         self.workers.append(worker)
         assert process.stdin is not None
         job = {"config": asdict(config), "path": str(outcome.path), "resume": resume}
         job |= {"argv": sys.argv[1:]}
-        with contextlib.suppress(BrokenPipeError), process.stdin:  # one that broke is seen when it has ended
-            json.dump(job, process.stdin)
+        with contextlib.suppress(BrokenPipeError):  # one that broke is seen when it has ended
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()  # and is not closed: that would stop it
         worker.listener = threading.Thread(target=self._listen, args=(worker,), daemon=True)
         worker.listener.start()
         return RunStarted(outcome.planned, resume and outcome.epochs > 0)
@@ -183,7 +208,8 @@ class _Crew:
         try:
             with worker.process.stdout as stdout:
                 for line in stdout:
-                    self.said.put((worker, json.loads(line)))
+                    with contextlib.suppress(ValueError):  # what a library prints is not for us
+                        self.said.put((worker, json.loads(line)))
         finally:
             worker.process.wait()
             self.said.put((worker, None))
@@ -217,7 +243,7 @@ class _Crew:
             worker.close()
 
 
-def _forget(path: Path) -> None:
-    """Remove the folder of a run that is to be done anew."""
-    for file in path.iterdir():
-        file.unlink()
+def _put_aside(path: Path) -> None:
+    """Rename the folder of a run that is to be done anew: NAME.failed, NAME.failed-2 and so on."""
+    names = itertools.chain([f"{path.name}.failed"], (f"{path.name}.failed-{i}" for i in itertools.count(2)))
+    path.rename(next(new for name in names if not (new := path.with_name(name)).exists()))

@@ -17,6 +17,10 @@ from minise.errors import ConfigError, RunError
 from minise.study.plan import PlannedRun, StudyConfig, study_from_dict
 
 STUDY_FILE = "study.toml"
+INTERRUPTED = 130
+"""With what the process of a run ends when it was asked to stop."""
+CHOSEN = ("act", "reduction", "lr", "val_size")
+"""Options for which None stands for the choice that a run makes for itself."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +121,14 @@ def begin_study(folder: str | Path, config: StudyConfig) -> StudyConfig:
     cannot be made or holds something else.
     """
     folder = Path(folder)
-    config = planned_study(folder, config).config
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"study: cannot make the folder {folder}: {error.strerror}") from error
-    write_atomically(folder / STUDY_FILE, config.to_toml().encode())
-    return config
+    study = planned_study(folder, config)
+    if not is_study(folder) or study_from_dict(read_toml(folder / STUDY_FILE)) != study.config:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"study: cannot make the folder {folder}: {error.strerror}") from error
+        write_atomically(folder / STUDY_FILE, study.config.to_toml().encode())
+    return study.config
 
 
 def planned_study(folder: str | Path, config: StudyConfig, **machine: Any) -> Study:
@@ -138,8 +143,9 @@ def planned_study(folder: str | Path, config: StudyConfig, **machine: Any) -> St
 
 
 def _same_training(run: Run, planned: PlannedRun) -> None:
-    """Raise ConfigError unless the run is what was planned; where that says None, the run has chosen by itself."""
-    names = [n for n in differing(run.config, planned.config) if getattr(planned.config, n) is not None]
+    """Raise ConfigError unless the run is what was planned."""
+    own = (n for n in CHOSEN if getattr(planned.config, n) is None)
+    names = sorted(set(differing(run.config, planned.config)) - set(own))
     if names:
         found, meant = getattr(run.config, names[0]), getattr(planned.config, names[0])
         raise ConfigError(

@@ -25,6 +25,9 @@ PLAIN = "se-"
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 OWN = ("dataset", "model", "seed")
 """Options of a training that the study itself sets for each run."""
+SHARED = ("limit_train", "limit_test", "val_size", "tta")
+"""Options that no arm may have for itself: on which images is trained, and how they are scored."""
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,19 @@ class StudyConfig:
     train: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        texts = (*self.datasets, *self.models, *self.against, self.claim)
+        if wrong := [value for value in texts if not isinstance(value, str)]:
+            raise ConfigError(f"study: found {wrong[0]!r} among its names, expected text")
+        for seed in self.seeds:
+            if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+                raise ConfigError(f"study: found the seed {seed!r}, expected whole numbers of at least 0")
+        if len(self.seeds) > MOST_SEEDS:
+            raise ConfigError(f"study: found {len(self.seeds)} seeds, expected at most {MOST_SEEDS}")
         for name, values in (("datasets", self.datasets), ("models", self.models), ("seeds", self.seeds)):
             if not values:
                 raise ConfigError(f"study: {name} is empty, expected at least one")
             if len(set(values)) < len(values):
                 raise ConfigError(f"study: {name} names one twice: {', '.join(map(str, values))}")
-        for seed in self.seeds:
-            if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-                raise ConfigError(f"study: found the seed {seed!r}, expected whole numbers of at least 0")
         for model in self.models:
             if model not in MODELS or not MODELS[model].has_se:
                 known = ", ".join(name for name, spec in MODELS.items() if spec.has_se)
@@ -85,14 +93,24 @@ class StudyConfig:
                 raise ConfigError(f"study: there is no arm {arm!r}, expected one of {', '.join(self.arms)}")
         if self.claim in self.against:
             raise ConfigError(f"study: {self.claim!r} is in `against`, expected other arms than the claim's")
+        for arm, options in self.arms.items():
+            if own := [name for name in SHARED if name in options]:
+                raise ConfigError(f"study: arms.{arm} sets {own[0]}, expected the same for all arms: [train]")
         for dataset in self.datasets:
             if dataset not in DATASETS:
                 raise ConfigError(
                     f"study: found the data set {dataset!r}, expected some of {', '.join(DATASETS)}"
                 )
         for dataset, points in self.effect.items():
-            if isinstance(points, bool) or not isinstance(points, int | float) or not points > 0:
-                raise ConfigError(f"study: effect.{dataset} is {points!r}, expected points above 0")
+            if dataset not in DATASETS:
+                raise ConfigError(
+                    f"study: effect.{dataset} is of no data set, expected {', '.join(DATASETS)}"
+                )
+            number = isinstance(points, int | float) and not isinstance(points, bool)
+            if not number or not 0 < points <= 100:
+                raise ConfigError(
+                    f"study: effect.{dataset} is {points!r}, expected points above 0, up to 100"
+                )
         if (
             isinstance(self.parity, bool)
             or not isinstance(self.parity, int | float)
@@ -143,18 +161,24 @@ class StudyConfig:
                 raise ConfigError(
                     f"study: arm {arm} is {other.arms[arm]}, expected {self.arms[arm]} as it was begun"
                 )
-        for name in ("claim", "against", "effect", "parity", "train"):
+        for name in ("claim", "parity", "train"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise ConfigError(
                     f"study: {_difference(name, mine, theirs)} as it was begun; choose another folder"
                 )
+        for dataset in self.effect.keys() & other.effect.keys():
+            if self.effect[dataset] != other.effect[dataset]:
+                words = _difference("effect", self.effect, self.effect | other.effect)
+                raise ConfigError(f"study: {words} as it was begun; choose another folder")
         return replace(
             self,
             datasets=_union(self.datasets, other.datasets),
             models=_union(self.models, other.models),
             seeds=tuple(sorted(_union(self.seeds, other.seeds))),
             arms=self.arms | other.arms,
+            against=_union(self.against, other.against),
+            effect=other.effect | self.effect,
         )
 
     def to_toml(self) -> str:
@@ -180,7 +204,7 @@ def study_from_dict(values: Mapping[str, Any], *, where: str = "study") -> Study
             raise ConfigError(f"{where}: {key} is missing")
     seeds = values["seeds"]
     if isinstance(seeds, int) and not isinstance(seeds, bool):
-        values["seeds"] = list(range(seeds))
+        values["seeds"] = list(range(min(seeds, MOST_SEEDS + 1)))
     for key in ("datasets", "models", "seeds", "against"):
         if not isinstance(values[key], list | tuple):
             raise ConfigError(f"{where}: {key} is {values[key]!r}, expected a list")

@@ -1,15 +1,20 @@
 """Is the claim true? Statistics of a study, by SciPy, and a verdict by a rule that is written down here.
 
 For each data set and model, the arm of the claim is compared with every other arm, seed by seed: d is the mean of
-the differences of their test accuracies (last epoch), in points, with a 95 % confidence interval of Student's t for
-pairs. p is of the paired t test, two-sided, corrected for the number of comparisons in the study by the
-procedure of Benjamini and Hochberg. Beside it stands an exact permutation test (signs of the differences).
+the differences of their test accuracies (last epoch), in points, with a 95 % interval of Student's t for pairs.
+p is of the paired t test, two-sided. Beside it stands a permutation test (signs of the differences).
 
-The rule, where `effect` is the gain that is claimed:
-    supported                  corrected p < 0.05, d > 0, and the interval reaches up to the effect
-    not supported              the interval lies below the effect: so much is not gained, though less may be
-    not enough seeds to tell   anything else: the interval holds the effect, and 0 as well
-Of the whole study: supported if every comparison with an arm in `against` is, not supported if one is not.
+Comparisons with an arm in `against`, on a data set for which an effect is claimed, are judged; the others are
+controls. Judging m comparisons, each gets m times its p and an interval of 1 - 0.05 / m (Bonferroni): so all of
+them are right together in 95 of 100 studies. The rule, where `effect` is the gain that is claimed:
+    supported                  corrected p < 0.05, d > 0, and the corrected interval reaches up to the effect
+    not supported              the corrected interval lies below the effect: so much is not gained, though less may be
+    not enough seeds to tell   anything else
+An arm of which a run failed supports nothing: what is left of it is chosen by luck. Of the whole study: supported if
+every judged comparison is, not supported if one is not, and nothing is claimed if none is judged.
+
+The rule is for one look, at a number of seeds that was fixed before. Who looks after every seed and stops when the
+verdict suits finds an effect that is not there several times as often.
 """
 
 from __future__ import annotations
@@ -25,6 +30,9 @@ from minise.errors import ConfigError
 from minise.study.outcome import Outcome, Study
 
 SUPPORTED, NOT_SUPPORTED, OPEN = "supported", "not supported", "not enough seeds to tell"
+UNCLAIMED = "nothing is claimed"
+NOISE = 1e-9
+"""Points: accuracies are fractions of images, so what is smaller comes of rounding."""
 LEVEL, POWER, MOST_SEEDS = 0.05, 0.8, 1000
 MOST_EXACT = 16
 """Up to so many pairs, the permutation test tries all signs; from then on, 100,000 at random."""
@@ -55,12 +63,13 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The claim's arm against another, in points over n pairs.
+    """The claim's arm against another, in points over n pairs; failed: runs of either arm that failed.
 
-    differences: by seed; mean, sd, low, high: of them; p, corrected_p: paired t test; permutation_p: the sign test;
-    effect_size: mean / sd (Cohen's d of pairs); effect: the gain that is claimed; needed: how many seeds would show
-    it with a power of 0.8 at the sd seen, None where more than 1000 or the sd is unknown. NaN where n is too small.
-    verdict: by the rule above; "" for a control.
+    differences: by seed; mean, sd, low, high: of them, with the 95 % interval; p: paired t test; corrected_p,
+    corrected_low, corrected_high: for as many comparisons as are judged, or as there are controls; permutation_p:
+    the sign test; effect_size: mean / sd (Cohen's d of pairs); effect: the gain that is claimed; needed: how many
+    seeds would tell it from 0 in a single test with a power of 0.8 at the sd seen, None where more than 1000 or the
+    sd is unknown. NaN where n is too small. verdict: by the rule above; "" for a control.
     """
 
     dataset: str
@@ -68,6 +77,7 @@ class Comparison:
     claim: str
     other: str
     n: int
+    failed: int
     differences: tuple[float, ...]
     seeds: tuple[int, ...]
     mean: float
@@ -76,6 +86,8 @@ class Comparison:
     high: float
     p: float
     corrected_p: float
+    corrected_low: float
+    corrected_high: float
     permutation_p: float
     effect_size: float
     effect: float
@@ -87,8 +99,8 @@ class Comparison:
 class Verdict:
     """verdict: of the whole study; arms, comparisons: what it rests on; done, failed, planned: numbers of runs.
 
-    dead_correlation, dead_p: Spearman's rank correlation of the share of dead units with the difference of a run's
-    accuracy from the mean of its data set and model, over all runs that have one; NaN where it cannot be had.
+    dead_correlation: Spearman's rank correlation of the share of dead units with the accuracy, both less the mean of
+    the run's data set, model and arm, so that it says nothing of how arms differ; NaN where it cannot be had.
     """
 
     verdict: str
@@ -98,7 +110,6 @@ class Verdict:
     failed: int
     planned: int
     dead_correlation: float
-    dead_p: float
 
 
 def judge(study: Study) -> Verdict:
@@ -110,33 +121,33 @@ def judge(study: Study) -> Verdict:
     comparisons = [
         compare(study, d, m, other) for d, m in groups for other in config.arms if other != config.claim
     ]
-    comparisons = corrected(comparisons, config.against)
+    comparisons = judged(comparisons, config.against)
     states = [o.state for o in study.outcomes]
-    correlation, p = dead_units_and_accuracy(study)
     return Verdict(
-        overall([c.verdict for c in comparisons if c.verdict]),
-        tuple(arms),
-        tuple(comparisons),
-        states.count("done"),
-        states.count("failed"),
-        len(states),
-        correlation,
-        p,
+        verdict=overall([c.verdict for c in comparisons if c.verdict]),
+        arms=tuple(arms),
+        comparisons=tuple(comparisons),
+        done=states.count("done"),
+        failed=states.count("failed"),
+        planned=len(states),
+        dead_correlation=dead_units_and_accuracy(study),
     )
 
 
 def overall(verdicts: Sequence[str]) -> str:
-    """The verdict on the whole of a study."""
+    """The verdict on the whole of a study, from those on the judged comparisons."""
+    if not verdicts:
+        return UNCLAIMED
     if NOT_SUPPORTED in verdicts:
         return NOT_SUPPORTED
-    return SUPPORTED if verdicts and set(verdicts) == {SUPPORTED} else OPEN
+    return SUPPORTED if set(verdicts) == {SUPPORTED} else OPEN
 
 
-def rule(mean: float, low: float, high: float, corrected_p: float, effect: float) -> str:
-    """The verdict on one comparison, all in points."""
-    if high < effect:
+def rule(c: Comparison) -> str:
+    """The verdict on one comparison."""
+    if c.corrected_high < c.effect:
         return NOT_SUPPORTED
-    return SUPPORTED if mean > 0 and corrected_p < LEVEL else OPEN
+    return SUPPORTED if c.mean > 0 and c.corrected_p < LEVEL and not c.failed else OPEN
 
 
 def arm_result(dataset: str, model: str, arm: str, outcomes: Sequence[Outcome]) -> ArmResult:
@@ -145,87 +156,86 @@ def arm_result(dataset: str, model: str, arm: str, outcomes: Sequence[Outcome]) 
     values = [100 * o.test_acc for o in done if o.test_acc is not None]
     mean, sd, low, high = mean_and_interval(values)
     return ArmResult(
-        dataset,
-        model,
-        arm,
-        len(values),
-        sum(o.state == "failed" for o in outcomes),
-        mean,
-        sd,
-        low,
-        high,
-        _mean([100 * o.val_acc for o in done if o.val_acc is not None]),
-        _mean([100 * o.best_val_acc for o in done if o.best_val_acc is not None]),
-        _mean([o.dead_share for o in done if o.dead_share is not None]),
+        dataset=dataset,
+        model=model,
+        arm=arm,
+        n=len(values),
+        failed=sum(o.state == "failed" for o in outcomes),
+        mean=mean,
+        sd=sd,
+        low=low,
+        high=high,
+        last_val=_mean([100 * o.val_acc for o in done if o.val_acc is not None]),
+        best_val=_mean([100 * o.best_val_acc for o in done if o.best_val_acc is not None]),
+        dead_share=_mean([o.dead_share for o in done if o.dead_share is not None]),
     )
 
 
-def mean_and_interval(values: Sequence[float]) -> tuple[float, float, float, float]:
-    """(mean, standard deviation, low, high): the 95 % interval of Student's t for the mean. NaN where unknown."""
+def mean_and_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float, float, float]:
+    """(mean, standard deviation, low, high): the 1 - level interval of Student's t for the mean; NaN if unknown."""
     n, mean = len(values), _mean(values)
     if n < 2:
         return mean, math.nan, math.nan, math.nan
     sd = float(np.std(values, ddof=1))
-    if sd == 0:
-        return mean, 0.0, mean, mean
-    low, high = stats().t.interval(1 - LEVEL, n - 1, loc=mean, scale=sd / math.sqrt(n))
+    if sd < NOISE:  # values that are all the same say nothing of how they spread
+        return mean, 0.0, math.nan, math.nan
+    low, high = stats().t.interval(1 - level, n - 1, loc=mean, scale=sd / math.sqrt(n))
     return mean, sd, float(low), float(high)
 
 
 def compare(study: Study, dataset: str, model: str, other: str) -> Comparison:
     """The claim's arm against `other`, over the seeds for which both are done; not corrected yet, and no verdict."""
     config = study.config
-    mine = {o.planned.seed: o.test_acc for o in study.of(dataset, model, config.claim)}
-    theirs = {o.planned.seed: o.test_acc for o in study.of(dataset, model, other)}
+    arms = study.of(dataset, model, config.claim), study.of(dataset, model, other)
+    mine, theirs = ({o.planned.seed: o.test_acc for o in outcomes} for outcomes in arms)
     pairs = {
-        seed: 100 * (a - b)
-        for seed in mine.keys() & theirs.keys()
+        seed: round(100 * (a - b), 9)
+        for seed in sorted(mine.keys() & theirs.keys())
         if (a := mine[seed]) is not None and (b := theirs[seed]) is not None
     }
-    seeds = tuple(sorted(pairs))
-    d = [pairs[seed] for seed in seeds]
+    d = list(pairs.values())
     mean, sd, low, high = mean_and_interval(d)
     effect = config.effect.get(dataset, math.nan)
     return Comparison(
-        dataset,
-        model,
-        config.claim,
-        other,
-        len(d),
-        tuple(d),
-        seeds,
-        mean,
-        sd,
-        low,
-        high,
-        t_test(d),
-        math.nan,
-        permutation_test(d),
-        mean / sd if sd > 0 else math.nan,
-        effect,
-        seeds_needed(effect, sd),
-        "",
+        dataset=dataset,
+        model=model,
+        claim=config.claim,
+        other=other,
+        n=len(d),
+        failed=sum(o.state == "failed" for outcomes in arms for o in outcomes),
+        differences=tuple(d),
+        seeds=tuple(pairs),
+        mean=mean,
+        sd=sd,
+        low=low,
+        high=high,
+        p=t_test(d),
+        corrected_p=math.nan,
+        corrected_low=math.nan,
+        corrected_high=math.nan,
+        permutation_p=permutation_test(d),
+        effect_size=mean / sd if sd > 0 else math.nan,
+        effect=effect,
+        needed=seeds_needed(effect, sd),
+        verdict="",
     )
 
 
-def corrected(comparisons: Sequence[Comparison], against: Sequence[str]) -> list[Comparison]:
-    """The comparisons with their corrected p, and a verdict on those with an arm in `against`."""
-    known = [i for i, c in enumerate(comparisons) if math.isfinite(c.p)]
-    adjusted = stats().false_discovery_control([comparisons[i].p for i in known]) if known else []
-    p = dict(zip(known, map(float, adjusted), strict=True))
+def judged(comparisons: Sequence[Comparison], against: Sequence[str]) -> list[Comparison]:
+    """The comparisons with what is corrected, for as many as are of their kind, and the verdict on those judged."""
+    claimed = [c.other in against and math.isfinite(c.effect) for c in comparisons]
     made = []
-    for i, c in enumerate(comparisons):
-        c = replace(c, corrected_p=p.get(i, math.nan))
-        if c.other in against and math.isfinite(c.effect):
-            verdict = rule(c.mean, c.low, c.high, c.corrected_p, c.effect) if i in p else OPEN
-            c = replace(c, verdict=verdict)
-        made.append(c)
+    for c, is_judged in zip(comparisons, claimed, strict=True):
+        m = claimed.count(is_judged)
+        _, _, low, high = mean_and_interval(c.differences, LEVEL / m)
+        c = replace(c, corrected_p=float(np.minimum(1.0, m * c.p)), corrected_low=low, corrected_high=high)
+        made.append(replace(c, verdict=rule(c)) if is_judged else c)
     return made
 
 
 def t_test(d: Sequence[float]) -> float:
     """The two-sided p of the paired t test on differences; NaN for fewer than two, or where all are the same."""
-    if len(d) < 2 or np.ptp(d) == 0:
+    if len(d) < 2 or np.ptp(d) < NOISE:
         return math.nan
     return float(stats().ttest_1samp(d, 0.0).pvalue)
 
@@ -233,7 +243,7 @@ def t_test(d: Sequence[float]) -> float:
 def permutation_test(d: Sequence[float]) -> float:
     """The two-sided p of the sign permutation test on differences: exact up to 16 pairs. NaN for fewer than two.
 
-    It can never be below 2 / 2^n: with five seeds, not below 0.0625.
+    An exact one can never be below 2 / 2^n: with five seeds, not below 0.0625.
     """
     if len(d) < 2:
         return math.nan
@@ -259,20 +269,18 @@ def seeds_needed(effect: float, sd: float) -> int | None:
     return int(n[shown.argmax()]) if shown.any() else None
 
 
-def dead_units_and_accuracy(study: Study) -> tuple[float, float]:
-    """Spearman's rank correlation and its p, over the runs that are done and have a microscope."""
-    rows = [
-        (o.dead_share, o.test_acc, (o.planned.dataset, o.planned.model))
-        for o in study.outcomes
-        if o.dead_share is not None and o.test_acc is not None
-    ]
-    means = {group: _mean([acc for _, acc, g in rows if g == group]) for _, _, group in rows}
-    dead = [share for share, _, _ in rows]
-    accuracy = [acc - means[group] for _, acc, group in rows]
-    if len(rows) < 3 or np.ptp(dead) == 0 or np.ptp(accuracy) == 0:
-        return math.nan, math.nan
-    found = stats().spearmanr(dead, accuracy)
-    return float(found.statistic), float(found.pvalue)
+def dead_units_and_accuracy(study: Study) -> float:
+    """Spearman's rank correlation within arms, over the runs that are done and have a microscope."""
+    groups: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    for o in study.outcomes:
+        if o.dead_share is not None and o.test_acc is not None:
+            group = (o.planned.dataset, o.planned.model, o.planned.arm)
+            groups.setdefault(group, []).append((o.dead_share, o.test_acc))
+    centred = [np.array(rows) - np.mean(rows, axis=0) for rows in groups.values()]
+    dead, accuracy = np.concatenate(centred).T if centred else np.zeros((2, 0))
+    if len(dead) < 3 or np.ptp(dead) < NOISE or np.ptp(accuracy) < NOISE:
+        return math.nan
+    return float(stats().spearmanr(dead, accuracy).statistic)
 
 
 def stats() -> Any:

@@ -6,14 +6,17 @@
           {"event": "failed"}      when it came to nothing: the run folder says why
           {"event": "error", "message": …}   when no run of the study can go on: no data, a full disk
 
-SIGTERM interrupts it, as Ctrl-C does a training: the run can be resumed.
+SIGTERM interrupts it, as Ctrl-C does a training: the run can be resumed. So does the end of stdin, which comes when
+the process of the study is no more.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+import threading
 import warnings
 from contextlib import closing
 from dataclasses import asdict
@@ -23,9 +26,8 @@ from typing import Any
 from minise.config import config_from_dict
 from minise.errors import MiniseError
 from minise.job import FINAL, train
+from minise.study.outcome import INTERRUPTED
 from minise.train import EpochDone
-
-INTERRUPTED = 130
 
 
 def work(job: dict[str, Any]) -> int:
@@ -59,6 +61,15 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The process: one job, then the end."""
     signal.signal(signal.SIGTERM, _stop)
-    sys.exit(work(json.load(sys.stdin)))
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=_stop_with_the_study, daemon=True).start()
+    sys.exit(work(job))
+
+
+def _stop_with_the_study() -> None:
+    while os.read(sys.stdin.fileno(), 4096):  # not by `sys.stdin`, whose lock would be held when Python ends
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
