@@ -87,9 +87,9 @@ def comparison_table(facts: StudyFacts) -> Table:
     """A row for each comparison."""
     rows: list[list[str | Cell]] = [
         [
-            c.dataset,
-            c.model,
-            f"{c.claim} over {c.other}",
+            f"{c.dataset}, {c.model}",
+            f"over {c.other}",
+            Cell(c.verdict or "control", tone=TONES.get(c.verdict, "muted")),
             str(c.n),
             signed(c.mean),
             interval(c.low, c.high),
@@ -99,13 +99,12 @@ def comparison_table(facts: StudyFacts) -> Table:
             p_value(c.permutation_p),
             decimal(c.effect_size),
             seeds_needed(c),
-            Cell(c.verdict or "control", tone=TONES.get(c.verdict, "muted")),
         ]
         for c in facts.verdict.comparisons
     ]
     columns = (
-        *("data set", "model", "comparison", "n", "gain", "95 % interval", "p"),
-        *("corrected interval", "corrected p", "permutation p", "gain / sd", "seeds needed", "verdict"),
+        *("data set, model", "gain", "verdict", "n", "points", "95 % interval", "p"),
+        *("corrected interval", "corrected p", "permutation p", "gain / sd", "seeds needed"),
     )
     note = (
         "p: paired t test, two-sided. Corrected: for as many comparisons as are judged, or as there are controls"
@@ -113,7 +112,7 @@ def comparison_table(facts: StudyFacts) -> Table:
         " Seeds needed: to tell the claimed effect from 0 in one test with a power of 0.8 at the deviation seen,"
         " which is itself uncertain with few seeds. All of it is for one look, at a number of seeds fixed before."
     )
-    return table("Every comparison", columns, rows, right=columns[3:-1], note=note)
+    return table("Every comparison", columns, rows, right=columns[3:], note=note)
 
 
 def seeds_needed(c: Comparison) -> str:
