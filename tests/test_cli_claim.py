@@ -75,7 +75,7 @@ def test_a_study_from_plan_to_verdict_and_extended(tiny):
     assert [e["event"] for e in events] == ["run", "epoch", "outcome"] * 2
     assert {e["state"] for e in events if e["event"] == "outcome"} == {"done"}
     assert (verdict["verdict"], verdict["done"]) == ("not enough seeds to tell", 2)
-    assert runs()["shapes10-se-convnet-se-relu-s0"].info["command"].startswith("minise ")
+    assert runs()["shapes10-se-convnet-se-relu-s0"].info["command"].startswith("minise")
     before = {name: weights(run.path) for name, run in runs().items()}
 
     study, *rest = lines(minise("claim", "--study", "s", "--threads", "1", "--seeds", 2, "--json"))
