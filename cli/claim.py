@@ -139,10 +139,10 @@ def command(
         return
     if machine["data_dir"] is not None:
         machine["data_dir"] = str(Path(machine["data_dir"]).expanduser().absolute())
-    sizes(config)  # parity, before anything is made
     if dry_run:
         show_plan(planned_study(folder, config, **machine), machine, as_json=as_json, retry=retry)
         return
+    sizes(config)  # parity, before anything is made
     follow(folder, config, jobs=jobs, retry=retry, as_json=as_json, **machine)
     show_verdict(folder, as_json)
 
@@ -187,8 +187,8 @@ def chosen_arms(
 
 def show_plan(study: Study, machine: dict[str, Any], *, as_json: bool, retry: bool) -> None:
     """What would be done, and how long it would take."""
-    states = ("planned", "open", "failed") if retry else ("planned", "open")
-    todo = [o for o in study.outcomes if o.state in states]
+    found = sizes(study.config)
+    todo = study.todo(retry=retry)
     with Waiting("timing a few steps of every model"):
         times = estimate(todo, threads=machine["threads"], device=machine["device"])
     if as_json:
@@ -196,7 +196,7 @@ def show_plan(study: Study, machine: dict[str, Any], *, as_json: bool, retry: bo
             {
                 "event": "plan",
                 "study": dataclasses.asdict(study.config),
-                "sizes": [dataclasses.asdict(size) for size in sizes(study.config)],
+                "sizes": [dataclasses.asdict(size) for size in found],
                 "states": {o.planned.name: o.state for o in study.outcomes},
                 "seconds": times.total,
             }
@@ -204,7 +204,7 @@ def show_plan(study: Study, machine: dict[str, Any], *, as_json: bool, retry: bo
         return
     from .draw_study import draw_plan
 
-    draw_plan(study, sizes(study.config), times)
+    draw_plan(study, found, times)
 
 
 def make_report(as_json: bool) -> StudyReport:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from minise.checkpoint import Run
+from minise.checkpoint import Run, best_epoch
 from minise.config import TrainConfig
 
 from .report import print_json
@@ -44,8 +44,7 @@ def as_object(run: Run) -> dict[str, Any]:
     """A run's options and results; best: of its held-out images, for comparison only."""
     lines = run.metrics()
     last = lines[-1] if lines else {}
-    validated = [line for line in lines if line["val_acc"] is not None]
-    best = max(validated, key=lambda line: line["val_acc"], default={})
+    best = best_epoch(lines)
     result = run.info.get("result", {})
     return {
         "run": str(run.path),

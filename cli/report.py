@@ -52,7 +52,7 @@ class LineReport:
     def __exit__(self, *exc: object) -> None:
         pass
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Any) -> None:
         row = self.rows.get(type(event))
         if row is not None:
             line = row(event)
@@ -77,6 +77,11 @@ def start_object(event: Started) -> dict[str, Any]:
         "epochs_done": event.start,
         "data": {"name": data.name, "checksum": data.checksum, "official": data.official},
     }
+
+
+def compiling(event: Compiling) -> str:
+    """What a wait for the compiler is told as."""
+    return f"compiling the {event.backend} kernels for this machine: once, then they are cached"
 
 
 def compile_object(event: Compiling) -> dict[str, Any]:
@@ -104,7 +109,7 @@ class TextReport(LineReport):
 
     def __init__(self) -> None:
         self.epochs = 0
-        rows = {Started: self.start, Compiling: self.compile}
+        rows = {Started: self.start, Compiling: compiling}
         super().__init__({**rows, EpochDone: self.epoch, Finished: self.done})
 
     def start(self, event: Started) -> str:
@@ -118,9 +123,6 @@ class TextReport(LineReport):
             f" {config.dataset} ({images}), {event.device} ({event.backend}), {event.threads} threads,"
             f" run {event.run}{resumed}"
         )
-
-    def compile(self, event: Compiling) -> str:
-        return f"compiling the {event.backend} kernels for this machine: once, then they are cached"
 
     def epoch(self, event: EpochDone) -> str:
         val = ""

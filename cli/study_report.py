@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, Protocol, Self
-
-import click
 
 from minise.job import Compiling
 from minise.study import Outcome, RunEnded, RunEpoch, RunStarted, StudyEvent, StudyStarted, Verdict
 
-from .report import compile_object, print_json
+from .report import LineReport, compile_object, compiling
 from .words import clock, percent
 
 
@@ -23,24 +20,6 @@ class StudyReport(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
     def show(self, event: StudyEvent) -> None: ...
-
-
-class LineStudyReport:
-    """Prints what its table of functions makes of an event; an event without a row is passed over."""
-
-    rows: dict[type, Callable[[Any], str | dict[str, Any]]]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-    def show(self, event: StudyEvent) -> None:
-        row = self.rows.get(type(event))
-        if row is not None:
-            line = row(event)
-            click.echo(line) if isinstance(line, str) else print_json(line)
 
 
 def outcome_object(outcome: Outcome) -> dict[str, Any]:
@@ -55,11 +34,11 @@ def verdict_object(verdict: Verdict) -> dict[str, Any]:
     return {"event": "verdict", **dataclasses.asdict(verdict)}
 
 
-class JsonStudyReport(LineStudyReport):
+class JsonStudyReport(LineReport):
     """One JSON object a line."""
 
     def __init__(self) -> None:
-        self.rows = {
+        rows = {
             StudyStarted: lambda e: {
                 "event": "study",
                 "folder": str(e.study.folder),
@@ -71,20 +50,15 @@ class JsonStudyReport(LineStudyReport):
             RunEpoch: lambda e: {"event": "epoch", "run": e.planned.name, **e.line},
             RunEnded: lambda e: {"event": "outcome", **outcome_object(e.outcome)},
         }
+        super().__init__(rows)
 
 
-class TextStudyReport(LineStudyReport):
+class TextStudyReport(LineReport):
     """A line for the start and for every run that ends; no control characters."""
 
     def __init__(self) -> None:
         self.todo = self.ended = 0
-        self.rows = {
-            StudyStarted: self.start,
-            Compiling: lambda e: (
-                f"compiling the {e.backend} kernels for this machine: once, then they are cached"
-            ),
-            RunEnded: self.end,
-        }
+        super().__init__({StudyStarted: self.start, Compiling: compiling, RunEnded: self.end})
 
     def start(self, event: StudyStarted) -> str:
         self.todo = event.todo

@@ -6,14 +6,13 @@ import contextlib
 import dataclasses
 import datetime
 import itertools
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import click
 
-from minise.checkpoint import Run
+from minise.checkpoint import Run, free_path
 from minise.config import MACHINE, TrainConfig
 from minise.job import Event, Started, train
 from minise.recipes import DEFAULT, recipes
@@ -111,8 +110,7 @@ def new_folder(config: TrainConfig) -> Path:
     """runs/DATASET-MODEL[-ACT]-TIME, with a number where that is taken."""
     time = f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     name = "-".join(part for part in (config.dataset, config.model, config.act, time) if part)
-    paths = (Path("runs") / (f"{name}-{i}" if i > 1 else name) for i in range(1, sys.maxsize))
-    return next(path for path in paths if not path.exists())
+    return free_path(Path("runs") / name)
 
 
 def make_report(as_json: bool) -> Report:

@@ -13,6 +13,7 @@ Files are replaced whole: a full disk or a power cut leaves the version before.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
@@ -76,6 +77,18 @@ def write_atomically(path: Path, content: bytes) -> None:
         if part is not None:
             Path(part).unlink(missing_ok=True)
         raise RunError(f"run: cannot write {path}: {error.strerror}") from error
+
+
+def free_path(path: Path) -> Path:
+    """`path`, or with -2, -3 … after its name, whichever is the first that does not exist."""
+    names = itertools.chain([path.name], (f"{path.name}-{i}" for i in itertools.count(2)))
+    return next(new for name in names if not (new := path.with_name(name)).exists())
+
+
+def best_epoch(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """The line of METRICS that is best on the held-out images; {} where nothing was held out."""
+    validated = [line for line in lines if line["val_acc"] is not None]
+    return max(validated, key=lambda line: line["val_acc"], default={})
 
 
 def check_new(path: str | Path) -> None:

@@ -7,7 +7,6 @@ folder and counts as failed; one that was interrupted goes on from its last whol
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import queue
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from minise.backend import resolve_device, usable_backend
-from minise.checkpoint import Run
+from minise.checkpoint import Run, free_path
 from minise.config import MACHINE
 from minise.data.lock import locked
 from minise.errors import MiniseError, RunError
@@ -35,6 +34,7 @@ from minise.study.outcome import (
     open_study,
     outcome_of,
     planned_study,
+    read_study,
 )
 from minise.study.plan import PlannedRun, StudyConfig
 
@@ -117,14 +117,9 @@ def run_study(
     read. Raises ConfigError, DataError or RunError, e.g. for data that is missing or a folder that is in use.
     """
     folder = Path(folder)
-    states = ("planned", "open", "failed") if retry else ("planned", "open")
-
-    def survey(**options: Any) -> tuple[Study, list[Outcome]]:
-        study = planned_study(folder, config, **options)
-        return study, [o for o in study.outcomes if o.state in states]
-
-    study, todo = survey()
-    if not todo and is_study(folder) and open_study(folder).config == study.config:
+    study = planned_study(folder, config)
+    todo = study.todo(retry=retry)
+    if not todo and is_study(folder) and read_study(folder) == study.config:
         yield StudyStarted(study, 0)
         return
     try:
@@ -132,7 +127,9 @@ def run_study(
         with locked(folder.parent / f".{folder.name}.lock", wait=False) as lock:
             begin_study(folder, config)
             at_once = max(1, min(jobs, len(todo)))
-            study, todo = survey(threads=max(1, (threads or available_threads()) // at_once), **machine)
+            each = max(1, (threads or available_threads()) // at_once)
+            study = open_study(folder, threads=each, **machine)
+            todo = study.todo(retry=retry)
             yield StudyStarted(study, len(todo))
             if not todo:
                 return
@@ -175,7 +172,7 @@ class _Crew:
         it has saved itself.
         """
         if outcome.state == "failed":
-            _put_aside(outcome.path)
+            outcome.path.rename(free_path(outcome.path.with_name(f"{outcome.path.name}.failed")))
         resume, config = outcome.state == "open", outcome.planned.config
         if resume:  # as it was begun, on this machine
             begun = Run.open(outcome.path).config
@@ -241,9 +238,3 @@ class _Crew:
             except subprocess.TimeoutExpired:
                 worker.process.kill()
             worker.close()
-
-
-def _put_aside(path: Path) -> None:
-    """Rename the folder of a run that is to be done anew: NAME.failed, NAME.failed-2 and so on."""
-    names = itertools.chain([f"{path.name}.failed"], (f"{path.name}.failed-{i}" for i in itertools.count(2)))
-    path.rename(next(new for name in names if not (new := path.with_name(name)).exists()))

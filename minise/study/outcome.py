@@ -3,6 +3,8 @@
 study.toml        the study, readable by `minise claim --config`
 runs/NAME/        a run folder for each training: DATASET-MODEL-ARM-sSEED
 report.html       what `minise claim` makes of it in the end
+
+What has come of it is read from the runs each time: nothing is kept twice.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minise.checkpoint import MICROSCOPE, Run, write_atomically
+from minise.checkpoint import MICROSCOPE, Run, best_epoch, write_atomically
 from minise.config import differing, read_toml
 from minise.errors import ConfigError, RunError
 from minise.study.plan import PlannedRun, StudyConfig, study_from_dict
@@ -47,13 +49,13 @@ class Outcome:
 
     @property
     def dead_share(self) -> float | None:
-        """The share of all excitation units that were active on none of the images looked at."""
+        """The share of all excitation units that are dead, see `BlockView`."""
         hidden = sum(block["hidden"] for block in self.microscope)
         return sum(block["dead"] for block in self.microscope) / hidden if hidden else None
 
 
 def outcome_of(planned: PlannedRun, folder: Path) -> Outcome:
-    """What came of a planned run of the study in `folder`. Raises ConfigError where that is another training."""
+    """What came of a planned run of the study in `folder`. Raises ConfigError where that is another one."""
     path = folder / "runs" / planned.name
     nothing = Outcome(planned, path)
     if not path.exists() or not any(path.iterdir()):
@@ -62,11 +64,9 @@ def outcome_of(planned: PlannedRun, folder: Path) -> Outcome:
     _same_training(run, planned)
     lines = run.metrics()
     views = run.lines(MICROSCOPE)
-    state = {"done": "done", "failed": "failed" if run.info.get("final") else "open"}.get(
-        run.info["state"], "open"
-    )
-    validated = [line for line in lines if line["val_acc"] is not None]
-    best = max(validated, key=lambda line: line["val_acc"], default=None)
+    ended = run.info["state"] == "done" or (run.info["state"] == "failed" and run.info.get("final"))
+    state = run.info["state"] if ended else "open"
+    best = best_epoch(lines)
     return Outcome(
         planned,
         path,
@@ -75,8 +75,8 @@ def outcome_of(planned: PlannedRun, folder: Path) -> Outcome:
         epochs=len(lines),
         test_acc=run.info["result"]["test_acc"] if state == "done" else None,
         val_acc=lines[-1]["val_acc"] if lines else None,
-        best_val_acc=best["val_acc"] if best else None,
-        best_epoch=best["epoch"] if best else None,
+        best_val_acc=best.get("val_acc"),
+        best_epoch=best.get("epoch"),
         seconds=sum(line["seconds"] for line in lines),
         microscope=tuple(views[-1]["blocks"]) if views else (),
     )
@@ -98,19 +98,29 @@ class Study:
             if (o.planned.dataset, o.planned.model, o.planned.arm) == (dataset, model, arm)
         ]
 
+    def todo(self, *, retry: bool = False) -> list[Outcome]:
+        """What is left to do; retry: with the runs that failed."""
+        states = ("planned", "open", "failed") if retry else ("planned", "open")
+        return [o for o in self.outcomes if o.state in states]
+
 
 def is_study(folder: str | Path) -> bool:
     """Whether the folder holds a study."""
     return (Path(folder) / STUDY_FILE).is_file()
 
 
-def open_study(folder: str | Path, **machine: Any) -> Study:
-    """Read a study folder. machine: as for `StudyConfig.runs`. Raises ConfigError or RunError."""
-    folder = Path(folder)
+def read_study(folder: Path) -> StudyConfig:
+    """The study that the folder holds. Raises ConfigError or RunError."""
     if not is_study(folder):
         raise RunError(f"study: {folder} has no {STUDY_FILE}, expected a folder that `minise claim` made")
     path = folder / STUDY_FILE
-    config = study_from_dict(read_toml(path), where=str(path))
+    return study_from_dict(read_toml(path), where=str(path))
+
+
+def open_study(folder: str | Path, **machine: Any) -> Study:
+    """A study folder as it stands. machine: as for `StudyConfig.runs`. Raises ConfigError or RunError."""
+    folder = Path(folder)
+    config = read_study(folder)
     return Study(folder, config, tuple(outcome_of(planned, folder) for planned in config.runs(**machine)))
 
 
@@ -122,7 +132,7 @@ def begin_study(folder: str | Path, config: StudyConfig) -> StudyConfig:
     """
     folder = Path(folder)
     study = planned_study(folder, config)
-    if not is_study(folder) or study_from_dict(read_toml(folder / STUDY_FILE)) != study.config:
+    if not is_study(folder) or read_study(folder) != study.config:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -134,9 +144,8 @@ def begin_study(folder: str | Path, config: StudyConfig) -> StudyConfig:
 def planned_study(folder: str | Path, config: StudyConfig, **machine: Any) -> Study:
     """The study that `begin_study` would make of the folder, with what is done of it; nothing is written."""
     folder = Path(folder)
-    path = folder / STUDY_FILE
     if is_study(folder):
-        config = study_from_dict(read_toml(path), where=str(path)).extended(config)
+        config = read_study(folder).extended(config)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"study: {folder} exists and holds no study, expected a new folder or one of a study")
     return Study(folder, config, tuple(outcome_of(planned, folder) for planned in config.runs(**machine)))
