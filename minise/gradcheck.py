@@ -1,25 +1,27 @@
 """The gradient checker: what the tape says against what small steps say.
 
-A random upstream gradient gy turns any function into the scalar Σ gy · f(x). Its derivative along an input
-element (or along a random direction) comes from a central difference of fourth order,
+A random upstream gradient gy turns any function into the scalar Σ gy · f(x). Its derivative along an input element
+(or along a random direction) comes from differences in float64, or from a complex step where the function allows it.
+gy must be random: with all ones, as in sum(), the worst bugs of batch norm cancel out.
 
-    f'(x) ≈ (8 (f(x + h) - f(x - h)) - (f(x + 2h) - f(x - 2h))) / 12h        error O(h⁴)
-
-in float64. gy must be random: with all ones, as in sum(), the worst bugs of batch norm cancel out.
+Where the two differ, the step may be to blame: it was too large, or it crossed a kink. So a derivative that differs
+is taken again with steps of several sizes, from both sides; at a kink any value between the two sides is right.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from minise.backend import Array, to_numpy
+from minise.differences import STEP, central, complex_step, examine
 from minise.errors import MiniseError
 from minise.tape import Tensor, no_grad
 
-STENCIL = ((1, 8.0), (-1, -8.0), (2, -1.0), (-2, 1.0))
+TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,22 @@ class Mismatch:
         )
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """All derivatives of one function at one point.
+
+    compared: how many; kinks: how many of them at a kink, where a value between the two sides is right.
+    y: the result; analytic, numeric: the gradients of each input that was compared, unless directions were taken.
+    """
+
+    worst: Mismatch
+    compared: int
+    kinks: int
+    y: Array = field(repr=False)
+    analytic: dict[int, Array] = field(repr=False)
+    numeric: dict[int, Array] = field(repr=False)
+
+
 class GradientError(MiniseError, AssertionError):
     """A backward that disagrees with its forward."""
 
@@ -49,79 +67,141 @@ def check_gradients(
     inputs: Sequence[Array],
     rng: np.random.Generator,
     *,
-    tolerance: float = 1e-6,
-    step: float = 1e-3,
+    tolerance: float = TOLERANCE,
     directions: int | None = None,
     wrt: Sequence[int] | None = None,
 ) -> Mismatch:
-    """Compare the gradients of `f` with central differences, and return the worst of them.
+    """Compare the gradients of `f` as `compare_gradients` does, and return the worst of them.
+
+    Raises GradientError if its relative error is above `tolerance`.
+    """
+    worst = compare_gradients(f, inputs, rng, tolerance=tolerance, directions=directions, wrt=wrt).worst
+    if not worst.error <= tolerance:
+        raise GradientError(f"gradient: {worst}, expected at most {tolerance:g}")
+    return worst
+
+
+def compare_gradients(
+    f: Callable[..., Tensor],
+    inputs: Sequence[Array],
+    rng: np.random.Generator,
+    *,
+    tolerance: float = TOLERANCE,
+    directions: int | None = None,
+    wrt: Sequence[int] | None = None,
+    by_complex_step: bool = True,
+) -> Comparison:
+    """Compare the gradients of `f` at the point `inputs` with what small steps give.
 
     f: takes a Tensor for each input and gives one Tensor; called many times, so it must be deterministic.
-    inputs: arrays; the float64 ones are checked, or those whose positions are in `wrt`.
-    Keep them 2·step away from kinks. directions: None checks every element; k checks k random directions an
-    input, for functions with many. The relative error of one derivative is its difference over the larger
-    of the two, or over a thousandth of the largest gradient of all, where both are tiny.
-    Raises GradientError if the worst relative error is above `tolerance`.
+    inputs: arrays; the float64 ones are checked, or those whose positions are in `wrt`. directions: None takes
+    every element; k takes k random directions an input, for functions with many elements.
+    tolerance: the relative error above which a derivative is looked at again. The relative error is the difference
+    over the larger of the two, or over a thousandth of the largest gradient of all, where both are tiny.
+    by_complex_step: use it where `f` takes complex numbers, which a kernel leaves to the reference's forward.
     """
     wrt = [i for i, x in enumerate(inputs) if x.dtype == np.float64] if wrt is None else list(wrt)
     tensors = [Tensor(x, requires_grad=i in wrt) for i, x in enumerate(inputs)]
     y = f(*tensors)
     gy = rng.standard_normal(y.shape)
     y.backward(gy)
-    analytic = {i: tensors[i].grad for i in wrt}
-    found = [
-        pair
+    lines = [
+        line
         for i in wrt
-        for pair in _compare(f, inputs, i, _gradient(analytic[i], inputs[i]), gy, rng, step, directions)
+        for line in _lines(f, inputs, i, tensors[i].grad, gy, rng, directions, by_complex_step)
     ]
-    scale = max((max(abs(m.analytic), abs(m.numeric)) for m in found), default=0.0)
+    scale = max((max(abs(line.analytic), abs(line.numeric)) for line in lines), default=0.0)
+    floor = max(1e-3 * scale, 1e-6)
+    kinks = 0
+    for line in lines:
+        if _error(line.analytic, line.numeric, floor) <= tolerance:
+            continue
+        slope = examine(line.g, line.scale)
+        kinks += bool(slope.is_kink)
+        line.numeric = slope.nearest(line.analytic)
+    found = [
+        Mismatch(s.input, s.index, s.analytic, s.numeric, _error(s.analytic, s.numeric, floor)) for s in lines
+    ]
     worst = max(
-        (_with_error(m, floor=max(1e-3 * scale, 1e-6)) for m in found),
+        found,
         key=lambda m: m.error if np.isfinite(m.error) else np.inf,
         default=Mismatch(-1, None, 0.0, 0.0, 0.0),
     )
-    if not worst.error <= tolerance:
-        raise GradientError(f"gradient: {worst}, expected at most {tolerance:g}")
-    return worst
+    arrays = [] if directions is not None else wrt
+    analytic = {i: _gradient(tensors[i].grad, inputs[i]) for i in arrays}
+    numeric = {
+        i: np.reshape([line.numeric for line in lines if line.input == i], inputs[i].shape) for i in arrays
+    }
+    return Comparison(worst, len(lines), kinks, to_numpy(y.data), analytic, numeric)
+
+
+@dataclass
+class _Line:
+    """A line through the point along which f is stepped: g(t) = Σ gy · f(x + t · direction)."""
+
+    input: int
+    index: tuple[int, ...] | None
+    g: Callable[[Any], Any]
+    scale: float
+    analytic: float
+    numeric: float = 0.0
+
+
+def _lines(
+    f: Callable[..., Tensor],
+    inputs: Sequence[Array],
+    i: int,
+    grad: Array | None,
+    gy: Array,
+    rng: np.random.Generator,
+    directions: int | None,
+    by_complex_step: bool,
+) -> list[_Line]:
+    """Each element or random direction of input i, with both derivatives."""
+    x, analytic = inputs[i], _gradient(grad, inputs[i])
+    scale = max(1.0, float(np.abs(x).max(initial=0)))
+
+    def along(direction: Array) -> Callable[[Any], Any]:
+        def g(t: Any) -> Any:
+            with no_grad():
+                y = f(*[Tensor(x + t * direction if j == i else other) for j, other in enumerate(inputs)])
+            return (gy * to_numpy(y.data)).sum()
+
+        return g
+
+    def draw() -> Array:
+        direction = rng.standard_normal(x.shape)
+        return direction / max(float(np.linalg.norm(direction)), 1e-300)
+
+    is_complex = by_complex_step and _takes_complex(along(draw()), scale)
+    if directions is None:
+        places: list[tuple[tuple[int, ...] | None, Array]] = [
+            (tuple(map(int, index)), _unit(x, index)) for index in np.ndindex(x.shape)
+        ]
+    else:
+        places = [(None, draw()) for _ in range(directions)]
+    lines = [_Line(i, at, along(d), scale, float((analytic * d).sum())) for at, d in places]
+    for line in lines:
+        exact = complex_step(line.g) if is_complex else None
+        line.numeric = central(line.g, STEP * scale) if exact is None else float(exact)
+    return lines
+
+
+def _takes_complex(g: Callable[[Any], Any], scale: float) -> bool:
+    """Whether the complex step along one random direction gives what central differences give."""
+    exact, rough = complex_step(g), central(g, STEP * scale)
+    return exact is not None and exact != 0 and abs(exact - rough) <= 1e-6 * max(abs(exact), abs(rough))
+
+
+def _unit(x: Array, index: tuple[int, ...]) -> Array:
+    unit = np.zeros_like(x)
+    unit[index] = 1.0
+    return unit
 
 
 def _gradient(grad: Array | None, x: Array) -> Array:
     return np.zeros_like(x) if grad is None else to_numpy(grad)
 
 
-def _compare(
-    f: Callable[..., Tensor],
-    inputs: Sequence[Array],
-    i: int,
-    grad: Array,
-    gy: Array,
-    rng: np.random.Generator,
-    step: float,
-    directions: int | None,
-) -> list[Mismatch]:
-    """Analytic and numeric derivatives of input i, without their errors."""
-
-    def value(x: Array) -> float:
-        with no_grad():
-            y = f(*[Tensor(x if j == i else other) for j, other in enumerate(inputs)])
-        return float((gy * to_numpy(y.data)).sum())
-
-    def derivative(direction: Array) -> float:
-        values = sum(weight * value(inputs[i] + k * step * direction) for k, weight in STENCIL)
-        return values / (12 * step)
-
-    if directions is not None:
-        draws = [rng.standard_normal(inputs[i].shape) for _ in range(directions)]
-        units = [d / max(float(np.linalg.norm(d)), 1e-300) for d in draws]
-        return [Mismatch(i, None, float((grad * d).sum()), derivative(d), 0.0) for d in units]
-    found = []
-    for index in np.ndindex(inputs[i].shape):
-        unit = np.zeros_like(inputs[i])
-        unit[index] = 1.0
-        found.append(Mismatch(i, index, float(grad[index]), derivative(unit), 0.0))
-    return found
-
-
-def _with_error(m: Mismatch, floor: float) -> Mismatch:
-    error = abs(m.analytic - m.numeric) / max(abs(m.analytic), abs(m.numeric), floor)
-    return Mismatch(m.input, m.index, m.analytic, m.numeric, error)
+def _error(analytic: float, numeric: float, floor: float) -> float:
+    return abs(analytic - numeric) / max(abs(analytic), abs(numeric), floor)

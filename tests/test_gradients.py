@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import CASES, as_function, cases, is_float
+from minise.checks.cases import CASES, as_function, cases, is_float
 from hypothesis import assume, given
 from hypothesis import strategies as st
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import as_function, cases
+from minise.checks.cases import as_function, cases
 from hypothesis import HealthCheck, Phase, given, settings
 from mutants import MUTANTS, mutated
 

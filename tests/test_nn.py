@@ -249,7 +249,7 @@ def test_the_gradient_of_a_whole_model(act):
             total = total + ops.sum_((value - value.data) * grad)
         return total
 
-    worst = check_gradients(loss, [p.data for p in parameters], rng, directions=2, step=1e-5, tolerance=1e-5)
+    worst = check_gradients(loss, [p.data for p in parameters], rng, directions=2, tolerance=1e-5)
     assert worst.error <= 1e-5
     with no_grad():
         assert np.isfinite(loss(*[Tensor(p.data) for p in parameters]).data)
