@@ -16,7 +16,7 @@ files are protocol 2, written by Python 2.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from minise.data.pickled import GLOBALS, Name, PickledArray, PickledDtype, RefusedError, kind_of
@@ -33,7 +33,7 @@ def unpickle(data: bytes, where: str) -> dict[str, Any]:
     else, for truncated input too, and never another exception.
     """
     try:
-        result = _Machine(data).run()
+        result = Machine(data).run()
         if not isinstance(result, dict):
             raise RefusedError(f"holds a {kind_of(result)}, expected a dict")
         return {key: _final(value) for key, value in result.items()}
@@ -45,31 +45,40 @@ def _final(value: object) -> object:
     return value.numpy() if isinstance(value, PickledArray) else value
 
 
-class _Machine:
-    """Runs one pickle. `mark`ed parts of the stack are kept as stacks of their own, as in Python's pickle."""
+class Machine:
+    """Runs the pickle that starts at byte `at`. `mark`ed parts of the stack are kept as stacks of their own, as in
+    Python's pickle. A subclass can know other `names`, `steps` and keys.
+    """
 
-    def __init__(self, data: bytes) -> None:
+    names: Mapping[tuple[str, str], Name] = GLOBALS
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
         self.data = data
-        self.at = 0
+        self.at = at
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.encoded = 0  # bytes that `_encode` has made
 
     def run(self) -> object:
-        if self.data[:1] != b"\x80":
+        if self.data[self.at : self.at + 1] != b"\x80":
             raise RefusedError("is not a pickle of protocol 2 to 4")
+        steps = self.steps()
         for _ in range(MAX_INSTRUCTIONS):
             code = self.byte()
             if code == STOP:
                 return self.pop()
-            step = STEPS.get(code)
+            step = steps.get(code)
             if step is None:
                 raise RefusedError(
                     f"has the pickle instruction {code:#04x} at byte {self.at - 1}, not one for data"
                 )
             step(self)
         raise RefusedError(f"has more than {MAX_INSTRUCTIONS} pickle instructions")
+
+    def steps(self) -> Mapping[int, Callable[[Any], object]]:
+        """What each instruction does."""
+        return STEPS
 
     def byte(self) -> int:
         """The next byte of the file."""
@@ -149,18 +158,22 @@ class _Machine:
         if len(items) % 2:
             raise RefusedError(f"has a key without a value, at byte {self.at}")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not (isinstance(key, str | bytes) and len(key) <= 100):
-                raise RefusedError(f"has a {kind_of(key)} as a key, expected a short text")
-            target[key.decode("latin1") if isinstance(key, bytes) else key] = value
+            target[self.key(key)] = value
+
+    def key(self, key: object) -> str | int:
+        """`key` as it may stand in a dict: only a short text is safe to hash, and to show."""
+        if not (isinstance(key, str | bytes) and len(key) <= 100):
+            raise RefusedError(f"has a {kind_of(key)} as a key, expected a short text")
+        return key.decode("latin1") if isinstance(key, bytes) else key
 
     def find(self, module: object, name: object) -> None:
         # Text first: only text is safe to hash, and to show.
         if not (isinstance(module, str) and isinstance(name, str)):
             raise RefusedError(f"asks for a {kind_of(name)} of a {kind_of(module)}; refused")
-        if (module, name) not in GLOBALS:
+        if (module, name) not in self.names:
             shown = f"{module[:60]}.{name[:60]}"
             raise RefusedError(f"asks for {shown!a}, which is not data; refused")
-        self.push(GLOBALS[module, name])
+        self.push(self.names[module, name])
 
     def reduce(self) -> None:
         args, name = self.pop(), self.pop()
@@ -184,10 +197,10 @@ class _Machine:
 STOP = ord(".")
 
 # The names of the instructions are those of `pickletools`.
-STEPS: dict[int, Callable[[_Machine], object]] = {
+STEPS: dict[int, Callable[[Machine], object]] = {
     0x80: lambda m: m.byte(),  # PROTO
     0x95: lambda m: m.take(8),  # FRAME
-    ord("("): _Machine.mark,  # MARK
+    ord("("): Machine.mark,  # MARK
     ord("N"): lambda m: m.push(None),  # NONE
     0x88: lambda m: m.push(True),  # NEWTRUE
     0x89: lambda m: m.push(False),  # NEWFALSE
@@ -218,6 +231,6 @@ STEPS: dict[int, Callable[[_Machine], object]] = {
     ord("j"): lambda m: m.recall(m.number("<I")),  # LONG_BINGET
     ord("c"): lambda m: m.find(m.line(), m.line()),  # GLOBAL
     0x93: lambda m: m.find(*[m.pop(), m.pop()][::-1]),  # STACK_GLOBAL
-    ord("R"): _Machine.reduce,  # REDUCE
-    ord("b"): _Machine.build,  # BUILD
+    ord("R"): Machine.reduce,  # REDUCE
+    ord("b"): Machine.build,  # BUILD
 }

@@ -92,13 +92,15 @@ def key_figures(facts: RunFacts) -> tuple[tuple[str, str], ...]:
     if facts.answers is not None:
         test = facts.answers.test
         tested = [("top 5", percent(test.top5)), ("test loss", decimal(test.loss, 4))]
+    size = (("parameters", count(facts.model.parameters)), ("FLOPs an image", scaled(facts.model.flops)))
+    if "imported" in facts.info:
+        return (*tested, *size)
     done, planned = len(facts.metrics), facts.config["epochs"]
     return (
         *tested,
         ("epochs", str(done) if done == planned else f"{done} of {planned}"),
         ("training time", duration(facts.seconds)),
-        ("parameters", count(facts.model.parameters)),
-        ("FLOPs an image", scaled(facts.model.flops)),
+        *size,
         ("optimiser, batch", f"{facts.config['optimizer']}, {facts.config['batch_size']}"),
     )
 
@@ -118,6 +120,9 @@ def notices(facts: RunFacts) -> tuple[str, ...]:
 
 def learning(facts: RunFacts) -> Section:
     """Curves, and the figures of every epoch."""
+    if "imported" in facts.info:
+        words = "It was not trained here: its weights were imported."
+        return Section("learning", "How it learnt", "", (Words(words, "note"),))
     if not facts.metrics:
         return Section("learning", "How it learnt", "", (Words("No epoch is whole yet.", "note"),))
     lead = "Training figures are means over an epoch's batches as they were trained on, so they lag behind."

@@ -13,10 +13,11 @@ OFFICIAL = {True: "the official content", False: "not the official content", Non
 
 def provenance(info: dict[str, Any], path: str) -> Terms:
     """From run.json; what it does not say is left out."""
-    data, hardware = info.get("data", {}), info.get("hardware", {})
+    data, hardware, source = info.get("data", {}), info.get("hardware", {}), info.get("imported")
     rows = {
         "folder": path,
         "command": info.get("command"),
+        "imported": f"from {source['file']}, SHA-256 {source['sha256']}" if source else None,
         "started": date(info["started"]) if "started" in info else None,
         "versions": ", ".join(f"{name} {version}" for name, version in info.get("versions", {}).items()),
         "data": f"{data.get('name')}, {OFFICIAL.get(data.get('official'), '')}",

@@ -1,0 +1,74 @@
+"""An ONNX graph in the making: nodes, constants, and which array of a traced forward has which name in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minise.backend import Array
+from minise.errors import ConfigError
+
+OPSET, IR_VERSION = 17, 8
+"""ONNX 1.12 and onnxruntime 1.12, of 2022, and all later ones read these."""
+
+
+def onnx_module() -> Any:
+    """onnx; ConfigError where it is missing."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise ConfigError(f"export: needs onnx ({error}); pip install 'minise[onnx]'") from error
+    return onnx
+
+
+class Graph:
+    """Nodes and constants so far. names: array -> its name, for those constants that have one.
+
+    An array is known again by being the same object: whoever traces must keep all of them.
+    """
+
+    def __init__(self, names: Mapping[str, Array]) -> None:
+        self.helper, self.numpy_helper = onnx_module().helper, onnx_module().numpy_helper
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Array] = {}
+        self.titles = {id(a): name for name, a in names.items()}
+        self.values: dict[int, str] = {}
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node with one output; the name of that."""
+        output = f"{kind}_{len(self.nodes)}"
+        self.nodes.append(self.helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def constant(self, value: Any, dtype: Any = np.float32, name: str | None = None) -> str:
+        """The name of a constant."""
+        name = name or f"constant_{len(self.constants)}"
+        self.constants[name] = np.asarray(value, dtype)
+        return name
+
+    def value(self, a: Any) -> str:
+        """The name of what a traced op was given: an array that an op before it made, or else a constant."""
+        if id(a) in self.values:
+            return self.values[id(a)]
+        return self.constant(a, name=self.titles.get(id(a)))
+
+    def model(self, inputs: Mapping[str, list[Any]], outputs: Mapping[str, list[Any]]) -> Any:
+        """The whole, checked. inputs, outputs: name -> shape, with a word for a size that is not fixed."""
+        onnx = onnx_module()
+        infos = [
+            [
+                self.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+                for name, shape in end.items()
+            ]
+            for end in (inputs, outputs)
+        ]
+        constants = [self.numpy_helper.from_array(a, name) for name, a in self.constants.items()]
+        graph = self.helper.make_graph(self.nodes, "minise", *infos, constants)
+        opset = self.helper.make_opsetid("", OPSET)
+        model = self.helper.make_model(
+            graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="minise"
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model
