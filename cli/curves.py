@@ -1,0 +1,77 @@
+"""Curves as braille dots: 2 x 4 dots a character, each curve in a panel of its own, so that no colour is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+HEIGHT = 8
+DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+"""The bit of each dot of a braille character, by row and column."""
+GAP = 3
+
+
+def panels(x: NDArray[np.float64], curves: dict[str, NDArray[np.float64]], width: int) -> list[str]:
+    """The lines of all panels side by side, as wide as `width` in all: name, curve, axis of x."""
+    every = np.concatenate(list(curves.values()))
+    low, high = float(np.floor(every.min())), float(np.ceil(every.max()))
+    inner = min(40, (width - GAP * (len(curves) - 1)) // len(curves) - 4)
+    drawn = [panel(name, x, y, (low, high), inner) for name, y in curves.items()]
+    return [(" " * GAP).join(parts).rstrip() for parts in zip(*drawn, strict=True)]
+
+
+def panel(
+    name: str, x: NDArray[np.float64], y: NDArray[np.float64], limits: tuple[float, float], width: int
+) -> list[str]:
+    """One curve, its values beside the top and the bottom line, and at 0."""
+    low, high = limits
+    rows = canvas(x, y, limits, width)
+    zero = _row(0.0, low, high, HEIGHT)
+    labels = {0: f"{high:g}", HEIGHT - 1: f"{low:g}", zero: "0"}
+    lines = [f"{labels.get(i, ''):>3} {row}" for i, row in enumerate(rows)]
+    origin = _column(0.0, x, width)
+    axis = list(f"{x[0]:g}".ljust(width - len(f"{x[-1]:g}")) + f"{x[-1]:g}")
+    axis[origin] = "0"
+    return [f"    {name:<{width}}", *lines, "    " + "".join(axis)]
+
+
+def canvas(
+    x: NDArray[np.float64], y: NDArray[np.float64], limits: tuple[float, float], width: int
+) -> list[str]:
+    """The curve as lines of braille, with the axes where it is not."""
+    low, high = limits
+    bits = np.zeros((HEIGHT, width), int)
+    across = np.interp(np.linspace(x[0], x[-1], 2 * width), x, y)
+    heights = [_row(float(value), low, high, 4 * HEIGHT) for value in across]
+    for i, height in enumerate(heights):
+        before = heights[max(i - 1, 0)]
+        for dot in _between(before, height):
+            bits[dot // 4, i // 2] |= DOTS[dot % 4][i % 2]
+    zero, origin = _row(0.0, low, high, HEIGHT), _column(0.0, x, width)
+    return [
+        "".join(_character(bits[r, c], r == zero, c == origin) for c in range(width)) for r in range(HEIGHT)
+    ]
+
+
+def _between(before: int, height: int) -> Sequence[int]:
+    """The dots from one height to the next, so that a steep curve has no gaps."""
+    if abs(height - before) <= 1:
+        return (height,)
+    step = 1 if height > before else -1
+    return range(before + step, height + step, step)
+
+
+def _row(value: float, low: float, high: float, n: int) -> int:
+    return min(n - 1, max(0, int((high - value) / (high - low) * n)))
+
+
+def _column(value: float, x: NDArray[np.float64], width: int) -> int:
+    return round((value - float(x[0])) / float(x[-1] - x[0]) * (width - 1))
+
+
+def _character(bits: int, on_row: bool, on_column: bool) -> str:
+    if bits:
+        return chr(0x2800 + bits)
+    return "┼" if on_row and on_column else "─" if on_row else "│" if on_column else " "

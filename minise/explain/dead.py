@@ -1,0 +1,272 @@
+"""`explain dead`: the paper's chain of four neurons, live: one factor of 0 makes a whole product 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from minise.backend import Array
+from minise.chain import BIASES, INPUT, TARGET, WEIGHTS, Chain, run_chain
+from minise.differences import examine
+from minise.errors import ConfigError
+from minise.explain.lesson import Cell, Code, Lesson, Question, Step, Table, Value, Written
+from minise.explain.rules import RULES, by_rule
+from minise.explain.source import Lines
+from minise.explain.write import Factor, number, written
+from minise.ops import ACTIVATIONS
+
+NEURONS = len(WEIGHTS)
+MOST = 10.0
+"""How large a weight or bias may be, either way: the numbers shall fit a page."""
+COMPARED = ("relu", "felu", "elu", "leaky_relu", "prelu")
+
+
+def explain_dead(
+    *,
+    act: str = "relu",
+    weights: Mapping[int, float] | None = None,
+    biases: Mapping[int, float] | None = None,
+) -> Lesson:
+    """The chain of `minise/chain.py`. weights, biases: those of some neurons, counted from 1, that are others.
+
+    Raises ConfigError for a neuron that is not there, and for numbers beyond ±10.
+    """
+    w, b = _changed("weight", WEIGHTS, weights or {}), _changed("bias", BIASES, biases or {})
+    chain = run_chain(act, weights=w, biases=b)
+    lines = _forward_lines(act, w, b)
+    steps = [_setting(w, b), _forward(lines, chain, w, b), _cost(lines, chain)]
+    steps += [_backward(lines, chain, w, i) for i in reversed(range(NEURONS))]
+    steps += [_outcome(chain, w), _others(act, w, b)]
+    return Lesson(
+        "dead",
+        f"Four neurons in a row, with {act}: what a dead unit does",
+        "a0 → a1 → a2 → a3 → a4, and the cost C at the end: the paper's argument for another activation. The gradient"
+        " of a bias is a product of everything behind it, and one factor of 0 makes it 0.",
+        tuple(steps),
+        (
+            _ending(chain, b),
+            "In SE the bottleneck can be one unit wide (16 channels, reduction 16). If that one dies,"
+            " every gate of the block is a constant: `minise inspect RUN` counts such units in a run of yours.",
+            "Other numbers: minise explain dead --bias 3=1.5 --weight 2=-0.4 --act felu",
+        ),
+    )
+
+
+def _changed(kind: str, values: Sequence[float], others: Mapping[int, float]) -> tuple[float, ...]:
+    changed = list(values)
+    for i, value in others.items():
+        if not 1 <= i <= NEURONS:
+            raise ConfigError(f"dead: found {kind} {i}, expected a neuron from 1 to {NEURONS}")
+        if not abs(value) <= MOST:
+            raise ConfigError(
+                f"dead: found {kind} {i} = {value:g}, expected a number from {-MOST:g} to {MOST:g}"
+            )
+        changed[i - 1] = value
+    return tuple(changed)
+
+
+def _forward_lines(act: str, weights: tuple[float, ...], biases: tuple[float, ...]) -> Lines:
+    lines = Lines(run_chain, act=act, weights=weights, biases=biases, a0=INPUT, target=TARGET)
+    lines.run("op, start", "parameters = ", "b = [", "z: list", "a = [")
+    return lines
+
+
+def _setting(w: Sequence[float], b: Sequence[float]) -> Step:
+    rows = tuple((i + 1, w[i], b[i]) for i in range(NEURONS))
+    return Step(
+        "the chain",
+        "Four neurons",
+        ("z_i = w_i·a_(i-1) + b_i", "a_i = act(z_i)", "C = (a4 - target)² / 2"),
+        f"Each neuron has one input, the neuron before it. a0 = {number(INPUT)} goes in, target = {number(TARGET)}"
+        " should come out.",
+        tables=(Table("weights and biases", ("neuron", "w", "b"), rows),),
+    )
+
+
+def _forward(lines: Lines, chain: Chain, w: Sequence[float], b: Sequence[float]) -> Step:
+    code: tuple[Code, ...] = ()
+    rule, out = RULES[chain.act], []
+    alpha = float(ACTIVATIONS[chain.act].start or 0)
+    for i in range(NEURONS):
+        lines.scope |= {"w_i": w[i], "b_i": lines["b"][i]}
+        code = lines.run("z.append(", "a.append(")
+        z, a = lines["z"][-1].item(), lines["a"][-1].item()
+        before = (f"a{i}", lines["a"][i].item())
+        out.append(written(f"z{i + 1}", (), [[(f"w{i + 1}", w[i]), before], [(f"b{i + 1}", b[i])]]))
+        if z <= 0 or rule.smooth:
+            names = {"x": f"z{i + 1}", "y": f"a{i + 1}", "alpha": "alpha"}
+            out.append(by_rule(f"a{i + 1}", (), rule.value, names, {"x": z, "y": a, "alpha": alpha}, a))
+    lines.run("slopes = ")
+    z, a = (np.array([x.item() for x in lines[name]]) for name in "za")
+    below = [str(i + 1) for i in range(NEURONS) if z[i] <= 0]
+    return Step(
+        "forward",
+        "From a0 to a4",
+        ("z_i = w_i·a_(i-1) + b_i", "a_i = act(z_i)", rule.formula(chain.act)),
+        (
+            f"Below zero: neuron{'s' * (len(below) > 1)} {', '.join(below)}."
+            if below
+            else "No neuron is below zero."
+        )
+        + " The slopes act'(z) are what the way back will be multiplied by.",
+        code,
+        (
+            Value("z", z, (), np.array(chain.z)),
+            Value("a", a[1:], (), np.array(chain.a), stops=True),
+            Value("act'(z)", np.array(lines["slopes"]), (), np.array(chain.slopes), stops=True),
+        ),
+        tuple(out),
+        questions=(
+            Question(f"z1 = {number(w[0])}·{number(INPUT)} + {number(b[0])} = ?", float(z[0]), "w·a0 + b"),
+            Question(
+                f"z3 is {number(z[2])}. What is a3, {chain.act} of it?", float(a[3]), rule.formula(chain.act)
+            ),
+        ),
+    )
+
+
+def _cost(lines: Lines, chain: Chain) -> Step:
+    code = lines.run("error = ", "cost = ")
+    lines.run("cost.backward()", "db: list", "behind = ")
+    error = lines["error"].item()
+    half = Written(
+        "C", (), "(a4 - target)·(a4 - target) / 2", f"({number(error)})·({number(error)}) / 2", chain.cost
+    )
+    return Step(
+        "forward",
+        "What it costs",
+        ("C = (a4 - target)² / 2", "dC/da4 = a4 - target"),
+        "The way back begins with the derivative of the cost by the last output.",
+        code,
+        (
+            Value("a4 - target", np.asarray(error)),
+            Value("C", np.asarray(lines["cost"].item()), (), np.asarray(chain.cost)),
+        ),
+        (half,),
+    )
+
+
+def _backward(lines: Lines, chain: Chain, w: Sequence[float], i: int) -> Step:
+    """One neuron on the way back; `behind` is dC/da_i."""
+    behind = lines["behind"]
+    lines.scope |= {"w_i": w[i], "slope": lines["slopes"][i]}
+    code = lines.run("db.append(", "behind *= ")
+    name, slope = f"dC/db{i + 1}", chain.slopes[i]
+    factors = _factors(chain, w, i)
+    db = np.asarray(lines["db"][-1] + 0.0)  # no -0.0
+    value = Value(name, db, (), np.asarray(chain.tape[i]), _small_step(lines, i), stops=True)
+    return Step(
+        "backward",
+        f"Neuron {i + 1}",
+        (f"{name} = dC/da{i + 1}·act'(z{i + 1})", f"dC/da{i} = dC/db{i + 1}·w{i + 1}"),
+        _verdict(i + 1, slope, behind, chain),
+        code,
+        (value,),
+        (written(name, (), [factors]),),
+        questions=(
+            Question(
+                f"dC/da{i + 1} is {number(behind)}, act'(z{i + 1}) is {number(slope)}. {name}?",
+                float(value.array),
+                "their product",
+            ),
+        ),
+    )
+
+
+def _factors(chain: Chain, w: Sequence[float], i: int) -> list[Factor]:
+    """Everything that dC/db of neuron i is a product of, from the cost on."""
+    factors: list[Factor] = [("(a4 - target)", chain.a[-1] - TARGET)]
+    for j in reversed(range(i, NEURONS)):
+        factors.append((f"act'(z{j + 1})", chain.slopes[j]))
+        if j > i:
+            factors.append((f"w{j + 1}", w[j]))
+    return factors
+
+
+def _verdict(neuron: int, slope: float, behind: float, chain: Chain) -> str:
+    z = chain.z[neuron - 1]
+    if behind == 0:
+        return "Nothing arrives here: a factor behind it is 0, so its own slope does not matter any more."
+    if slope == 0:
+        return (
+            f"{chain.act}'s slope at z{neuron} = {number(z)} is 0. The product is 0 from here on, for neuron {neuron}"
+            " and for all before it, whatever their own slopes are."
+        )
+    if z <= 0:
+        return f"z{neuron} is below zero, but the slope is {number(slope)}: less gets through, not nothing."
+    return (
+        f"The slope is {number(slope)}: what arrives here reaches the bias, and by the weight the neuron before"
+        " it."
+    )
+
+
+def _small_step(lines: Lines, i: int) -> Array:
+    """dC/db_i by small steps, forward only; at a kink, whichever side's is nearest."""
+    act, weights, biases = (lines[name] for name in ("act", "weights", "biases"))
+    forward, parameters = ACTIVATIONS[act].op.forward, lines["parameters"]
+
+    def cost(h: float) -> float:
+        a = np.asarray(INPUT)
+        for j in range(NEURONS):
+            a = forward(weights[j] * a + biases[j] + h * (i == j), *parameters)[0]
+        return float(a - TARGET) ** 2 / 2
+
+    return np.asarray(examine(cost).nearest(lines["db"][-1]))
+
+
+def _outcome(chain: Chain, w: Sequence[float]) -> Step:
+    return Step(
+        "the outcome",
+        "Who learns",
+        ("dC/db1 = act'(z1)·w2·act'(z2)·w3·act'(z3)·w4·act'(z4)·(a4 - target)",),
+        _learning(chain),
+        values=(
+            Value("act'(z)", np.array(chain.slopes), stops=True),
+            Value("dC/db", np.array(chain.db), (), np.array(chain.tape), stops=True),
+        ),
+        written=(written("dC/db1", (), [_factors(chain, w, 0)]),),
+        chain=chain,
+    )
+
+
+def _learning(chain: Chain) -> str:
+    still = [str(i + 1) for i in range(NEURONS) if chain.db[i] == 0]
+    if not still:
+        return "Every neuron learns: no factor of the product is 0."
+    learns = f"{'Neurons' if len(still) > 1 else 'Neuron'} {', '.join(still)} learn{'s' * (len(still) == 1)} nothing."
+    if not chain.dead:
+        return f"{learns} A weight is 0, or the output is on target already."
+    return (
+        f"{learns} Gradient descent changes a bias by -rate·dC/db: with 0 it stays where it is, and so do all that"
+        f" it depends on. Neuron {chain.dead[0]} gets the same input again, and the next gradient is 0 as well: it"
+        " is dead."
+    )
+
+
+def _others(act: str, w: tuple[float, ...], b: tuple[float, ...]) -> Step:
+    chains = [run_chain(name, weights=w, biases=b) for name in dict.fromkeys((act, *COMPARED))]
+    rows: list[tuple[Cell, ...]] = [(c.act, *c.db, ", ".join(map(str, c.dead)) or "-") for c in chains]
+    return Step(
+        "the outcome",
+        "The same chain with other activations",
+        ("relu'(x) = 0, felu'(x) = alpha·e^x for x <= 0",),
+        "Same weights, same input. An activation with a slope below zero multiplies by something small and the"
+        " gradient goes on; that is all that FeLU changes here, and ELU, leaky ReLU and PReLU change it as well.",
+        tables=(
+            Table("", ("", *(f"dC/db{i + 1}" for i in range(NEURONS)), "dead"), tuple(rows), stops=True),
+        ),
+    )
+
+
+def _ending(chain: Chain, b: Sequence[float]) -> str:
+    """What would wake the first dead neuron, or kill one."""
+    if not chain.dead:
+        return "No unit is dead here; `--act relu --bias 3=-1` kills the third."
+    i = chain.dead[0]
+    if chain.act != "relu":
+        return f"Neuron {i} is so far from zero that its slope is 0 in 64 bits."
+    least = b[i - 1] - chain.z[i - 1]
+    awake = float(np.ceil(10 * least + 1) / 10)
+    tip = f": try `--bias {i}={awake:g}`" if awake <= MOST else ""
+    return f"Neuron {i} wakes up as soon as b{i} is above {number(least)}{tip}."

@@ -1,0 +1,134 @@
+"""A lesson as one HTML file that needs nothing else: to read, to print, to hand out."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import minise
+from minise.errors import ConfigError
+from minise.explain.answers import shown
+from minise.explain.evidence import verdict
+from minise.explain.grid import column, grid, is_numeric
+from minise.explain.lesson import Code, Lesson, Step, Table, Value, element
+from minise.explain.write import number
+
+if TYPE_CHECKING:
+    import jinja2
+
+NEEDS = ("jinja2", "matplotlib")
+"""What the extra `report` brings."""
+
+
+def page(lesson: Lesson) -> str:
+    """The lesson as HTML. Raises ConfigError where the extra `report` is missing."""
+    for module in NEEDS:
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise ConfigError(
+                f"explain: --html needs {module} ({error}); pip install 'minise[report]'"
+            ) from error
+    from minise.report.theme import style
+
+    parts = [
+        (part, list(steps))
+        for part, steps in groupby(enumerate(lesson.steps, start=1), lambda pair: pair[1].part)
+    ]
+    with style():
+        return (
+            _environment()
+            .get_template("page.html.j2")
+            .render(lesson=lesson, parts=parts, version=minise.__version__)
+        )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """The template lies beside this file; most of its style is that of the reports."""
+    import jinja2
+
+    folders = {"style.css": "minise.report"}
+    made = jinja2.Environment(
+        loader=jinja2.FunctionLoader(
+            lambda name: (files(folders.get(name, __package__)) / name).read_text(encoding="utf-8")
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.globals.update(
+        listing=_listing,
+        arrays=_arrays,
+        columns=_columns,
+        numeric=_numeric,
+        figures=_figures,
+        verdict=verdict,
+    )
+    made.globals.update(element=element)
+    made.filters.update(number=number, shown=shown, tint=_tint, shape=_shape, ticked=_ticked)
+    return made
+
+
+def _listing(codes: tuple[Code, ...]) -> list[tuple[str, list[tuple[int, str]]]]:
+    """The lines of code, each with its number, by file."""
+    return [
+        (file, [(code.line + i, line) for code in group for i, line in enumerate(code.text.splitlines())])
+        for file, group in groupby(codes, key=lambda code: code.file)
+    ]
+
+
+def _arrays(value: Value) -> list[tuple[str, Any, float]]:
+    """(who says so, the grid, the largest number) for the value and what the tape says."""
+    found = [("", value.array)] + ([("the tape", value.tape)] if value.tape is not None else [])
+    return [
+        (who, grid(array, value.axes), float(np.max(np.abs(array), initial=0)) or 1.0) for who, array in found
+    ]
+
+
+def _columns(table: Table) -> list[tuple[str, ...]]:
+    """The rows of a table as text."""
+    return list(zip(*(column(cells) for cells in zip(*table.rows, strict=True)), strict=True))
+
+
+def _numeric(table: Table) -> list[bool]:
+    """Which columns of a table hold numbers."""
+    return [is_numeric(cells) for cells in zip(*table.rows, strict=True)]
+
+
+def _figures(step: Step, place: int) -> list[Any]:
+    """The plots of a step, and its chain, drawn."""
+    from minise.explain.figures import curves
+    from minise.report.figures_chain import chain_picture
+
+    drawn = [curves(plot, f"step-{place}-plot-{i}") for i, plot in enumerate(step.plots)]
+    return drawn + ([] if step.chain is None else [chain_picture(step.chain, f"step-{place}-chain")])
+
+
+def _tint(x: float, most: float, first: bool, stops: bool) -> str:
+    """The class and the strength of a cell's ground. first: a map begins here; stops: a 0 is to be seen."""
+    sign = "up" if x > 0 else "down" if x < 0 else "none" if stops else ""
+    return f'class="{sign}{" first" if first else ""}" style="--t:{100 * abs(x) / most:.0f}%"'
+
+
+def _ticked(text: str) -> Any:
+    """Words in which what stands in `backticks` is code."""
+    from markupsafe import Markup, escape
+
+    parts = (escape(part) for part in text.split("`"))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)
+    )
+
+
+def _shape(value: Value) -> str:
+    """ "(n, c) = (3, 4)"."""
+    axes = f"({', '.join(value.axes)}{',' * (len(value.axes) == 1)}) = " if value.axes else ""
+    return f"{axes}{value.array.shape}"
