@@ -15,6 +15,7 @@ LAYERS = [
     "errors",
     "backend",
     "tape",
+    "differences",
     "gradcheck",
     "ops",
     "kernels",
@@ -36,6 +37,10 @@ LAYERS = [
     "revisit",
     "study",
     "report",
+    "interchange",
+    "checks",
+    "explain",
+    "exercises",
 ]
 
 
