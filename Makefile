@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo train test check format lint types wheel parity clean
+.PHONY: demo train test check format lint types wheel parity docs docs-links clean
 
 demo: $(VENV)/run.stamp  ## Train SE + FeLU on the embedded data set and evaluate it: about a minute
 	rm -rf runs/demo
@@ -17,7 +17,7 @@ train: $(VENV)/run.stamp  ## Train SE + FeLU on CIFAR-10, downloaded if it is no
 	$(BIN)/minise train --dataset cifar10 --act felu
 
 test: $(VENV)/dev.stamp  ## Run the tests: no GPU, no PyTorch, no network
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: lint types test wheel  ## Everything that must hold before a commit
 
@@ -44,6 +44,18 @@ wheel: $(VENV)/dev.stamp  ## Build the wheel, install it into an empty environme
 parity: $(VENV)/dev.stamp  ## Compare with PyTorch, which is installed for it
 	$(BIN)/pip install --quiet "torch==2.13.0"
 	$(BIN)/python -m pytest -m torch
+
+docs: $(VENV)/docs.stamp  ## Build the documentation site into build/docs, and check it
+	rm -rf build/docs
+	$(BIN)/sphinx-build -q -W --keep-going -j auto -d build/doctrees -b html docs build/docs
+	MINISE_DOCS=build/docs $(BIN)/python -m pytest tests/test_docs.py
+
+docs-links: $(VENV)/docs.stamp  ## Check the links to other sites: needs the network
+	$(BIN)/sphinx-build -q -d build/doctrees -b linkcheck docs build/docs-links
+
+$(VENV)/docs.stamp: $(VENV)/dev.stamp
+	$(BIN)/pip install --quiet -e ".[docs]"
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from minise.chain import Chain
 from minise.explain.grid import column, is_numeric
-from minise.explain.lesson import Code, Lesson, Mistake, Plot, Step, Table, Written, element
+from minise.explain.lesson import Code, Lesson, Mistake, Graph, Step, Table, Written, element
 from minise.explain.write import number
 
 from .curves import panels
@@ -153,7 +153,7 @@ def draw_table(board: Board, made: Table) -> None:
         board.show(Text(made.note, "dim"))
 
 
-def draw_plot(board: Board, plot: Plot) -> None:
+def draw_plot(board: Board, plot: Graph) -> None:
     """Curves side by side."""
     board.show(Text(plot.title, "bold"), after=False)
     board.show(Text("\n".join(panels(plot.x, plot.curves, board.room)), no_wrap=True), after=False)

@@ -70,6 +70,11 @@ def examine(g: Function, scale: float = 1.0) -> Slope:
     def side(sign: int, h: float) -> float:
         return sign * (4 * g(sign * h) - g(2 * sign * h) - 3 * start) / (2 * h)
 
+    rough, fine = central(g, scale * STEP), central(g, scale * STEP / 4)
+    size = max(abs(rough), abs(fine))
+    ends = (side(-1, scale * STEP / 4), side(1, scale * STEP / 4))
+    if abs(rough - fine) <= 1e-8 * size and all(abs(end - fine) <= 1e-5 * size for end in ends):
+        return Slope(fine, fine)  # smooth as far as the steps reach: no ladder is needed
     middle, _ = _settle(lambda h: central(g, h), scale)
     left, left_doubt = _settle(lambda h: side(-1, h), scale)
     right, right_doubt = _settle(lambda h: side(1, h), scale)

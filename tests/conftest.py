@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from minise.backend import usable_backend
 
 SLOW_IS_FINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+for size in ("COLUMNS", "LINES"):  # pytest-xdist tells its workers its own terminal's
+    os.environ.pop(size, None)
 settings.register_profile("check", max_examples=20, derandomize=True, **SLOW_IS_FINE)
 settings.register_profile("explore", max_examples=300, **SLOW_IS_FINE)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))

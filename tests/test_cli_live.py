@@ -130,7 +130,8 @@ def test_the_table_has_the_last_epochs_and_a_star(events):
     assert f"top-1 {percent(state.finished.test.top1)}" in out
 
 
-def test_a_model_without_se_and_without_validation(tmp_path):
+def test_a_model_without_se_and_without_validation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # so that the path is short
     config = TrainConfig(
         dataset="shapes10",
         model="convnet",
@@ -142,7 +143,7 @@ def test_a_model_without_se_and_without_validation(tmp_path):
         threads=1,
     )
     state = State()
-    for event in train(config, tmp_path / "[run]"):
+    for event in train(config, "[run]"):
         state.take(event)
         out = drawn(state)
         assert "se      none" in out

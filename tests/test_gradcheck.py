@@ -140,7 +140,7 @@ def test_the_search_makes_a_seeded_bug_small_and_names_its_cause(bug, words):
         kind="op",
         name=mutant.op,
         backend="reference",
-        examples=30,
+        examples=10,
         seed=0,
     )
     assert outcome.failure is not None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -48,7 +49,9 @@ def main() -> None:
                 break
     console = Console(record=True, width=SIZE[0], force_terminal=True, file=io.StringIO())
     console.print(picture(state, *SIZE))
-    console.save_svg(str(Path(__file__).resolve().with_name("train.svg")), title="minise train")
+    svg = console.export_svg(title="minise train")
+    offline = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # any monospace font will do
+    Path(__file__).resolve().with_name("train.svg").write_text(offline)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from minise.explain.evidence import gradients, small_steps
 from minise.explain.felu_identity import LN2, X, identity_step, precision_step
 from minise.explain.lesson import (
     Cell,
+    Graph,
     Lesson,
     Mistake,
-    Plot,
     Question,
     Step,
     Table,
@@ -91,7 +91,7 @@ def _function() -> Step:
             ),
         ),
         plots=(
-            Plot(
+            Graph(
                 "felu and relu",
                 CURVE,
                 curves,
@@ -121,7 +121,9 @@ def _slope() -> Step:
         (Value("felu'(x)", slope, (), on_tape(X, 1.0, ones)[1], steps),),
         (Written("felu'(-1)", (), "alpha·e^(-1)", "1·e^(-1)", float(slope[2])),),
         plots=(
-            Plot("felu' and relu'", CURVE, curves, "Above zero both are 1. Below, relu' is 0; felu' is e^x."),
+            Graph(
+                "felu' and relu'", CURVE, curves, "Above zero both are 1. Below, relu' is 0; felu' is e^x."
+            ),
         ),
         questions=(
             Question("felu'(2)?", 1.0, "above zero it is the line x"),
@@ -186,7 +188,7 @@ def _others() -> Step:
             ),
         ),
         plots=(
-            Plot(
+            Graph(
                 "four activations",
                 CURVE,
                 {name: curves[name] for name in ("relu", "leaky_relu", "felu")},

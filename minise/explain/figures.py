@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from minise.backend import Array
-from minise.explain.lesson import Plot
-from minise.report.theme import COOL, INK, RULE, WARM, finish, panel
-from minise.report.theme import Plot as Drawn
+from minise.explain.lesson import Graph
+from minise.report.theme import COOL, INK, RULE, WARM, Plot, finish, panel
 
 LINES = ((COOL, "-"), (WARM, (0, (5, 2))), (INK, (0, (1.5, 2))))
 """Colour and dashes of the first, the second and the third curve."""
@@ -15,7 +14,7 @@ NAMED_AT = 0.12
 """Where along x the curves have their names: that is where they differ."""
 
 
-def curves(plot: Plot, name: str) -> Drawn:
+def curves(plot: Graph, name: str) -> Plot:
     """All curves in one plot, named at their left ends. name: what its ids start with."""
     figure, axes = panel(560, 270, x="x")
     axes.axhline(0, color=RULE, linewidth=1)

@@ -94,7 +94,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Plot:
+class Graph:
     """Curves over the same x, by name; words: what they show, for those who cannot see them."""
 
     title: str
@@ -127,7 +127,7 @@ class Step:
     values: tuple[Value, ...] = ()
     written: tuple[Written, ...] = ()
     tables: tuple[Table, ...] = ()
-    plots: tuple[Plot, ...] = ()
+    plots: tuple[Graph, ...] = ()
     chain: Chain | None = None
     mistakes: tuple[Mistake, ...] = ()
     questions: tuple[Question, ...] = ()
