@@ -43,7 +43,7 @@ wheel: $(VENV)/dev.stamp  ## Build the wheel, install it into an empty environme
 
 parity: $(VENV)/dev.stamp  ## Compare with PyTorch, which is installed for it
 	$(BIN)/pip install --quiet "torch==2.13.0"
-	$(BIN)/python -m pytest -m torch
+	$(BIN)/python -m pytest -n auto -m torch
 
 docs: $(VENV)/docs.stamp  ## Build the documentation site into build/docs, and check it
 	rm -rf build/docs

@@ -1,6 +1,9 @@
-"""minise's ResNets and fast networks in PyTorch, with the same parameter names: weights are copied across by name."""
+"""Every minise model in PyTorch, with the same parameter names: weights are copied across by name."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -9,131 +12,204 @@ from torch import Tensor, nn
 from minise.models import FASTNETS
 
 
-class FeLU(nn.Module):
-    """ELU with a learnable alpha, one a layer."""
+def felu(x: Tensor, alpha: Tensor) -> Tensor:
+    """ELU with a learnable alpha, () or (c,)."""
+    alpha = alpha.reshape(-1, *(1,) * (x.ndim - 2))
+    return torch.where(x > 0, x, alpha * torch.expm1(torch.clamp(x, max=0)))
 
-    def __init__(self) -> None:
+
+ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], float | None]] = {
+    "relu": (F.relu, None),
+    "felu": (felu, 1.0),
+    "elu": (F.elu, None),
+    "leaky_relu": (F.leaky_relu, None),
+    "prelu": (F.prelu, 0.25),
+    "sigmoid": (torch.sigmoid, None),
+    "tanh": (torch.tanh, None),
+}
+"""The function, and where its learnable parameter starts, if it has one."""
+
+
+class Activation(nn.Module):
+    """An activation, with its learnable parameter `alpha` if it has one: one a layer, or one a channel."""
+
+    def __init__(self, act: str, channels: int | None = None) -> None:
         super().__init__()
-        self.alpha = nn.Parameter(torch.tensor(1.0))
+        self.function, start = ACTIVATIONS[act]
+        shape = () if channels is None else (channels,)
+        self.alpha = None if start is None else nn.Parameter(torch.full(shape, start))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.where(x > 0, x, self.alpha * torch.expm1(torch.clamp(x, max=0)))
-
-
-ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "felu": FeLU}
+        return self.function(x) if self.alpha is None else self.function(x, self.alpha)
 
 
 class SE(nn.Module):
     """Squeeze-and-Excitation by two linear layers."""
 
-    def __init__(self, channels: int, reduction: int, act: str) -> None:
+    def __init__(self, channels: int, hidden: int, bias: bool, act: Activation) -> None:
         super().__init__()
-        hidden = max(1, channels // reduction)
-        self.fc1, self.fc2 = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
-        self.act = ACTIVATIONS[act]()
+        self.fc1, self.fc2 = nn.Linear(channels, hidden, bias), nn.Linear(hidden, channels, bias)
+        self.act = act
 
     def forward(self, u: Tensor) -> Tensor:
         s = torch.sigmoid(self.fc2(self.act(self.fc1(u.mean((2, 3))))))
         return u * s[:, :, None, None]
 
 
-class BasicBlock(nn.Module):
-    """Two convolutions, SE if act is given, and an option-A shortcut."""
+@dataclass(frozen=True)
+class Options:
+    """What `minise.models.build` takes, and the layers made from it. act None: no SE blocks."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, act: str | None, reduction: int) -> None:
+    act: str | None
+    classes: int = 10
+    reduction: int = 16
+    alpha: str = "layer"
+    trunk_act: str = "relu"
+    se_bias: bool = True
+
+    def conv(self, inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+        return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+
+    def activation(self, channels: int) -> Activation:
+        return Activation(self.trunk_act, channels if self.alpha == "channel" else None)
+
+    def se(self, channels: int) -> nn.Module:
+        if self.act is None:
+            return nn.Identity()
+        hidden = max(1, channels // self.reduction)
+        act = Activation(self.act, hidden if self.alpha == "channel" else None)
+        return SE(channels, hidden, self.se_bias, act)
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions, SE, and an option-A shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, options: Options) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.se = SE(outputs, reduction, act) if act else nn.Identity()
+        self.conv1, self.bn1 = options.conv(inputs, outputs, stride), nn.BatchNorm2d(outputs)
+        self.act1 = options.activation(outputs)
+        self.conv2, self.bn2 = options.conv(outputs, outputs), nn.BatchNorm2d(outputs)
+        self.se = options.se(outputs)
+        self.act2 = options.activation(outputs)
         self.stride, self.grown = stride, outputs - inputs
 
     def forward(self, x: Tensor) -> Tensor:
-        r = F.relu(self.bn1(self.conv1(x)))
+        r = self.act1(self.bn1(self.conv1(x)))
         r = self.se(self.bn2(self.conv2(r)))
         if self.stride > 1:
             x = x[:, :, :: self.stride, :: self.stride]
         if self.grown:
             before = self.grown // 2
             x = F.pad(x, (0, 0, 0, 0, before, self.grown - before))
-        return F.relu(r + x)
+        return self.act2(r + x)
 
 
 class ResNet(nn.Module):
-    """The CIFAR ResNet of depth 6k + 2; act None for a plain one."""
+    """The CIFAR ResNet of depth 6k + 2."""
 
-    def __init__(self, depth: int, *, act: str | None, reduction: int = 16, classes: int = 10) -> None:
+    def __init__(self, depth: int, options: Options) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-        self.bn = nn.BatchNorm2d(16)
+        self.conv, self.bn, self.act = options.conv(3, 16), nn.BatchNorm2d(16), options.activation(16)
         blocks = []
         inputs = 16
         for outputs in (16, 32, 64):
             for i in range((depth - 2) // 6):
                 stride = 2 if i == 0 and outputs > 16 else 1
-                blocks.append(BasicBlock(inputs, outputs, stride, act, reduction))
+                blocks.append(BasicBlock(inputs, outputs, stride, options))
                 inputs = outputs
         self.blocks = nn.Sequential(*blocks)
-        self.classifier = nn.Linear(64, classes)
+        self.classifier = nn.Linear(64, options.classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.blocks(F.relu(self.bn(self.conv(x))))
+        x = self.blocks(self.act(self.bn(self.conv(x))))
+        return self.classifier(x.mean((2, 3)))
+
+
+class ConvGroup(nn.Module):
+    """Convolution, batch norm, SE, activation."""
+
+    def __init__(self, inputs: int, outputs: int, options: Options) -> None:
+        super().__init__()
+        self.conv, self.bn = options.conv(inputs, outputs), nn.BatchNorm2d(outputs)
+        self.se = options.se(outputs)
+        self.act = options.activation(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.se(self.bn(self.conv(x))))
+
+
+class ConvNet(nn.Module):
+    """Three groups with 2 x 2 max pooling between; the mean over the map, a linear layer."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        widths = ((3, 16), (16, 32), (32, 64))
+        self.groups = nn.Sequential(*(ConvGroup(i, o, options) for i, o in widths))
+        self.classifier = nn.Linear(64, options.classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i, group in enumerate(self.groups):
+            x = group(F.max_pool2d(x, 2) if i else x)
         return self.classifier(x.mean((2, 3)))
 
 
 class FastGroup(nn.Module):
-    """Convolution, pooling, batch norm, ReLU; convolution, batch norm, SE if act is given, ReLU."""
+    """Convolution, pooling, batch norm, activation; convolution, batch norm, SE, activation."""
 
-    def __init__(self, inputs: int, outputs: int, act: str | None, reduction: int) -> None:
+    def __init__(self, inputs: int, outputs: int, options: Options) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.se = SE(outputs, reduction, act) if act else nn.Identity()
+        self.conv1, self.bn1 = options.conv(inputs, outputs), nn.BatchNorm2d(outputs)
+        self.act1 = options.activation(outputs)
+        self.conv2, self.bn2 = options.conv(outputs, outputs), nn.BatchNorm2d(outputs)
+        self.se = options.se(outputs)
+        self.act2 = options.activation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(F.max_pool2d(self.conv1(x), 2)))
-        return F.relu(self.se(self.bn2(self.conv2(x))))
+        x = self.act1(self.bn1(F.max_pool2d(self.conv1(x), 2)))
+        return self.act2(self.se(self.bn2(self.conv2(x))))
 
 
 class FastNet(nn.Module):
     """A fixed first convolution, three groups, the maximum over the map, a linear layer."""
 
-    def __init__(
-        self, widths: tuple[int, ...], *, act: str | None, reduction: int = 16, classes: int = 10
-    ) -> None:
+    def __init__(self, widths: tuple[int, ...], options: Options) -> None:
         super().__init__()
-        self.whitening = nn.Conv2d(3, 24, 3, 1, 1, bias=False).requires_grad_(False)
+        self.whitening = options.conv(3, 24).requires_grad_(False)
         self.bn = nn.BatchNorm2d(24).requires_grad_(False)
+        self.act = options.activation(24)
         inputs = (24, *widths[:-1])
-        self.groups = nn.Sequential(
-            *(FastGroup(i, o, act, reduction) for i, o in zip(inputs, widths, strict=True))
-        )
-        self.classifier = nn.Linear(widths[-1], classes, bias=False)
+        self.groups = nn.Sequential(*(FastGroup(i, o, options) for i, o in zip(inputs, widths, strict=True)))
+        self.classifier = nn.Linear(widths[-1], options.classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.groups(F.relu(self.bn(self.whitening(x))))
+        x = self.groups(self.act(self.bn(self.whitening(x))))
         return self.classifier(F.max_pool2d(x, x.shape[-1]).flatten(1)) / 9
 
 
-def like(name: str, act: str | None) -> nn.Module:
-    """The PyTorch twin of the minise model `name`."""
+def like(name: str, act: str | None = None, **options: object) -> nn.Module:
+    """The PyTorch twin of `minise.models.build(name, act=act, **options)`, with weights of its own."""
+    chosen = Options((act or "felu") if name.startswith("se-") else None, **options)
     plain = name.removeprefix("se-")
     if plain in FASTNETS:
-        return FastNet(FASTNETS[plain], act=act)
-    return ResNet(int(plain.removeprefix("resnet")), act=act)
+        return FastNet(FASTNETS[plain], chosen)
+    if plain == "convnet":
+        return ConvNet(chosen)
+    return ResNet(int(plain.removeprefix("resnet")), chosen)
 
 
 RENAMED = {"se.weight1": "se.fc1.weight", "se.bias1": "se.fc1.bias"}
 RENAMED |= {"se.weight2": "se.fc2.weight", "se.bias2": "se.fc2.bias", "se.alpha": "se.act.alpha"}
 
 
+def renamed(name: str) -> str:
+    """What the twin calls a parameter or buffer of minise."""
+    for ours, theirs in RENAMED.items():
+        name = name.replace(ours, theirs)
+    return name
+
+
 def copy_weights(state: dict, model: nn.Module) -> None:
     """Load a minise state_dict (NumPy arrays) into the PyTorch model of the same shape."""
     target = model.state_dict()
     for name, array in state.items():
-        for ours, theirs in RENAMED.items():
-            name = name.replace(ours, theirs)
-        target[name].copy_(torch.from_numpy(array))
+        target[renamed(name)].copy_(torch.from_numpy(array))

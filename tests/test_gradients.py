@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from minise.checks.cases import CASES, as_function, cases, is_float
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minise import backend
+from minise.checks.cases import CASES, as_function, cases, is_float
 from minise.gradcheck import GradientError, check_gradients
 from minise.ops import OPS, conv2d, se, se_composed
 from minise.tape import Op, Tensor

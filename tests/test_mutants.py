@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from minise.checks.cases import as_function, cases
 from hypothesis import HealthCheck, Phase, given, settings
 from mutants import MUTANTS, mutated
 
 from minise.backend import use_backend
+from minise.checks.cases import as_function, cases
 from minise.gradcheck import GradientError, check_gradients
 from minise.ops import OPS
 

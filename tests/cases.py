@@ -1,1 +1,0 @@
-from minise.checks.cases import *  # noqa: F403
