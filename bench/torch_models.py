@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -186,7 +187,7 @@ class FastNet(nn.Module):
         return self.classifier(F.max_pool2d(x, x.shape[-1]).flatten(1)) / 9
 
 
-def like(name: str, act: str | None = None, **options: object) -> nn.Module:
+def like(name: str, act: str | None = None, **options: Any) -> nn.Module:
     """The PyTorch twin of `minise.models.build(name, act=act, **options)`, with weights of its own."""
     chosen = Options((act or "felu") if name.startswith("se-") else None, **options)
     plain = name.removeprefix("se-")
@@ -208,7 +209,7 @@ def renamed(name: str) -> str:
     return name
 
 
-def copy_weights(state: dict, model: nn.Module) -> None:
+def copy_weights(state: dict[str, Any], model: nn.Module) -> None:
     """Load a minise state_dict (NumPy arrays) into the PyTorch model of the same shape."""
     target = model.state_dict()
     for name, array in state.items():

@@ -273,6 +273,23 @@ def batch_norm_act_case(draw: Draw, rng: Rng) -> Case:
 FUSED_CASES: dict[str, Callable[[Draw, Rng], Case]] = {"batch_norm_act": batch_norm_act_case}
 
 
+def large_add_case(draw: Draw, rng: Rng) -> Case:
+    """Arrays so large that they are shared out among threads."""
+    shape = (16, 16, 16, draw(st.integers(16, 18)))
+    return Case([signed(rng, shape), signed(rng, shape)])
+
+
+def wide_conv2d_case(draw: Draw, rng: Rng) -> Case:
+    """3 x 3 with so many channels that Winograd's algorithm is taken."""
+    n, c, k = draw(st.integers(1, 3)), draw(st.integers(24, 33)), draw(st.integers(24, 33))
+    h, w = draw(st.integers(4, 9)), draw(st.integers(4, 9))
+    return Case([signed(rng, (n, c, h, w)), signed(rng, (k, c, 3, 3))], {"stride": 1, "padding": 1})
+
+
+WIDE_CASES: dict[str, Callable[[Draw, Rng], Case]] = {"add": large_add_case, "conv2d": wide_conv2d_case}
+"""Cases beside the small ones for which kernels have ways of their own."""
+
+
 def is_float(x: Any) -> bool:
     """Whether it is an array of floating-point numbers."""
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"
@@ -289,6 +306,18 @@ def as_function(op: Callable[..., Any], case: Case) -> tuple[Callable[..., Any],
         return op(*inputs, **case.options)
 
     return f, [case.inputs[i] for i in arrays]
+
+
+def wide_cases(op: str) -> st.SearchStrategy[Case]:
+    """A random case of an op that some kernel computes in another way than small ones; of most ops there is none."""
+    if op not in WIDE_CASES:
+        return st.nothing()
+    return st.integers(0, 2**32 - 1).flatmap(lambda seed: _drawn(WIDE_CASES[op], np.random.default_rng(seed)))
+
+
+@st.composite
+def _drawn(draw: Draw, make: Callable[[Draw, Rng], Case], rng: Rng) -> Case:
+    return make(draw, rng)
 
 
 @st.composite
