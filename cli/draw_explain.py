@@ -13,7 +13,7 @@ from rich.text import Text
 
 from minise.chain import Chain
 from minise.explain.grid import column, is_numeric
-from minise.explain.lesson import Code, Lesson, Mistake, Graph, Step, Table, Written, element
+from minise.explain.lesson import Code, Graph, Lesson, Mistake, Step, Table, Written, element
 from minise.explain.write import number
 
 from .curves import panels

@@ -21,9 +21,10 @@ def draw_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Print each as it comes, then the failures and a line that sums up; returns the failures."""
     out = console()
     header = f"{'':6}  {'kind':8}  {'name':24}  {'backend':9}  {'worst error':>11}  {'cases':>5}  {'derivatives':>11}"
-    out.print(Text(f"{header}  {'kinks':>5}  {'time':>7}", "dim"), soft_wrap=True)
     seen: list[Outcome] = []
     for o in outcomes:
+        if not seen:
+            out.print(Text(f"{header}  {'kinks':>5}  {'time':>7}", "dim"), soft_wrap=True)
         seen.append(o)
         row = Text("failed  " if o.failure else "ok      ", "bold red" if o.failure else "green")
         row.append(
@@ -38,7 +39,7 @@ def draw_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
             draw_failure(out, outcome.name, outcome.failure)
     total = sum(o.derivatives for o in seen)
     out.print(
-        f"\n{count(total)} derivatives of {len(seen)} in {sum(o.seconds for o in seen):.1f} s: "
+        f"\n{len(seen)} checked, {count(total)} derivatives, {sum(o.seconds for o in seen):.1f} s: "
         + ("[green]all agree[/]" if not failed else f"[bold red]{len(failed)} failed[/]")
     )
     return failed

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from minise.checkpoint import Run, write_atomically
+from minise.errors import ConfigError
 from minise.interchange.exporting import FORMATS, export_run
 from minise.interchange.names import NAMES
 
@@ -50,6 +51,8 @@ def command(run: Path, format_: str, out: Path, names: str, as_json: bool) -> No
     """
     opened = Run.open(run)
     content = export_run(opened, format_, names=names)
+    if out.resolve().parent == run.resolve():
+        raise ConfigError(f"export: {out} lies in the run's own folder, expected a file elsewhere")
     write_atomically(out, content)
     if opened.info["state"] != "done":
         warn(f"{run}: the run is {opened.info['state']}; these are its weights so far")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ EXAMPLES = {"minise": 20, "user": 100}
 )
 @click.option(
     "--values",
-    type=click.Choice(["signed", "positive", "distinct"]),
+    type=click.Choice(["signed", "positive", "distinct", "ties"]),
     default="signed",
     show_default=True,
     help="Of a file: what inputs are filled with.",
@@ -89,7 +90,7 @@ def outcomes(
 ) -> Iterator[Outcome]:
     """What becomes of each target, as it is checked."""
     try:
-        import hypothesis  # noqa: F401
+        from hypothesis.configuration import set_hypothesis_home_dir
     except ImportError as error:
         raise MiniseError(
             "gradcheck: hypothesis is not installed, expected the extra check: pip install 'minise[check]'"
@@ -101,19 +102,21 @@ def outcomes(
     names = [t for t in targets if t not in files]
     given = [name for name, value in (("--shape", shapes), ("--option", pairs)) if value]
     if given and not files:
-        raise click.UsageError(f"{given[0]} is for FILE.py:NAME, found none")
+        raise click.UsageError(f"{given[0]} is for FILE.py:NAME, found only names of minise")
     rows = list(jobs(names, backends or None)) if names or not files else []
-    for job in rows:
-        yield job(examples or EXAMPLES["minise"], seed)
-    for file in files:
-        yield from check_file(
-            file,
-            shapes=shapes,
-            options=dict(parse_option(pair) for pair in pairs),
-            values=values,
-            examples=examples or EXAMPLES["user"],
-            seed=seed,
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        set_hypothesis_home_dir(folder)  # it would leave one where the user is
+        for job in rows:
+            yield job(examples or EXAMPLES["minise"], seed)
+        for file in files:
+            yield from check_file(
+                file,
+                shapes=shapes,
+                options=dict(parse_option(pair) for pair in pairs),
+                values=values,
+                examples=examples or EXAMPLES["user"],
+                seed=seed,
+            )
 
 
 def parse_option(pair: str) -> tuple[str, Any]:

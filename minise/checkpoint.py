@@ -63,7 +63,10 @@ BLOCK: dict[str, tuple[type, ...]] = {
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, whole or not at all. Raises RunError, e.g. when the disk is full."""
+    """Put `content` at `path`, or where it links to, whole or not at all. Raises RunError, as for a full disk."""
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise RunError(f"cannot write {path}: it is there and no file, expected a file or nothing")
     part: str | None = None
     try:
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -76,7 +79,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         if part is not None:
             Path(part).unlink(missing_ok=True)
-        raise RunError(f"run: cannot write {path}: {error.strerror}") from error
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
 
 
 def free_path(path: Path) -> Path:

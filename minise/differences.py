@@ -5,13 +5,12 @@
     complex    Im g(ih) / h, with h so small that h² vanishes     exact, for an analytic g that takes complex numbers
 
 Large steps err by what is left out, small ones by rounding. `examine` takes a ladder of them and believes the rung on
-which two neighbours agree best; where the two sides agree with themselves and not with each other, g has a kink.
+which three neighbours agree best; where the two sides agree with themselves and not with each other, g has a kink.
 Source of the complex step: Squire and Trapp, SIAM Review 40, 1998.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
 from collections.abc import Callable
@@ -84,8 +83,9 @@ def examine(g: Function, scale: float = 1.0) -> Slope:
 
 
 def _settle(estimate: Function, scale: float) -> tuple[float, float]:
-    """(the estimate that its neighbour on the ladder agrees with best, how far the two are apart)."""
+    """(the estimate on which three neighbours on the ladder agree best, how far they are apart)."""
     values = [estimate(h * scale) for h in LADDER]
-    pairs = [(abs(a - b), b) for a, b in itertools.pairwise(values)]
-    doubt, value = min(((d, b) for d, b in pairs if math.isfinite(d)), default=(math.inf, math.nan))
+    triples = zip(values, values[1:], values[2:], strict=False)
+    agreed = [(max(a, b, c) - min(a, b, c), b) for a, b, c in triples]  # one pair may agree by luck
+    doubt, value = min(((d, b) for d, b in agreed if math.isfinite(d)), default=(math.inf, math.nan))
     return value, doubt

@@ -22,6 +22,8 @@ from minise.errors import MiniseError
 from minise.tape import Tensor, no_grad
 
 TOLERANCE = 1e-6
+ROUNDING = 1e-5
+"""Of Σ |gy · f(x)|: derivatives so much smaller are lost in the rounding of the sum, at the steps that are taken."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,13 @@ class Mismatch:
     analytic: float
     numeric: float
     error: float
+    label: str | None = None
 
     def __str__(self) -> str:
         place = "a random direction" if self.index is None else f"element {self.index}"
         return (
-            f"input {self.input}, {place}: the backward gives {self.analytic:.12g}, small steps give"
-            f" {self.numeric:.12g}, relative error {self.error:.3g}"
+            f"{self.label or f'input {self.input}'}, {place}: the backward gives {self.analytic:.12g}, small steps"
+            f" give {self.numeric:.12g}, relative error {self.error:.3g}"
         )
 
 
@@ -97,10 +100,14 @@ def compare_gradients(
     inputs: arrays; the float64 ones are checked, or those whose positions are in `wrt`. directions: None takes
     every element; k takes k random directions an input, for functions with many elements.
     tolerance: the relative error above which a derivative is looked at again. The relative error is the difference
-    over the larger of the two, or over a thousandth of the largest gradient of all, where both are tiny.
+    over the larger of the two, or where both are tiny, over a thousandth of the input's largest, or what rounding
+    leaves of Σ |gy · f(x)|.
     by_complex_step: use it where `f` takes complex numbers, which a kernel leaves to the reference's forward.
     """
     wrt = [i for i, x in enumerate(inputs) if x.dtype == np.float64] if wrt is None else list(wrt)
+    if not wrt and any(x.dtype.kind == "f" for x in inputs):
+        dtypes = ", ".join(str(x.dtype) for x in inputs)
+        raise GradientError(f"gradient: inputs are {dtypes}, expected float64: small steps need its digits")
     tensors = [Tensor(x, requires_grad=i in wrt) for i, x in enumerate(inputs)]
     y = f(*tensors)
     gy = rng.standard_normal(y.shape)
@@ -110,17 +117,18 @@ def compare_gradients(
         for i in wrt
         for line in _lines(f, inputs, i, tensors[i].grad, gy, rng, directions, by_complex_step)
     ]
-    scale = max((max(abs(line.analytic), abs(line.numeric)) for line in lines), default=0.0)
-    floor = max(1e-3 * scale, 1e-6)
+    size = float(np.abs(gy * to_numpy(y.data)).sum())
+    floors = {i: _floor([line for line in lines if line.input == i], size) for i in wrt}
     kinks = 0
     for line in lines:
-        if _error(line.analytic, line.numeric, floor) <= tolerance:
+        if _error(line.analytic, line.numeric, floors[line.input]) <= tolerance:
             continue
         slope = examine(line.g, line.scale)
         kinks += bool(slope.is_kink)
         line.numeric = slope.nearest(line.analytic)
     found = [
-        Mismatch(s.input, s.index, s.analytic, s.numeric, _error(s.analytic, s.numeric, floor)) for s in lines
+        Mismatch(s.input, s.index, s.analytic, s.numeric, _error(s.analytic, s.numeric, floors[s.input]))
+        for s in lines
     ]
     worst = max(
         found,
@@ -201,6 +209,12 @@ def _unit(x: Array, index: tuple[int, ...]) -> Array:
 
 def _gradient(grad: Array | None, x: Array) -> Array:
     return np.zeros_like(x) if grad is None else to_numpy(grad)
+
+
+def _floor(lines: list[_Line], size: float) -> float:
+    """Derivatives of one input smaller than this are compared with this: below it small steps see only rounding."""
+    largest = max((max(abs(line.analytic), abs(line.numeric)) for line in lines), default=0.0)
+    return max(1e-3 * largest, ROUNDING * size / max((line.scale for line in lines), default=1.0), 1e-300)
 
 
 def _error(analytic: float, numeric: float, floor: float) -> float:

@@ -178,8 +178,8 @@ def test_a_case_is_a_case(case):
 MY_OPS = """
 import numpy as np
 from minise import ops
-from minise.nn import Linear, Module
-from minise.tape import Op
+from minise.nn import Linear, Module, Parameter
+from minise.tape import FusedOp, Op
 
 def swish_forward(x, beta):
     s = 1 / (1 + np.exp(-beta * x))
@@ -205,6 +205,55 @@ class Small(Module):
         self.fc = Linear(3, 2, rng=np.random.default_rng(0))
     def forward(self, x):
         return ops.tanh(self.fc(x))
+
+class InPlace(Module):
+    def __init__(self):
+        self.fc = Linear(3, 2, rng=np.random.default_rng(0))
+    def forward(self, x):
+        x.data[:] = np.maximum(x.data, 0)
+        return self.fc(x)
+
+class WrongScale(Module):
+    def __init__(self):
+        self.scale = Parameter(np.ones(3, np.float32))
+    def forward(self, x):
+        return wrong(x, self.scale)
+
+def wrong_forward(x, w):
+    return x * w, (x, w)
+
+def wrong_backward(gy, saved, needs):
+    x, w = saved
+    return gy * w, -(gy * x).sum(axis=0)
+
+wrong = Op(wrong_forward, wrong_backward)
+
+def both_composed(x, w):
+    return ops.tanh(x) * w
+
+both = FusedOp(both_composed)
+
+def biased_forward(x, b=None):
+    return (x * 2 if b is None else x * 2 + b), b is not None
+
+def biased_backward(gy, saved, needs):
+    return (2 * gy, -gy) if saved else (2 * gy,)
+
+def relu6_forward(x):
+    return np.clip(x, 0, 6), x
+
+def relu6_backward(gy, x, needs):
+    return (gy * (x > 0),)
+
+def at_zero_forward(x):
+    return x + 0, x
+
+def at_zero_backward(gy, x, needs):
+    return (gy * (1 + 4 * (x == 0)).astype(gy.dtype),)
+
+noise = np.random.default_rng(0)
+def noisy(x):
+    return x * noise.random()
 
 def scaled_forward(x, *, factor):
     return factor * x, factor
@@ -245,6 +294,10 @@ def test_a_table_of_named_ops_and_layers():
         ("gate", []),
         ("Small", ["--shape", "n,3"]),
         ("scaled", ["--option", "factor=2.5", "--shape", "3,n"]),
+        ("scaled", ["--option", "factor=2.5", "--shape", ""]),
+        ("both", []),
+        ("biased", []),
+        ("relu6", ["--values", "positive"]),
     ],
 )
 def test_a_users_op_function_and_module(my_ops, name, more):
@@ -259,6 +312,58 @@ def test_a_wrong_op_is_shown_small_with_its_cause(my_ops):
     assert "a path through their sum or mean" in done.output
     row = json.loads(gradcheck(f"{my_ops}:centre", "--json").output.splitlines()[0])
     assert (row["ok"], row["shapes"], row["mismatch"]["index"]) == (False, [[1, 1]], [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "words"),
+    [
+        ("InPlace", ["--shape", "n,3"], "InPlace: it changed input 0 in place"),
+        ("WrongScale", ["--shape", "n,3"], "parameter scale, element"),
+        ("biased", ["--shape", "n,c", "--shape", "n,c"], "the gradient of input 1"),
+        ("relu6", [], "the gradient of input 0"),
+        ("at_zero", ["--values", "ties"], "the gradient of input 0"),
+        ("noisy", [], "noisy: it gave another result for the same inputs"),
+    ],
+)
+def test_what_is_wrong_only_now_and_then_is_found(my_ops, name, more, words):
+    row = json.loads(gradcheck(f"{my_ops}:{name}", "--json", *more).output.splitlines()[0])
+    assert not row["ok"]
+    assert words in row["message"]
+
+
+def test_a_relu_at_its_kink_is_right():
+    ties = [np.array([[0.0, 0.0, 1.0, -1.0]])]
+    assert compare_gradients(ops.relu, ties, RNG(0), by_complex_step=False).kinks == 2
+
+
+@pytest.mark.parametrize("worst", [100.0, np.nan])
+def test_a_kernel_that_gives_another_y_or_no_number_is_found(worst, monkeypatch):
+    from minise.backend import BACKENDS, Kernel
+
+    def backward(gy, saved, needs):
+        gx = gy * (saved > 0)
+        gx.reshape(-1)[1:] *= 1 if worst == 100 else worst
+        return (gx,)
+
+    def forward(x):
+        y, saved = ops.relu.forward(x)
+        return (y + worst if worst == 100 else y), saved
+
+    monkeypatch.setitem(BACKENDS["numpy"].kernels, "relu", Kernel(forward, backward))
+    (job,) = jobs(["relu"], ["numpy"])
+    assert job(10, 0).failure is not None
+
+
+def test_every_op_finds_cases_on_every_backend():
+    for job in jobs(list(ops.OPS) + list(ops.FUSED), ["numpy", "numba"]):
+        assert job(2, 0).failure is None
+
+
+def test_it_leaves_nothing_behind(my_ops, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert gradcheck(f"{my_ops}:gate", "--examples", 2).exit_code == 0
+    assert not list(tmp_path.glob("here/*"))
 
 
 BROKEN = [
@@ -280,6 +385,10 @@ BROKEN = [
     ("return 2 * x, None", "return (gy * np.nan,)", "nan at element (0, 0), expected finite numbers"),
     ("x *= 2; return x.copy(), None", "return (2 * gy,)", "the forward changed input 0 in place"),
     ("return 2 * x, None", "gy *= 2; return (gy.copy(),)", "the backward changed gy in place"),
+    ("y = 2 * x; return y, y", "saved *= 2; return (2 * gy,)", "the backward changed y in place"),
+    ("return x * x, x", "return (2 * gy * noise.random() * saved,)", "another gradient for input 0"),
+    ("raise SystemExit(2)", "return (gy,)", "the forward raised SystemExit (2)"),
+    ("out[...] = x[0, 0]; return out, x", "return (gy,)", "gave the same array twice"),
     ("return 2 * x, x", "saved *= 2; return (2 * gy,)", "the backward changed input 0 in place"),
     ("return np.random.rand(*x.shape).astype(x.dtype), x", "return (gy,)", "expected the same each time"),
     ("return x[3], x", "return (gy,)", "the forward raised IndexError (index 3 is out of bounds"),
@@ -292,6 +401,7 @@ def test_a_broken_op_is_told_so_by_name(tmp_path, forward, backward, words):
     path = tmp_path / "broken.py"
     path.write_text(
         "import numpy as np\n"
+        "noise, out = np.random.default_rng(0), np.zeros((1, 1))\n"
         f"def mine_forward(x): {forward}\n"
         f"def mine_backward(gy, saved, needs): {backward}\n"
     )
@@ -310,10 +420,10 @@ def test_a_broken_op_is_told_so_by_name(tmp_path, forward, backward, words):
         (["none.py"], "none.py is no Python file"),
         (["{}:absent"], "has no absent, nor absent_forward and absent_backward"),
         (["{}:number"], "is a int, expected an op, a module or a function"),
-        (["{}:swish", "--shape", "n"], "swish takes 2 inputs, found 1 shapes (n)"),
+        (["{}:swish", "--shape", "n"], "swish has inputs: 2, found shapes: 1 (n)"),
         (["{}:swish", "--shape", "n,0", "--shape", "n"], "has the size '0', expected names or numbers"),
         (["{}:scaled", "--option", "factor"], "found 'factor', expected KEY=VALUE"),
-        (["relu", "--shape", "n"], "--shape is for FILE.py:NAME, found none"),
+        (["relu", "--shape", "n"], "--shape is for FILE.py:NAME, found only names"),
         (["{}:notensor"], "gradcheck: 1 failed (notensor)"),
         (["{}:angry"], "gradcheck: 1 failed (angry)"),
     ],

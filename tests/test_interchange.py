@@ -498,7 +498,19 @@ def test_export_refuses_what_does_not_go_together(runs, tmp_path):
         1,
         "cannot write",
     )
+    inside = runs("elu").path / "run.json"
+    failed(minise("export", runs("elu").path, "--format", "torch", "-o", inside), 2, "the run's own folder")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    failed(minise("export", runs("elu").path, "--format", "torch", "-o", pipe), 1, "it is there and no file")
     assert not (tmp_path / "out").exists()
+
+
+def test_export_follows_a_link(runs, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert minise("export", runs("elu").path, "--format", "torch", "-o", tmp_path / "link").exit_code == 0
+    assert (tmp_path / "file").is_file()
+    assert (tmp_path / "link").is_symlink()
 
 
 def test_export_of_an_unfinished_run_warns(tmp_path):

@@ -25,7 +25,7 @@ Make = Callable[..., Array]
 
 @dataclass
 class Case:
-    """Positional inputs, keyword options, and whether the same options may be used again and again."""
+    """Positional inputs and keyword options."""
 
     inputs: list[Any]
     options: dict[str, Any] = field(default_factory=dict)

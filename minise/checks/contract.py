@@ -40,6 +40,11 @@ def _check_pair(
         raise ContractError(
             f"{op.name}: the forward gave another y for the same inputs, expected the same each time"
         )
+    if np.shares_memory(y, again) and not any(
+        isinstance(x, np.ndarray) and np.shares_memory(y, x) for x in inputs
+    ):
+        raise ContractError(f"{op.name}: the forward gave the same array twice, expected a new one each time")
+    y_before = y.copy()
 
     gy = np.asarray(rng.standard_normal(y.shape), dtype)
     gy_before = gy.copy()
@@ -55,14 +60,32 @@ def _check_pair(
             _check_array(f"{op.name}: the backward gave for input {i}", g, x.shape, dtype)
     if not np.array_equal(gy, gy_before):
         raise ContractError(f"{op.name}: the backward changed gy in place, expected a new array")
+    if not np.array_equal(y, y_before):
+        raise ContractError(f"{op.name}: the backward changed y in place, expected a new array")
     _check_unchanged(f"{op.name}: the backward changed input", inputs, before)
+    _check_needs(op, inputs, options, gy, needs, gradients)
+
+
+def _check_needs(
+    op: Op, inputs: list[Any], options: dict[str, Any], gy: Array, needs: tuple[bool, ...], full: Any
+) -> None:
+    """Each gradient is the same where no other one is needed, and the second time."""
+    for i in (i for i, need in enumerate(needs) if need):
+        alone = tuple(j == i for j in range(len(needs)))
+        _, saved = op.forward(*inputs, **options)
+        again = _call(f"{op.name}: the backward", inputs, op.backward, gy, saved, alone)
+        if not (len(again) == len(full) and np.allclose(again[i], full[i], rtol=1e-4, atol=1e-6)):
+            raise ContractError(
+                f"{op.name}: the backward gave another gradient for input {i} where only that one is needed,"
+                " expected the same as where all are"
+            )
 
 
 def _call(who: str, inputs: list[Any], function: Any, *args: Any, **options: Any) -> Any:
     """What the function gives; a ContractError in one line for whatever it raises."""
     try:
         return function(*args, **options)
-    except Exception as error:  # the user's own code
+    except (Exception, SystemExit) as error:  # the user's own code
         words = " ".join(str(error).split()) or "no message"
         raise ContractError(
             f"{who} raised {type(error).__name__} ({words}) for inputs of {shapes_of(inputs)}, expected a result"
@@ -70,12 +93,13 @@ def _call(who: str, inputs: list[Any], function: Any, *args: Any, **options: Any
 
 
 def _check_array(what: str, x: Any, shape: tuple[int, ...] | None, dtype: np.dtype[Any]) -> None:
-    if not isinstance(x, np.ndarray):
+    if not isinstance(x, np.ndarray | np.generic):  # NumPy makes numbers of arrays without axes
         raise ContractError(f"{what}: {_kind(x)}, expected an array")
     if shape is not None and x.shape != shape:
         raise ContractError(f"{what}: shape {x.shape}, expected {shape}")
     if x.dtype != dtype:
         raise ContractError(f"{what}: dtype {x.dtype}, expected {dtype}, that of the inputs")
+    x = np.asarray(x)
     wrong = np.argwhere(~np.isfinite(x))
     if len(wrong):
         at = tuple(int(k) for k in wrong[0])

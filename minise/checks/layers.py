@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from minise.backend import Array
 from minise.checks.cases import SIZES, Case, Draw, Rng, signed
+from minise.gradcheck import Comparison
 from minise.nn import SE, Activation, BatchNorm, Conv2d, Linear, Module, Parameter
 from minise.ops import ACTIVATIONS
 from minise.tape import Tensor
@@ -39,6 +41,13 @@ def module_function(module: Module, x: Array) -> tuple[Function, list[Array]]:
                 setattr(owner, name, own)
 
     return f, [x, *(p.data for _, _, p in places)]
+
+
+def named(module: Module, comparison: Comparison) -> Comparison:
+    """The comparison of a module, with the worst derivative's parameter by its name."""
+    labels = ["the input", *(f"parameter {name}" for name, _ in module.named_parameters())]
+    worst = comparison.worst
+    return replace(comparison, worst=replace(worst, label=labels[worst.input] if worst.input >= 0 else None))
 
 
 def together(

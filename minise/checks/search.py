@@ -75,6 +75,8 @@ def search(
     tolerance: float = TOLERANCE,
 ) -> Outcome:
     """Check up to `examples` cases of a hypothesis strategy, until one fails; the same seed draws the same cases."""
+    from hypothesis.errors import Flaky
+
     began = time.perf_counter()
     good: list[Comparison] = []
     failed: list[tuple[Case, MiniseError]] = []
@@ -95,7 +97,7 @@ def search(
         if not failed:
             good.append(comparison)
 
-    with suppress(MiniseError):  # it is the last in `failed`
+    with suppress(MiniseError, Flaky):  # what went wrong is the last in `failed`
         draw_cases(strategy, run, examples, seed, shrink=True)
     failure = describe(*failed[-1], lambda: more_failures(strategy, attempt, seed)) if failed else None
     tried = good + [error.comparison for _, error in failed[:1] if isinstance(error, WrongGradientError)]

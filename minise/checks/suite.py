@@ -11,7 +11,7 @@ from minise import ops
 from minise.backend import BACKENDS, Array, Kernel, to_device, to_numpy, use_backend
 from minise.checks.cases import Case, as_function, cases, is_float, wide_cases
 from minise.checks.contract import ContractError
-from minise.checks.layers import LAYERS, layer_cases, module_function, together
+from minise.checks.layers import LAYERS, layer_cases, module_function, named, together
 from minise.checks.search import Outcome, search
 from minise.errors import ConfigError
 from minise.gradcheck import Comparison, Mismatch, compare_gradients
@@ -109,7 +109,7 @@ def against_reference(name: str, case: Case, backend: str) -> Comparison:
     scale = max((float(np.abs(g).max(initial=0)) for g in right.values()), default=0.0)
     worst = max(
         (_largest_difference(i, found[i], g, max(scale, 1e-6)) for i, g in right.items() if g.size),
-        key=lambda m: m.error,
+        key=lambda m: m.error if np.isfinite(m.error) else np.inf,
         default=Mismatch(-1, None, 0.0, 0.0, 0.0),
     )
     return Comparison(worst, sum(g.size for g in right.values()), 0, exact, found, right)
@@ -163,7 +163,7 @@ def _layer_job(name: str) -> Job:
         module, x = case.inputs
         f, inputs = module_function(module, x)
         with use_backend("reference"):
-            return compare_gradients(f, inputs, np.random.default_rng(1))
+            return named(module, compare_gradients(f, inputs, np.random.default_rng(1)))
 
     return lambda examples, seed: search(
         layer_cases(name), check, kind="layer", name=name, backend="reference", examples=examples, seed=seed

@@ -19,26 +19,40 @@ from hypothesis import strategies as st
 from minise.backend import use_backend
 from minise.checks.cases import Case, Draw, as_function, distinct, positive, signed
 from minise.checks.contract import ContractError, check_contract, shapes_of
-from minise.checks.layers import module_function
+from minise.checks.layers import module_function, named
 from minise.checks.search import Check, Outcome, search
 from minise.errors import ConfigError, MiniseError
 from minise.gradcheck import Comparison, compare_gradients
 from minise.nn import Module
 from minise.tape import FusedOp, Op, Tensor
 
-VALUES = {"signed": signed, "positive": positive, "distinct": distinct}
-"""How inputs are filled: normal numbers, numbers from 0.2 to 1.2, or numbers of which no two are close."""
+
+def any_size(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Normal numbers times 0.1, 1 or 10."""
+    return np.asarray(rng.choice([0.1, 1.0, 10.0]) * signed(rng, shape))
+
+
+def ties(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Whole numbers around 0: zeros, and equal ones."""
+    return np.asarray(np.rint(1.5 * rng.standard_normal(shape)))
+
+
+VALUES = {"signed": any_size, "positive": positive, "distinct": distinct, "ties": ties}
+"""How inputs are filled: normal numbers of several sizes, numbers from 0.2 to 1.2, numbers of which no two are close,
+or whole ones, many of them equal, which are where kinks are.
+"""
 DEFAULT_SHAPE = "n,c"
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be checked: an op or a function on tensors with `inputs` inputs, or a module with one."""
+    """What is to be checked: an op or a function on tensors that takes `inputs` to `most` inputs, or a module."""
 
     kind: str
     name: str
     value: Any
     inputs: int
+    most: int
 
 
 def check_file(
@@ -57,10 +71,11 @@ def check_file(
     """
     for target in find_targets(spec):
         wanted = list(shapes) or [DEFAULT_SHAPE] * target.inputs
-        if len(wanted) != target.inputs and target.kind != "function":
+        if not target.inputs <= len(wanted) <= target.most:
+            takes = target.inputs if target.inputs == target.most else f"{target.inputs} to {target.most}"
             raise ConfigError(
-                f"gradcheck: {target.name} takes {target.inputs} inputs, found {len(wanted)} shapes"
-                f" ({'; '.join(wanted)}), expected one for each"
+                f"gradcheck: {target.name} has inputs: {takes}, found shapes: {len(wanted)} ({'; '.join(wanted)}),"
+                " expected one for each"
             )
         yield search(
             user_cases([parse_shape(text) for text in wanted], VALUES[values], dict(options or {})),
@@ -157,21 +172,28 @@ def _target(name: str, module: ModuleType, file: str) -> Target:
         with _one_line(f"gradcheck: {name}()"):
             value = value()
     if isinstance(value, Module):
-        return Target("module", name, value, 1)
+        return Target("module", name, value, 1, 1)
     if isinstance(value, Op):
-        return Target("op", name, value, _positional(value.forward))
+        return Target("op", name, value, *_positional(name, value.forward))
     if callable(value):
-        return Target("function", name, value, _positional(value))
+        function = value.composed if isinstance(value, FusedOp) else value
+        return Target("function", name, value, *_positional(name, function))
     raise ConfigError(
         f"gradcheck: {file}:{name} is a {type(value).__name__}, expected an op, a module or a function on tensors"
     )
 
 
-def _positional(function: Callable[..., Any]) -> int:
-    """How many inputs the function cannot do without."""
+def _positional(name: str, function: Callable[..., Any]) -> tuple[int, int]:
+    """How many inputs the function needs, and how many it takes."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(function).parameters.values()
-    return max(1, sum(p.kind in kinds and p.default is p.empty for p in parameters))
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"gradcheck: {name} does not say its inputs, expected a function in Python"
+        ) from error
+    least = sum(p.kind in kinds and p.default is p.empty for p in parameters)
+    return max(1, least), max(1, sum(p.kind in kinds for p in parameters))
 
 
 @contextmanager
@@ -181,7 +203,7 @@ def _one_line(who: str) -> Iterator[None]:
         yield
     except MiniseError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         words = " ".join(str(error).split()) or "no message"
         raise ContractError(f"{who} raised {type(error).__name__} ({words}), expected a result") from error
 
@@ -195,31 +217,31 @@ def _check_op(target: Target) -> Check:
 
 
 def _check_function(target: Target) -> Check:
-    def check(case: Case) -> Comparison:
-        before = [x.copy() for x in case.inputs]
-        comparison = _compare(target.name, *as_function(target.value, case))
-        for i, (x, old) in enumerate(zip(case.inputs, before, strict=True)):
-            if not np.array_equal(x, old):
-                raise ContractError(f"{target.name}: it changed input {i} in place, expected a new array")
-        return comparison
-
-    return check
+    return lambda case: _compare(target.name, *as_function(target.value, case))
 
 
 def _check_module(target: Target) -> Check:
     target.value.to(dtype=np.float64)
 
     def check(case: Case) -> Comparison:
-        return _compare(target.name, *module_function(target.value, case.inputs[0]))
+        return named(target.value, _compare(target.name, *module_function(target.value, case.inputs[0])))
 
     return check
 
 
 def _compare(name: str, f: Callable[..., Any], inputs: list[Any]) -> Comparison:
     with _one_line(f"{name}: for inputs of {shapes_of(inputs)} it"), use_backend("reference"):
-        y = f(*(Tensor(x, requires_grad=True) for x in inputs))
+        before = [x.copy() for x in inputs]
+        y, again = (f(*(Tensor(x, requires_grad=True) for x in inputs)) for _ in range(2))
         if not isinstance(y, Tensor):
             raise ContractError(f"{name}: it gave a {type(y).__name__}, expected a Tensor")
+        for i, (x, old) in enumerate(zip(inputs, before, strict=True)):
+            if not np.array_equal(x, old):
+                raise ContractError(f"{name}: it changed input {i} in place, expected a new array")
+        if not np.array_equal(y.data, again.data, equal_nan=True):
+            raise ContractError(
+                f"{name}: it gave another result for the same inputs, expected the same each time"
+            )
         if not np.isfinite(y.data).all():
             raise ContractError(f"{name}: it gave NaN or infinity for finite inputs, expected finite numbers")
         if y.node is None:
