@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minise import ops
-from minise.backend import BACKENDS, Array, Kernel, to_device, to_numpy, use_backend
+from minise.backend import BACKENDS, Kernel, to_device, use_backend
+from minise.checks.agreement import against_reference
 from minise.checks.cases import Case, as_function, cases, is_float, wide_cases
-from minise.checks.contract import ContractError
 from minise.checks.layers import LAYERS, layer_cases, module_function, named, together
-from minise.checks.search import Outcome, search
+from minise.checks.search import Check, Outcome, search
 from minise.errors import ConfigError
-from minise.gradcheck import Comparison, Mismatch, compare_gradients
+from minise.gradcheck import TOLERANCE, Comparison, compare_gradients
 from minise.models import MODELS, build
 from minise.tape import FusedOp, Op, Tensor
 
-FLOAT32 = 1e-4
-"""What a kernel may differ by, relative to the largest gradient: float32 rounds sums over some hundred terms."""
+PRECISION: dict[str, tuple[Any, float]] = {"numpy": (np.float64, 1e-9)}
+FLOAT32: tuple[Any, float] = (np.float32, 1e-4)
+"""What a backend computes in, and how far it may be from the reference, in units of the largest gradient."""
+DEEP = 10
+"""Times as far in a whole model: there rounding grows, and turns the odd ReLU on or off."""
 TABLE: dict[str, Op | FusedOp] = {**ops.OPS, **ops.FUSED}
 
 Job = Callable[[int, int], Outcome]
@@ -44,9 +48,8 @@ def jobs(names: Sequence[str] = (), backends: Sequence[str] | None = None) -> It
         for backend in chosen:
             if backend == "reference" or BACKENDS[backend].kernel(name) is not None:
                 yield _op_job(name, backend)
-    if "reference" in chosen:
-        yield from (_layer_job(name) for name in LAYERS if name in wanted)
-        yield from (_model_job(name) for name in MODELS if name in wanted)
+    for make, table in ((_layer_job, LAYERS), (_model_job, MODELS)):
+        yield from (make(name, backend) for name in table if name in wanted for backend in chosen)
 
 
 def usable(backends: Sequence[str] | None) -> list[str]:
@@ -74,15 +77,18 @@ def _op_job(name: str, backend: str) -> Job:
             )
         kernel = BACKENDS[backend].kernel(name)
         assert kernel is not None
+        dtype, tolerance = PRECISION.get(backend, FLOAT32)
         return search(
-            _supported(name, kernel),
-            lambda case: against_reference(name, case, backend),
+            _supported(name, kernel, dtype),
+            lambda case: against_reference(
+                *as_function(TABLE[name], case), backend, dtype, tolerance=tolerance
+            ),
             kind="op",
             name=name,
             backend=backend,
             examples=examples,
             seed=seed,
-            tolerance=FLOAT32,
+            tolerance=tolerance,
         )
 
     return run
@@ -94,91 +100,96 @@ def by_small_steps(f: Callable[..., Tensor], case: Case) -> Comparison:
         return compare_gradients(*as_function(f, case), np.random.default_rng(1))
 
 
-def against_reference(name: str, case: Case, backend: str) -> Comparison:
-    """A kernel's gradients, in the dtype that it supports, against those of the reference's pair in float64.
-
-    Raises ContractError where the results differ.
-    """
-    y, found = _gradients(name, case, backend, _dtype(name, case, backend))
-    exact, right = _gradients(name, case, "reference", np.float64)
-    off = float(np.abs(y - exact).max(initial=0)) / max(float(np.abs(exact).max(initial=0)), 1.0)
-    if not off <= FLOAT32:
-        raise ContractError(
-            f"{name}: on backend {backend} y is off by {off:.2g} of its largest value, expected at most {FLOAT32:g}"
-        )
-    scale = max((float(np.abs(g).max(initial=0)) for g in right.values()), default=0.0)
-    worst = max(
-        (_largest_difference(i, found[i], g, max(scale, 1e-6)) for i, g in right.items() if g.size),
-        key=lambda m: m.error if np.isfinite(m.error) else np.inf,
-        default=Mismatch(-1, None, 0.0, 0.0, 0.0),
-    )
-    return Comparison(worst, sum(g.size for g in right.values()), 0, exact, found, right)
-
-
-def _gradients(name: str, case: Case, backend: str, dtype: Any) -> tuple[Array, dict[int, Array]]:
-    """(y, gradients by position among the arrays) in float64, computed by the backend in `dtype`."""
-    device = "cuda" if BACKENDS[backend].module == "cupy" else "cpu"
-    inputs = [
-        Tensor(to_device(x.astype(dtype), device), requires_grad=True) if is_float(x) else x
-        for x in case.inputs
-    ]
-    with use_backend(backend):
-        y = TABLE[name](*inputs, **case.options)
-        gy = np.random.default_rng(1).standard_normal(y.shape)
-        y.backward(to_device(gy.astype(dtype), device))
-    arrays = [x for x in inputs if isinstance(x, Tensor | np.ndarray)]
-    gradients = {
-        i: to_numpy(x.grad).astype(np.float64)
-        for i, x in enumerate(arrays)
-        if isinstance(x, Tensor) and x.grad is not None
-    }
-    return to_numpy(y.data).astype(np.float64), gradients
-
-
-def _largest_difference(i: int, found: Array, right: Array, scale: float) -> Mismatch:
-    """The element in which the two gradients of input i differ most, in units of `scale`."""
-    difference = np.abs(found - right)
-    at = tuple(int(k) for k in np.unravel_index(int(difference.argmax()), right.shape))
-    return Mismatch(i, at, float(found[at]), float(right[at]), float(difference[at]) / scale)
-
-
-def _dtype(name: str, case: Case, backend: str) -> Any:
-    """float64 where the backend's kernel takes the case so, else float32."""
-    kernel = BACKENDS[backend].kernel(name)
-    return np.float64 if kernel is not None and kernel.supports(*case.inputs, **case.options) else np.float32
-
-
-def _supported(name: str, kernel: Kernel) -> Any:
-    """The cases of an op which the kernel supports, in float64 or in float32."""
+def _supported(name: str, kernel: Kernel, dtype: Any) -> Any:
+    """The cases of an op which the kernel supports in the dtype."""
 
     def takes(case: Case) -> bool:
-        narrow = [x.astype(np.float32) if is_float(x) else x for x in case.inputs]
-        return any(kernel.supports(*inputs, **case.options) for inputs in (case.inputs, narrow))
+        inputs = [x.astype(dtype) if is_float(x) else x for x in case.inputs]
+        return kernel.supports(*inputs, **case.options)
 
     return (cases(name) | wide_cases(name)).filter(takes)
 
 
-def _layer_job(name: str) -> Job:
-    def check(case: Case) -> Comparison:
-        module, x = case.inputs
-        f, inputs = module_function(module, x)
-        with use_backend("reference"):
-            return named(module, compare_gradients(f, inputs, np.random.default_rng(1)))
+def by_small_steps_of_module(case: Case) -> Comparison:
+    """A layer's gradients by the reference's pairs against small steps: of its input and of every parameter."""
+    module, x = case.inputs
+    with use_backend("reference"):
+        return named(module, compare_gradients(*module_function(module, x), np.random.default_rng(1)))
 
-    return lambda examples, seed: search(
-        layer_cases(name), check, kind="layer", name=name, backend="reference", examples=examples, seed=seed
+
+def by_few_directions(case: Case) -> Comparison:
+    """The same of a whole model: one direction for its input, and one through each group of its parameters."""
+    model, x = case.inputs
+    f, inputs = together(*module_function(model, x), groups=4, rng=np.random.default_rng(2))
+    with use_backend("reference"):
+        return compare_gradients(f, inputs, np.random.default_rng(1), by_complex_step=False)
+
+
+def module_against_reference(case: Case, backend: str, dtype: Any, tolerance: float) -> Comparison:
+    """A layer or model by a backend's kernels, in the dtype that they are made for, against the reference."""
+    module, x = case.inputs
+    f, inputs = module_function(module, x)
+
+    def g(*tensors: Tensor) -> Tensor:
+        own = [(b, b.data) for _, b in module.named_buffers()]
+        device = "cpu" if isinstance(tensors[0].data, np.ndarray) else "cuda"
+        for b, data in own:
+            b.data = to_device(data.astype(tensors[0].dtype), device)
+        try:
+            return f(*tensors)
+        finally:
+            for b, data in own:
+                b.data = data
+
+    return named(module, against_reference(g, inputs, backend, dtype, tolerance=tolerance))
+
+
+def _layer_job(name: str, backend: str) -> Job:
+    def cases_of(seed: int) -> Any:
+        return layer_cases(name)
+
+    return _module_job("layer", name, backend, cases_of, by_small_steps_of_module)
+
+
+def _model_job(name: str, backend: str) -> Job:
+    return _module_job(
+        "model", name, backend, partial(_model_cases, name), by_few_directions, times=DEEP, most=1
     )
 
 
-def _model_job(name: str) -> Job:
-    """A model on a few small images: one direction through each group of its parameters."""
-    from hypothesis import strategies as st
+def _module_job(
+    kind: str,
+    name: str,
+    backend: str,
+    strategy: Callable[[int], Any],
+    by_steps: Check,
+    *,
+    times: float = 1,
+    most: int | None = None,
+) -> Job:
+    dtype, tolerance = PRECISION.get(backend, FLOAT32)
+    tolerance = TOLERANCE if backend == "reference" else times * tolerance
 
     def check(case: Case) -> Comparison:
-        model, x = case.inputs
-        f, inputs = together(*module_function(model, x), groups=4, rng=np.random.default_rng(2))
-        with use_backend("reference"):
-            return compare_gradients(f, inputs, np.random.default_rng(1), by_complex_step=False)
+        if backend == "reference":
+            return by_steps(case)
+        return module_against_reference(case, backend, dtype, tolerance)
+
+    return lambda examples, seed: search(
+        strategy(seed),
+        check,
+        kind=kind,
+        name=name,
+        backend=backend,
+        examples=most or examples,
+        seed=seed,
+        tolerance=tolerance,
+    )
+
+
+def _model_cases(name: str, seed: int) -> Any:
+    """One model on four small images."""
+    from hypothesis import strategies as st
 
     def make(seed: int) -> Case:
         """Weights that are not quite the identity: that makes equal pixels, and a kink of max pooling of each."""
@@ -188,12 +199,4 @@ def _model_job(name: str) -> Job:
             p.data = p.data + 0.02 * rng.standard_normal(p.shape)
         return Case([model, rng.standard_normal((4, 3, 8, 8))])
 
-    return lambda examples, seed: search(
-        st.builds(make, st.just(seed)),
-        check,
-        kind="model",
-        name=name,
-        backend="reference",
-        examples=1,
-        seed=seed,
-    )
+    return st.builds(make, st.just(seed))
