@@ -61,6 +61,8 @@ def test_threads_are_counted_from_one():
     before = crew().size
     with pytest.raises(ConfigError, match="threads: found 0, expected at least 1"):
         set_threads(0)
+    with pytest.raises(ConfigError, match="threads: found 99999, expected at most 1024"):
+        set_threads(99999)
     assert crew().size == before
 
 

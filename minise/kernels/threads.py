@@ -25,6 +25,8 @@ from minise.errors import ConfigError
 T = TypeVar("T")
 BLOCK_BYTES = 4 << 20
 """How much a block's scratch memory may take, of NumPy's columns: a share of the L3 cache."""
+MOST = 1024
+"""Threads that may be asked for: more than any machine has cores for."""
 PARTS = 8
 """Into how many parts for each thread a loop is cut whose results are not added up."""
 
@@ -86,6 +88,8 @@ def set_threads(count: int) -> None:
     global _crew
     if count < 1:
         raise ConfigError(f"threads: found {count}, expected at least 1")
+    if count > MOST:
+        raise ConfigError(f"threads: found {count}, expected at most {MOST}: one for each core")
     if _crew is not None:
         _crew.dismiss()
     threadpool_limits(1, user_api="blas")
