@@ -72,6 +72,24 @@ def test_at_a_kink_a_value_beyond_both_sides_is_wrong():
         check_gradients(beyond, [at_zero], RNG(1))
 
 
+def test_a_small_gradient_is_held_to_its_own_size():
+    def forward(x, w):
+        return 1e-9 * x + w, None
+
+    for scale in (1.0, 1e-12):  # of all, and of one input beside another
+        wrong = Op(
+            lambda x, w, k=scale: (k * forward(x, w)[0], None),
+            lambda gy, saved, needs, k=scale: (-1e-9 * k * gy, k * gy),
+        )
+        with pytest.raises(GradientError, match="input 0"):
+            check_gradients(wrong, [np.ones(2), np.zeros(2)], RNG(0))
+
+
+def test_inputs_without_digits_enough_are_refused():
+    with pytest.raises(GradientError, match="inputs are float32, expected float64"):
+        check_gradients(ops.relu, [np.ones(2, np.float32)], RNG(0))
+
+
 # ---- causes ------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +280,7 @@ def scaled_backward(gy, saved, needs):
     return (saved * gy,)
 
 number = 3
+largest = max
 def notensor(x):
     return 1
 def angry(x):
@@ -420,6 +439,7 @@ def test_a_broken_op_is_told_so_by_name(tmp_path, forward, backward, words):
         (["none.py"], "none.py is no Python file"),
         (["{}:absent"], "has no absent, nor absent_forward and absent_backward"),
         (["{}:number"], "is a int, expected an op, a module or a function"),
+        (["{}:largest"], "largest does not say its inputs, expected a function in Python"),
         (["{}:swish", "--shape", "n"], "swish has inputs: 2, found shapes: 1 (n)"),
         (["{}:swish", "--shape", "n,0", "--shape", "n"], "has the size '0', expected names or numbers"),
         (["{}:scaled", "--option", "factor"], "found 'factor', expected KEY=VALUE"),
