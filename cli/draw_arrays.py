@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from minise.explain.evidence import verdict
-from minise.explain.grid import Grid, grid
+from minise.explain.grid import Grid, dimensions, grid
 from minise.explain.lesson import Value
 
 GAP = 3
@@ -68,9 +68,7 @@ def rows_of(room: int, values: Sequence[Value]) -> list[Row]:
 
 
 def _title(value: Value) -> Text:
-    shape = f"({', '.join(map(str, value.array.shape))}{',' * (value.array.ndim == 1)})"
-    axes = f"({', '.join(value.axes)}{',' * (len(value.axes) == 1)}) = " if value.axes else ""
-    return Text.assemble((value.name, "bold"), (f"  {axes}{shape}", "dim"))
+    return Text.assemble((value.name, "bold"), (f"  {dimensions(value)}", "dim"))
 
 
 def _lines(laid: Grid, stops: bool, labels: bool = True) -> tuple[Text, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from minise.backend import BACKENDS
+from minise.checks.values import VALUES
 from minise.errors import ConfigError, MiniseError
 
 from .report import print_json
@@ -48,7 +49,7 @@ EXAMPLES = {"minise": 20, "user": 100}
 )
 @click.option(
     "--values",
-    type=click.Choice(["signed", "positive", "distinct", "ties"]),
+    type=click.Choice(list(VALUES)),
     default="signed",
     show_default=True,
     help="Of a file: what inputs are filled with.",

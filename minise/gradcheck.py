@@ -10,7 +10,7 @@ is taken again with steps of several sizes, from both sides; at a kink any value
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,12 @@ class Comparison:
     y: Array = field(repr=False)
     analytic: dict[int, Array] = field(repr=False)
     numeric: dict[int, Array] = field(repr=False)
+
+
+def largest(found: Iterable[Mismatch]) -> Mismatch:
+    """The one with the largest error, of which what is no number is the largest; of none, one without an error."""
+    none = Mismatch(-1, None, 0.0, 0.0, 0.0)
+    return max(found, key=lambda m: m.error if np.isfinite(m.error) else np.inf, default=none)
 
 
 class GradientError(MiniseError, AssertionError):
@@ -126,14 +132,9 @@ def compare_gradients(
         slope = examine(line.g, line.scale)
         kinks += bool(slope.is_kink)
         line.numeric = slope.nearest(line.analytic)
-    found = [
+    worst = largest(
         Mismatch(s.input, s.index, s.analytic, s.numeric, _error(s.analytic, s.numeric, floors[s.input]))
         for s in lines
-    ]
-    worst = max(
-        found,
-        key=lambda m: m.error if np.isfinite(m.error) else np.inf,
-        default=Mismatch(-1, None, 0.0, 0.0, 0.0),
     )
     arrays = [] if directions is not None else wrt
     analytic = {i: _gradient(tensors[i].grad, inputs[i]) for i in arrays}

@@ -6,12 +6,12 @@ import re
 import subprocess
 import sys
 from functools import cache
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli_runs import MINISE, environment, failed, lines, minise, succeeded
+from parsed_page import Parsed
 
 from minise.errors import ConfigError
 from minise.explain import TOPICS, as_data, explain
@@ -469,44 +469,21 @@ def test_the_library_refuses_it_too(topic, options, words):
 # ---- the page ----------------------------------------------------------------------------------------------
 
 
-class Page(HTMLParser):
-    """What a page holds."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.ids, self.attributes, self.text, self.open = [], [], [], "", []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.open.append(tag)
-        self.ids += [value for name, value in attrs if name == "id"]
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag):
-        while self.open and self.open.pop() != tag:
-            pass
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text += data
-
-
 @pytest.mark.parametrize("topic", TOPICS)
 def test_the_page_has_everything_and_needs_nothing(topic, tmp_path):
     file = tmp_path / "page.html"
     assert succeeded(minise("explain", topic, "--html", file)) == f"lesson in {file}\n"
     text = file.read_text()
-    page, lesson = Page(text), lesson_of(topic)
+    page, lesson = Parsed(text), lesson_of(topic)
     flat = " ".join(page.text.split())
     assert text.startswith("<!doctype html>")
     assert "script" not in page.tags
     assert not re.search(r"https?://|url\((?!#)|@import", text)
-    links = [value for _, name, value in page.attributes if name in ("href", "src")]
+    links = [value for _, name, value in page.values if name in ("href", "src")]
     assert all(link.startswith(("#", "data:")) for link in links)
     assert len(page.ids) == len(set(page.ids))
     targets = {link[1:] for link in links if link.startswith("#")}
-    targets |= {t for _, name, value in page.attributes if name == "aria-labelledby" for t in value.split()}
+    targets |= {t for _, name, value in page.values if name == "aria-labelledby" for t in value.split()}
     assert targets <= set(page.ids)
     assert page.tags.count("article") == len(lesson.steps)
     assert page.tags.count("h1") == 1
@@ -522,7 +499,7 @@ def test_the_page_has_everything_and_needs_nothing(topic, tmp_path):
     plots = sum(len(step.plots) + (step.chain is not None) for step in lesson.steps)
     assert page.tags.count("svg") == plots
     assert (
-        sum(1 for tag, name, value in page.attributes if tag == "svg" and (name, value) == ("role", "img"))
+        sum(1 for tag, name, value in page.values if tag == "svg" and (name, value) == ("role", "img"))
         == plots
     )
     drawn = "".join(re.findall(r"<svg.*?</svg>", text, re.S))

@@ -6,12 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import matplotlib
 import numpy as np
 import pytest
 from cli_runs import TINY, failed, minise, succeeded
+from parsed_page import Parsed
 
 from minise.checkpoint import METRICS, MICROSCOPE, Run
 from minise.config import TrainConfig
@@ -27,34 +27,6 @@ from minise.study.outcome import begin_study
 from minise.study.plan import study_from_dict
 
 HOSTILE = '<script>alert(1)</script>"$x$|`*&amp;\x07'
-
-
-class Parsed(HTMLParser):
-    """What a page holds: its ids, what its attributes hold, its elements and the text of some of them."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.ids, self.values, self.tags, self.plots, self.open = [], [], [], [], []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.open.append(tag)
-        self.ids += [value for name, value in attrs if name == "id"]
-        self.values += [(tag, name, value or "") for name, value in attrs]
-        if tag == "svg":
-            self.plots.append(dict(attrs) | {"title": "", "desc": "", "text": ""})
-
-    def handle_endtag(self, tag):
-        while self.open and self.open.pop() != tag:
-            pass
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text += data
-        if "svg" in self.open and self.open[-1] in ("title", "desc", "text"):
-            self.plots[-1][self.open[-1]] += data
 
 
 def whole(text):

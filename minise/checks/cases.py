@@ -15,11 +15,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minise.backend import Array
+from minise.checks.values import Rng, Shape, distinct, is_float, positive, signed
 from minise.ops import ACTIVATIONS
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
-Rng = np.random.Generator
-Shape = tuple[int, ...]
 Make = Callable[..., Array]
 
 
@@ -33,23 +32,6 @@ class Case:
 
 SIZES = st.integers(1, 5)
 SHAPES = st.lists(SIZES, min_size=0, max_size=4).map(tuple)
-
-
-def signed(rng: Rng, shape: Shape, *, gap: float = 0.0) -> Array:
-    """Normal values, pushed at least `gap` away from 0."""
-    x = rng.standard_normal(shape)
-    return np.asarray(x + gap * np.sign(x))
-
-
-def distinct(rng: Rng, shape: Shape) -> Array:
-    """Values of both signs, any two of them 0.1 apart or more."""
-    size = int(np.prod(shape, dtype=int))
-    return 0.1 * (rng.permutation(size) - size / 2 + 0.3).reshape(shape)
-
-
-def positive(rng: Rng, shape: Shape) -> Array:
-    """Values from 0.2 to 1.2."""
-    return np.asarray(0.2 + rng.random(shape))
 
 
 def unary(make: Make, draw: Draw, rng: Rng) -> Case:
@@ -288,11 +270,6 @@ def wide_conv2d_case(draw: Draw, rng: Rng) -> Case:
 
 WIDE_CASES: dict[str, Callable[[Draw, Rng], Case]] = {"add": large_add_case, "conv2d": wide_conv2d_case}
 """Cases beside the small ones for which kernels have ways of their own."""
-
-
-def is_float(x: Any) -> bool:
-    """Whether it is an array of floating-point numbers."""
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
 
 
 def as_function(op: Callable[..., Any], case: Case) -> tuple[Callable[..., Any], list[Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array
+from minise.checks.values import is_float
 from minise.errors import MiniseError
 from minise.tape import Op
 
@@ -21,7 +22,7 @@ def check_contract(op: Op, inputs: list[Any], options: dict[str, Any], rng: np.r
     inputs: arrays, of which the float64 ones have a gradient, or whatever else the forward takes.
     """
     for dtype in (np.float64, np.float32):
-        given = [np.array(x, dtype) if _is_float(x) else x for x in inputs]
+        given = [np.array(x, dtype) if is_float(x) else x for x in inputs]
         _check_pair(op, given, options, np.dtype(dtype), rng)
 
 
@@ -48,7 +49,7 @@ def _check_pair(
 
     gy = np.asarray(rng.standard_normal(y.shape), dtype)
     gy_before = gy.copy()
-    needs = tuple(_is_float(x) for x in inputs)
+    needs = tuple(is_float(x) for x in inputs)
     gradients = _call(f"{op.name}: the backward", inputs, op.backward, gy, saved, needs)
     if not isinstance(gradients, tuple | list) or len(gradients) != len(inputs):
         found = _kind(gradients)
@@ -86,10 +87,14 @@ def _call(who: str, inputs: list[Any], function: Any, *args: Any, **options: Any
     try:
         return function(*args, **options)
     except (Exception, SystemExit) as error:  # the user's own code
-        words = " ".join(str(error).split()) or "no message"
         raise ContractError(
-            f"{who} raised {type(error).__name__} ({words}) for inputs of {shapes_of(inputs)}, expected a result"
+            f"{who} raised {in_words(error)} for inputs of {shapes_of(inputs)}, expected a result"
         ) from error
+
+
+def in_words(error: BaseException) -> str:
+    """An error in one line: "KeyError ('w')"."""
+    return f"{type(error).__name__} ({' '.join(str(error).split()) or 'no message'})"
 
 
 def _check_array(what: str, x: Any, shape: tuple[int, ...] | None, dtype: np.dtype[Any]) -> None:
@@ -120,10 +125,6 @@ def shapes_of(inputs: list[Any]) -> str:
 
 def _copies(inputs: list[Any]) -> list[Array | None]:
     return [x.copy() if isinstance(x, np.ndarray) else None for x in inputs]
-
-
-def _is_float(x: Any) -> bool:
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
 
 
 def _kind(x: Any) -> str:

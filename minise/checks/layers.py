@@ -10,7 +10,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minise.backend import Array
-from minise.checks.cases import SIZES, Case, Draw, Rng, signed
+from minise.checks.cases import SIZES, Case, Draw
+from minise.checks.values import Rng, signed
 from minise.gradcheck import Comparison
 from minise.nn import SE, Activation, BatchNorm, Conv2d, Linear, Module, Parameter
 from minise.ops import ACTIVATIONS

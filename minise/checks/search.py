@@ -54,8 +54,8 @@ class Outcome:
 class WrongGradientError(MiniseError):
     """A case whose gradient is wrong; what was compared goes with it."""
 
-    def __init__(self, comparison: Comparison) -> None:
-        super().__init__(f"the gradient of {comparison.worst}, expected at most {TOLERANCE:g}")
+    def __init__(self, comparison: Comparison, tolerance: float) -> None:
+        super().__init__(f"the gradient of {comparison.worst}, expected at most {tolerance:g}")
         self.comparison = comparison
 
 
@@ -85,7 +85,7 @@ def search(
         with np.errstate(all="ignore"):
             comparison = check(case)
         if not comparison.worst.error <= tolerance:
-            raise WrongGradientError(comparison)
+            raise WrongGradientError(comparison, tolerance)
         return comparison
 
     def run(case: Case) -> None:

@@ -11,12 +11,14 @@ import numpy as np
 from minise import ops
 from minise.backend import BACKENDS, Kernel, to_device, use_backend
 from minise.checks.agreement import against_reference
-from minise.checks.cases import Case, as_function, cases, is_float, wide_cases
+from minise.checks.cases import Case, as_function, cases, wide_cases
 from minise.checks.layers import LAYERS, layer_cases, module_function, named, together
 from minise.checks.search import Check, Outcome, search
+from minise.checks.values import is_float
 from minise.errors import ConfigError
 from minise.gradcheck import TOLERANCE, Comparison, compare_gradients
 from minise.models import MODELS, build
+from minise.speed import usable_backends
 from minise.tape import FusedOp, Op, Tensor
 
 PRECISION: dict[str, tuple[Any, float]] = {"numpy": (np.float64, 1e-9)}
@@ -54,8 +56,6 @@ def jobs(names: Sequence[str] = (), backends: Sequence[str] | None = None) -> It
 
 def usable(backends: Sequence[str] | None) -> list[str]:
     """The backends among those asked for, or all, that work here."""
-    from minise.speed import usable_backends
-
     problems = usable_backends()
     for name in backends or ():
         if problems[name] is not None:
@@ -64,34 +64,16 @@ def usable(backends: Sequence[str] | None) -> list[str]:
 
 
 def _op_job(name: str, backend: str) -> Job:
-    def run(examples: int, seed: int) -> Outcome:
-        if backend == "reference":
-            return search(
-                cases(name),
-                lambda case: by_small_steps(TABLE[name], case),
-                kind="op",
-                name=name,
-                backend=backend,
-                examples=examples,
-                seed=seed,
-            )
-        kernel = BACKENDS[backend].kernel(name)
-        assert kernel is not None
-        dtype, tolerance = PRECISION.get(backend, FLOAT32)
-        return search(
-            _supported(name, kernel, dtype),
-            lambda case: against_reference(
-                *as_function(TABLE[name], case), backend, dtype, tolerance=tolerance
-            ),
-            kind="op",
-            name=name,
-            backend=backend,
-            examples=examples,
-            seed=seed,
-            tolerance=tolerance,
-        )
+    op, (dtype, tolerance) = TABLE[name], PRECISION.get(backend, FLOAT32)
+    if backend == "reference":
+        return _job("op", name, backend, lambda _: cases(name), partial(by_small_steps, op), TOLERANCE)
 
-    return run
+    def check(case: Case) -> Comparison:
+        return against_reference(*as_function(op, case), backend, dtype, tolerance=tolerance)
+
+    kernel = BACKENDS[backend].kernel(name)
+    assert kernel is not None
+    return _job("op", name, backend, lambda _: _supported(name, kernel, dtype), check, tolerance)
 
 
 def by_small_steps(f: Callable[..., Tensor], case: Case) -> Comparison:
@@ -145,38 +127,47 @@ def module_against_reference(case: Case, backend: str, dtype: Any, tolerance: fl
 
 
 def _layer_job(name: str, backend: str) -> Job:
-    def cases_of(seed: int) -> Any:
-        return layer_cases(name)
-
-    return _module_job("layer", name, backend, cases_of, by_small_steps_of_module)
+    return _module_job("layer", name, backend, lambda _: layer_cases(name), by_small_steps_of_module)
 
 
 def _model_job(name: str, backend: str) -> Job:
-    return _module_job(
-        "model", name, backend, partial(_model_cases, name), by_few_directions, times=DEEP, most=1
-    )
+    draw = partial(_model_cases, name)
+    return _module_job("model", name, backend, draw, by_few_directions, times=DEEP, most=1)
 
 
 def _module_job(
     kind: str,
     name: str,
     backend: str,
-    strategy: Callable[[int], Any],
+    draw: Callable[[int], Any],
     by_steps: Check,
     *,
     times: float = 1,
     most: int | None = None,
 ) -> Job:
+    if backend == "reference":
+        return _job(kind, name, backend, draw, by_steps, TOLERANCE, most)
     dtype, tolerance = PRECISION.get(backend, FLOAT32)
-    tolerance = TOLERANCE if backend == "reference" else times * tolerance
+    tolerance *= times
 
     def check(case: Case) -> Comparison:
-        if backend == "reference":
-            return by_steps(case)
         return module_against_reference(case, backend, dtype, tolerance)
 
+    return _job(kind, name, backend, draw, check, tolerance, most)
+
+
+def _job(
+    kind: str,
+    name: str,
+    backend: str,
+    draw: Callable[[int], Any],
+    check: Check,
+    tolerance: float,
+    most: int | None = None,
+) -> Job:
+    """The search among the cases that `draw` makes of a seed, `most` of them at most."""
     return lambda examples, seed: search(
-        strategy(seed),
+        draw(seed),
         check,
         kind=kind,
         name=name,

@@ -17,30 +17,16 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minise.backend import use_backend
-from minise.checks.cases import Case, Draw, as_function, distinct, positive, signed
-from minise.checks.contract import ContractError, check_contract, shapes_of
+from minise.checks.cases import Case, Draw, as_function
+from minise.checks.contract import ContractError, check_contract, in_words, shapes_of
 from minise.checks.layers import module_function, named
 from minise.checks.search import Check, Outcome, search
+from minise.checks.values import VALUES
 from minise.errors import ConfigError, MiniseError
 from minise.gradcheck import Comparison, compare_gradients
 from minise.nn import Module
 from minise.tape import FusedOp, Op, Tensor
 
-
-def any_size(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
-    """Normal numbers times 0.1, 1 or 10."""
-    return np.asarray(rng.choice([0.1, 1.0, 10.0]) * signed(rng, shape))
-
-
-def ties(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
-    """Whole numbers around 0: zeros, and equal ones."""
-    return np.asarray(np.rint(1.5 * rng.standard_normal(shape)))
-
-
-VALUES = {"signed": any_size, "positive": positive, "distinct": distinct, "ties": ties}
-"""How inputs are filled: normal numbers of several sizes, numbers from 0.2 to 1.2, numbers of which no two are close,
-or whole ones, many of them equal, which are where kinks are.
-"""
 DEFAULT_SHAPE = "n,c"
 
 
@@ -204,8 +190,7 @@ def _one_line(who: str) -> Iterator[None]:
     except MiniseError:
         raise
     except (Exception, SystemExit) as error:
-        words = " ".join(str(error).split()) or "no message"
-        raise ContractError(f"{who} raised {type(error).__name__} ({words}), expected a result") from error
+        raise ContractError(f"{who} raised {in_words(error)}, expected a result") from error
 
 
 def _check_op(target: Target) -> Check:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minise.backend import Array
-from minise.explain.lesson import AXES, Cell
+from minise.explain.lesson import AXES, Cell, Value
 from minise.explain.write import DIGITS
 
 
@@ -50,6 +50,12 @@ def grid(array: Array, axes: tuple[str, ...] = ()) -> Grid:
     groups = tuple(names[1]) if names and array.ndim == 4 else ()
     columns = tuple(names[-1]) if names and array.ndim in (1, 2) else ()
     return Grid(values, cells, rows, groups, columns)
+
+
+def dimensions(value: Value) -> str:
+    """ "(n, c) = (3, 4)"."""
+    axes = f"({', '.join(value.axes)}{',' * (len(value.axes) == 1)}) = " if value.axes else ""
+    return f"{axes}{value.array.shape}"
 
 
 def cell(x: float, digits: int = DIGITS) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import minise
 from minise.errors import ConfigError
 from minise.explain.answers import shown
 from minise.explain.evidence import verdict
-from minise.explain.grid import column, grid, is_numeric
+from minise.explain.grid import column, dimensions, grid, is_numeric
 from minise.explain.lesson import Code, Lesson, Step, Table, Value, element
 from minise.explain.write import number
 
@@ -51,19 +50,9 @@ def page(lesson: Lesson) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     """The template lies beside this file; most of its style is that of the reports."""
-    import jinja2
+    from minise.report.render import environment
 
-    folders = {"style.css": "minise.report"}
-    made = jinja2.Environment(
-        loader=jinja2.FunctionLoader(
-            lambda name: (files(folders.get(name, __package__)) / name).read_text(encoding="utf-8")
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    made = environment(lambda name: "minise.report" if name == "style.css" else __package__)
     made.globals.update(
         listing=_listing,
         arrays=_arrays,
@@ -73,7 +62,7 @@ def _environment() -> jinja2.Environment:
         verdict=verdict,
     )
     made.globals.update(element=element)
-    made.filters.update(number=number, shown=shown, tint=_tint, shape=_shape, ticked=_ticked)
+    made.filters.update(number=number, shown=shown, tint=_tint, shape=dimensions, ticked=_ticked)
     return made
 
 
@@ -126,9 +115,3 @@ def _ticked(text: str) -> Any:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)
     )
-
-
-def _shape(value: Value) -> str:
-    """ "(n, c) = (3, 4)"."""
-    axes = f"({', '.join(value.axes)}{',' * (len(value.axes) == 1)}) = " if value.axes else ""
-    return f"{axes}{value.array.shape}"

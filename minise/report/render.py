@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -42,10 +43,15 @@ WRITERS = {"html": html, "md": markdown}
 
 @cache
 def _environment() -> jinja2.Environment:
-    """Templates lie beside this file."""
-    folder = files(__package__)
-    loader = jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8"))
-    made = jinja2.Environment(
+    made = environment(lambda name: __package__)
+    made.filters["fence"] = _fence
+    return made
+
+
+def environment(package: Callable[[str], str]) -> jinja2.Environment:
+    """Where templates are found: each beside the code of its `package`. What is put into a page is escaped."""
+    loader = jinja2.FunctionLoader(lambda name: (files(package(name)) / name).read_text(encoding="utf-8"))
+    return jinja2.Environment(
         loader=loader,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -53,8 +59,6 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         lstrip_blocks=True,
     )
-    made.filters["fence"] = _fence
-    return made
 
 
 def _escaped(value: Any) -> Any:
