@@ -7,7 +7,7 @@ kernels that replace reference pairs, by op name and with the same signatures, o
     reference    any      none: the pairs as `minise/ops` spells them out
     numpy        NumPy    blocks of images that stay in the cache, spread over threads
     numba        NumPy    compiled loops, with the extra `fast`; in float32
-    cuda         CuPy     none yet
+    cuda         CuPy     CUDA C++, compiled when first used; in float32 and float16
 
 `auto`, the default, takes the best backend that fits the arrays. What a kernel does not support it leaves to
 the backend below its own, and in the end to the reference: a backend can cost speed but never the result.
@@ -85,7 +85,7 @@ BACKENDS = {
         Backend("reference", module=None),
         Backend("numpy", module="numpy", source="minise.kernels.numpy_blocks"),
         Backend("numba", module="numpy", source="minise.kernels.numba_loops", below="numpy"),
-        Backend("cuda", module="cupy"),
+        Backend("cuda", module="cupy", source="minise.kernels.cuda_kernels"),
     )
 }
 BEST = {"numpy": "numba", "cupy": "cuda"}

@@ -20,20 +20,9 @@ def softmax_cross_entropy_forward(x: Array, labels: Array, *, smoothing: float =
     log p_k = x_k - max x - log Σ exp(x - max x) does not overflow; gx = gy (p - t) / n.
     Label smoothing: Szegedy et al., 2015, arXiv:1512.00567.
     """
+    check_loss(x, labels, smoothing)
     xp = array_module(x)
-    if x.ndim != 2 or labels.shape != x.shape[:1] or not x.size:
-        raise ShapeError(
-            f"softmax_cross_entropy: x {x.shape} and labels {labels.shape} do not fit, expected (n, k) and (n,)"
-        )
-    if not 0 <= smoothing < 1:
-        raise ShapeError(f"softmax_cross_entropy: smoothing is {smoothing}, expected 0 <= smoothing < 1")
     n, k = x.shape
-    if labels.dtype.kind not in "iu":
-        raise ShapeError(f"softmax_cross_entropy: labels have dtype {labels.dtype}, expected integers")
-    if xp is np and not (labels.min() >= 0 and labels.max() < k):  # on a GPU the check would stall the queue
-        raise ShapeError(
-            f"softmax_cross_entropy: labels run from {labels.min()} to {labels.max()}, expected 0 to {k - 1}"
-        )
     shifted = x - x.max(axis=1, keepdims=True)
     log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
     rows = xp.arange(n)
@@ -48,6 +37,25 @@ def softmax_cross_entropy_backward(gy: Array, saved: Any, needs: Needs) -> Gradi
     gx = xp.exp(log_p) - smoothing / k
     gx[xp.arange(n), labels] -= 1 - smoothing
     return (gx * (gy / n), None)
+
+
+def check_loss(x: Array, labels: Array, smoothing: float) -> None:
+    """Raise ShapeError unless the arrays fit together and the labels, where looking at them is cheap, are classes."""
+    if x.ndim != 2 or labels.shape != x.shape[:1] or not x.size:
+        raise ShapeError(
+            f"softmax_cross_entropy: x {x.shape} and labels {labels.shape} do not fit, expected (n, k) and (n,)"
+        )
+    if not 0 <= smoothing < 1:
+        raise ShapeError(f"softmax_cross_entropy: smoothing is {smoothing}, expected 0 <= smoothing < 1")
+    if labels.dtype.kind not in "iu":
+        raise ShapeError(f"softmax_cross_entropy: labels have dtype {labels.dtype}, expected integers")
+    k = x.shape[1]
+    if array_module(x) is np and not (
+        labels.min() >= 0 and labels.max() < k
+    ):  # on a GPU the check would stall the queue
+        raise ShapeError(
+            f"softmax_cross_entropy: labels run from {labels.min()} to {labels.max()}, expected 0 to {k - 1}"
+        )
 
 
 softmax_cross_entropy = Op(softmax_cross_entropy_forward, softmax_cross_entropy_backward)

@@ -11,13 +11,14 @@ from minise.ops.conv2d import output_size, pad_images, scatter_windows, windows
 from minise.tape import Op
 
 
-def _check(op: str, x: Array, kernel: int, stride: int, padding: int) -> None:
+def check_pool(op: str, x: Array, kernel: int, stride: int, padding: int) -> tuple[int, int]:
+    """How many windows there are down and across, or ShapeError."""
     if x.ndim != 4:
         raise ShapeError(f"{op}: x has shape {x.shape}, expected (n, c, h, w)")
-    for size in x.shape[2:]:
-        output_size(op, size, kernel, stride, padding)
+    ho, wo = (output_size(op, size, kernel, stride, padding) for size in x.shape[2:])
     if 2 * padding > kernel:
         raise ShapeError(f"{op}: padding {padding} is more than half of kernel {kernel}")
+    return ho, wo
 
 
 def max_pool2d_forward(
@@ -29,7 +30,7 @@ def max_pool2d_forward(
     Where values tie, the first in reading order gets the whole gradient.
     """
     stride = stride or kernel
-    _check("max_pool2d", x, kernel, stride, padding)
+    check_pool("max_pool2d", x, kernel, stride, padding)
     xp = array_module(x)
     view = windows(pad_images(x, padding, -float("inf")), kernel, kernel, stride)
     y = view[:, :, 0, 0].copy()
@@ -56,7 +57,7 @@ def avg_pool2d_forward(
     x: (n, c, h, w), y: (n, c, ho, wo). stride: kernel when left out.
     """
     stride = stride or kernel
-    _check("avg_pool2d", x, kernel, stride, padding)
+    check_pool("avg_pool2d", x, kernel, stride, padding)
     view = windows(pad_images(x, padding), kernel, kernel, stride)
     return view.mean(axis=(2, 3)), (x.shape, kernel, stride, padding)
 

@@ -1,0 +1,183 @@
+// A convolution's forward, and its gradient of x, as one product on tensor cores whose rows are pixels:
+//
+//     y[n, p, q, k] = b[k] + Σ_{r, s, c} x[n, p·STRIDE + r - PAD_Y, q·STRIDE + s - PAD_X, c] w[r, s, k, c]
+//
+// x (n, H, W, C) and y (n, HO, WO, K) have their channels side by side in memory. The gradient of x is the same sum
+// over gy, with the taps turned by 180 degrees, the channels exchanged, and with DILATE - 1 zeros between gy's pixels
+// where the convolution had a stride.
+//
+// A block makes NT channels of PIXELS pixels of y: TILE_N images, TILE_H rows, TILE_W columns. It brings the pixels of x
+// that these see into shared memory once, CHUNK words of channels at a time, and every tap reads them there,
+// shifted. A warp has 32 of the pixels. Rows in shared memory are 4 words longer than they need be, so
+// that the eight rows which a warp reads at once lie in different banks.
+#include "device.cuh"
+
+#define TAPS (R * S)
+#define IN_H ((TILE_H - 1) * STRIDE + R)
+#define IN_W ((TILE_W - 1) * STRIDE + S)
+#define IN_PIXELS (TILE_N * IN_H * IN_W)
+#define PLANE (TILE_H * TILE_W)
+#define PIXELS (TILE_N * PLANE)
+#define TILES_Y ((HO + TILE_H - 1) / TILE_H)
+#define TILES_X ((WO + TILE_W - 1) / TILE_W)
+#define ROW (CHUNK + 4)
+#define CHUNK_CHANNELS (CHUNK * WORD_CHANNELS)
+#define CHUNKS ((C + CHUNK_CHANNELS - 1) / CHUNK_CHANNELS)
+#define VECTOR (4 * WORD_CHANNELS)  // channels in 16 bytes
+#define K_PADDED ((K + NT - 1) / NT * NT)
+#define OUT_ROW (NT + VECTOR)
+#define THREADS 128
+#define WARP_PIXELS (PIXELS * WARP / THREADS)
+#define ROW_TILES (WARP_PIXELS / 16)
+#define COLUMN_TILES (NT / 8)
+
+// The weights in the order in which blocks read them: [chunk][tap][k][channel of the chunk], zeros where there are none.
+// w: (K, C, R, S), or of the convolution whose gradient this is: (C, K, R, S).
+extern "C" __global__ void pack(const float* w, Element* packed) {
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < CHUNKS * TAPS * K_PADDED * CHUNK_CHANNELS;
+         i += gridDim.x * blockDim.x) {
+        int c = i % CHUNK_CHANNELS, k = i / CHUNK_CHANNELS % K_PADDED, tap = i / CHUNK_CHANNELS / K_PADDED % TAPS;
+        c += i / CHUNK_CHANNELS / K_PADDED / TAPS * CHUNK_CHANNELS;
+        float value = 0;
+        if (c < C && k < K) value = TURNED ? w[(c * K + k) * TAPS + TAPS - 1 - tap] : w[(k * C + c) * TAPS + tap];
+        packed[i] = narrow(value);
+    }
+}
+
+// A chunk of the channels of all pixels of x that this block's pixels see.
+__device__ inline void load_maps(unsigned* maps, const Element* x, int chunk, int image, int top, int left, int n) {
+    for (int i = threadIdx.x; i < IN_PIXELS * CHUNK / 4; i += THREADS) {
+        int vector = i % (CHUNK / 4), pixel = i / (CHUNK / 4);
+        int column = left + pixel % IN_W, row = top + pixel / IN_W % IN_H, of = image + pixel / IN_W / IN_H;
+        int c = chunk * CHUNK_CHANNELS + vector * VECTOR;
+        bool there = of < n && row >= 0 && row < (H - 1) * DILATE + 1 && column >= 0 && column < (W - 1) * DILATE + 1;
+        there = there && row % DILATE == 0 && column % DILATE == 0;
+        long place = there ? ((long(of) * H + row / DILATE) * W + column / DILATE) * C : 0;
+        unsigned* to = maps + pixel * ROW + vector * 4;
+        if (C % VECTOR == 0) {
+            there = there && c < C;
+            copy16(to, x + (there ? place + c : 0), there);
+        } else {
+            Element* one = (Element*)to;
+            for (int j = 0; j < VECTOR; j++) one[j] = there && c + j < C ? x[place + c + j] : narrow(0);
+        }
+    }
+}
+
+// A chunk of the weights of this block's channels of y, for every tap.
+__device__ inline void load_taps(unsigned* taps, const Element* packed, int chunk, int k) {
+    for (int i = threadIdx.x; i < TAPS * NT * CHUNK / 4; i += THREADS) {
+        int vector = i % (CHUNK / 4), row = i / (CHUNK / 4) % NT, tap = i / (CHUNK / 4) / NT;
+        long place = (long(chunk * TAPS + tap) * K_PADDED + k + row) * CHUNK_CHANNELS + vector * VECTOR;
+        copy16(taps + (tap * NT + row) * ROW + vector * 4, packed + place, true);
+    }
+}
+
+// moments: (n, TILES_Y·TILES_X, 2, K), the mean of each tile of a plane and the squares about it; null if MOMENTS is 0.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    correlate(const Element* x, const Element* packed, const float* bias, Element* y, float* moments, int n) {
+    SHARED_MEMORY(memory);
+    unsigned* maps = (unsigned*)memory;
+    unsigned* taps = maps + IN_PIXELS * ROW;
+    int tile_x = blockIdx.x % TILES_X, tile_y = blockIdx.x / TILES_X % TILES_Y;
+    int image = blockIdx.x / TILES_X / TILES_Y * TILE_N, k = blockIdx.y * NT;
+    int warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, q = threadIdx.x % 4;
+
+    int place[ROW_TILES][2];  // where the pixels of this lane's rows begin in `maps`, at the first tap
+    UNROLL
+    for (int i = 0; i < ROW_TILES; i++)
+        UNROLL
+        for (int high = 0; high < 2; high++) {
+            int m = warp * WARP_PIXELS + i * 16 + high * 8 + g;
+            int row = m / PLANE * IN_H + m / TILE_W % TILE_H * STRIDE;
+            place[i][high] = (row * IN_W + m % TILE_W * STRIDE) * ROW + q;
+        }
+
+    float sum[ROW_TILES][COLUMN_TILES][4] = {};
+    for (int chunk = 0; chunk < CHUNKS; chunk++) {
+        __syncthreads();
+        load_maps(maps, x, chunk, image, tile_y * TILE_H * STRIDE - PAD_Y, tile_x * TILE_W * STRIDE - PAD_X, n);
+        load_taps(taps, packed, chunk, k);
+        wait_for_copies();
+        __syncthreads();
+        for (int r = 0; r < R; r++)
+            for (int s = 0; s < S; s++)
+                for (int word = 0; word < CHUNK; word += STEP_WORDS) {
+                    unsigned a[ROW_TILES][4];
+                    UNROLL
+                    for (int i = 0; i < ROW_TILES; i++)
+                        UNROLL
+                        for (int e = 0; e < 4; e++)
+                            a[i][e] = maps[place[i][e % 2] + (r * IN_W + s) * ROW + word + e / 2 * 4];
+                    const unsigned* column = taps + ((r * S + s) * NT + g) * ROW + word + q;
+                    UNROLL
+                    for (int j = 0; j < COLUMN_TILES; j++) {
+                        unsigned b[2] = {column[j * 8 * ROW], column[j * 8 * ROW + 4]};
+                        UNROLL
+                        for (int i = 0; i < ROW_TILES; i++) multiply(sum[i][j], a[i], b);
+                    }
+                }
+    }
+
+    // Through shared memory, so that neighbouring threads write neighbouring channels.
+    __syncthreads();
+    Element* out = (Element*)memory;
+    float* gathered = (float*)(out + PIXELS * OUT_ROW);  // moments of each warp's pixels: [warp][mean, squares][channel]
+    UNROLL
+    for (int j = 0; j < COLUMN_TILES; j++)
+        UNROLL
+        for (int e = 0; e < 2; e++) {
+            int column = j * 8 + 2 * q + e;
+            float b = bias && k + column < K ? bias[k + column] : 0, mean = 0, squares = 0;
+            UNROLL
+            for (int i = 0; i < ROW_TILES; i++)
+                UNROLL
+                for (int high = 0; high < 2; high++) {
+                    Element value = narrow(sum[i][j][2 * high + e] + b);
+                    out[(warp * WARP_PIXELS + i * 16 + high * 8 + g) * OUT_ROW + column] = value;
+                    sum[i][j][2 * high + e] = wide(value);
+                    mean += wide(value) / WARP_PIXELS;
+                }
+            if (!MOMENTS) continue;
+            mean = sum_rows(mean);
+            UNROLL
+            for (int i = 0; i < ROW_TILES; i++)
+                UNROLL
+                for (int high = 0; high < 2; high++) {
+                    float d = sum[i][j][2 * high + e] - mean;
+                    squares += d * d;
+                }
+            squares = sum_rows(squares);
+            if (g == 0) {
+                gathered[warp * 2 * NT + column] = mean;
+                gathered[warp * 2 * NT + NT + column] = squares;
+            }
+        }
+    __syncthreads();
+    if (MOMENTS)
+        for (int i = threadIdx.x; i < TILE_N * NT; i += THREADS) {
+            int column = i % NT, of = image + i / NT, warps = PLANE / WARP_PIXELS;
+            const float* first = gathered + i / NT * warps * 2 * NT + column;
+            float mean = 0, squares = 0;
+            for (int j = 0; j < warps; j++) mean += first[j * 2 * NT] / warps;
+            for (int j = 0; j < warps; j++) {
+                float d = first[j * 2 * NT] - mean;
+                squares += first[j * 2 * NT + NT] + WARP_PIXELS * d * d;
+            }
+            if (of >= n || k + column >= K) continue;
+            float* to = moments + (long(of) * TILES_Y * TILES_X + tile_y * TILES_X + tile_x) * 2 * K + k + column;
+            to[0] = mean;
+            to[K] = squares;
+        }
+    for (int i = threadIdx.x; i < PIXELS * NT / VECTOR; i += THREADS) {
+        int m = i / (NT / VECTOR), column = i % (NT / VECTOR) * VECTOR;
+        int of = image + m / PLANE, row = tile_y * TILE_H + m / TILE_W % TILE_H, at = tile_x * TILE_W + m % TILE_W;
+        if (of >= n || row >= HO || at >= WO) continue;
+        Element* to = y + ((long(of) * HO + row) * WO + at) * K + k + column;
+        if (K % VECTOR == 0) {
+            if (k + column < K) *(uint4*)to = *(uint4*)(out + m * OUT_ROW + column);
+        } else {
+            for (int j = 0; j < VECTOR && k + column + j < K; j++) to[j] = out[m * OUT_ROW + column + j];
+        }
+    }
+}

@@ -1,0 +1,138 @@
+// y = act(s · (w x̂ + b) + residual), with x̂ = (x - μ) / √(σ² + eps) and s the gate of an SE block.
+//
+// Batch norm and gate are affine in x, so y = act(scale x + shift + residual), with two numbers for each image and
+// channel. `moments` finds mean and squares of pieces of planes, unless the convolution before has done so;
+// `statistics` makes μ, 1 / √(σ² + eps) and each plane's mean z of them; in `normalise` every block computes its
+// image's gate for itself, which needs no pass over the maps, since the mean of w x̂ + b over a plane is w, b applied to z.
+#include "maps.cuh"
+#include "activation.cuh"
+
+// parts: (n, PIECES, 2, C): the mean of each piece and its squares about it.
+extern "C" __global__ void __launch_bounds__(THREADS) moments(const Element* x, float* parts) {
+    __shared__ float rows[2 * ROWS * C], found[2 * C];
+    Walk at;
+    float sum[V] = {}, squares[V] = {}, first[V];
+    if (at.on) {
+        Vector begin = load(x, at.place(0));
+        UNROLL
+        for (int j = 0; j < V; j++) first[j] = wide(begin.of[j]);  // taken off, so that squares do not cancel
+        for (int pixel = at.row; pixel < PIECE; pixel += ROWS) {
+            Vector v = load(x, at.place(pixel));
+            UNROLL
+            for (int j = 0; j < V; j++) {
+                float d = wide(v.of[j]) - first[j];
+                sum[j] += d;
+                squares[j] += d * d;
+            }
+        }
+    }
+    sum_over_rows(at, sum, squares, rows, found);
+    if (at.row == 0)
+        UNROLL
+        for (int j = 0; j < V; j++) {
+            int c = at.channel + j;
+            float* to = parts + (long)blockIdx.x * 2 * C + c;
+            to[0] = first[j] + found[c] / PIECE;
+            to[C] = fmaxf(found[C + c] - found[c] * found[c] / PIECE, 0);
+        }
+}
+
+#define LANES 8
+#define STATISTICS_ROWS 64
+// Sum over the STATISTICS_ROWS rows of threads; every thread gets its channel's.
+__device__ inline float sum_channel(float x, float* rows) {
+    __syncthreads();
+    rows[threadIdx.x] = x;
+    __syncthreads();
+    float sum = 0;
+    for (int row = 0; row < STATISTICS_ROWS; row++) sum += rows[row * LANES + threadIdx.x % LANES];
+    return sum;
+}
+
+// A block has LANES channels. z: (n, C) or null; mean, inv: (C,); running_mean, running_var: (C,) or null.
+// TRAIN 0: mean and variance are the running ones. parts may be null where neither z nor they depend on it.
+extern "C" __global__ void __launch_bounds__(LANES* STATISTICS_ROWS)
+    statistics(const float* parts, float* z, float* mean, float* inv, float* running_mean, float* running_var, int n, float momentum, float eps) {
+    __shared__ float rows[LANES * STATISTICS_ROWS];
+    int lane = threadIdx.x % LANES, row = threadIdx.x / LANES, c = blockIdx.x * LANES + lane;
+    bool on = c < C;
+    float sum = 0;
+    if (on && parts)
+        for (int image = row; image < n; image += STATISTICS_ROWS) {
+            float plane = 0;
+            for (int piece = 0; piece < PIECES; piece++) plane += parts[((long)image * PIECES + piece) * 2 * C + c];
+            if (z) z[(long)image * C + c] = plane / PIECES;
+            sum += plane;
+        }
+    if (!TRAIN) {
+        if (on && row == 0) {
+            mean[c] = running_mean[c];
+            inv[c] = 1 / sqrtf(running_var[c] + eps);
+        }
+        return;
+    }
+    float mu = sum_channel(sum, rows) / (n * PIECES), squares = 0;
+    if (on)
+        for (int i = row; i < n * PIECES; i += STATISTICS_ROWS) {
+            const float* part = parts + (long)i * 2 * C + c;
+            squares += part[C] + PIECE * (part[0] - mu) * (part[0] - mu);
+        }
+    squares = sum_channel(squares, rows);
+    if (on && row == 0) {
+        float m = (float)n * HW;
+        mean[c] = mu;
+        inv[c] = 1 / sqrtf(squares / m + eps);
+        if (running_mean) {
+            running_mean[c] += momentum * (mu - running_mean[c]);
+            running_var[c] += momentum * (squares / (m - 1) - running_var[c]);
+        }
+    }
+}
+
+// hidden: (n, D), what goes into the hidden units; gate: (n, C). Both null where D is 0, without an SE block.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    normalise(const Element* x, const Element* residual, const float* z, const float* mean, const float* inv,
+              const float* w, const float* b, const float* w1, const float* b1, const float* w2, const float* b2,
+              const float* alpha, float fixed_alpha, float* hidden, float* gate, Element* y) {
+    __shared__ float scale[C], shift[C], squeezed[C], units[D + 1];
+    Walk at;
+    for (int c = threadIdx.x; c < C; c += THREADS) {
+        scale[c] = w[c] * inv[c];
+        shift[c] = b[c] - mean[c] * scale[c];
+        if (D) squeezed[c] = scale[c] * z[(long)at.image * C + c] + shift[c];
+    }
+    __syncthreads();
+    if (D) {
+        for (int d = threadIdx.x / WARP; d < D; d += THREADS / WARP) {
+            float sum = 0;
+            for (int c = threadIdx.x % WARP; c < C; c += WARP) sum += w1[d * C + c] * squeezed[c];
+            sum = sum_warp(sum) + (b1 ? b1[d] : 0);
+            if (threadIdx.x % WARP == 0) {
+                units[d] = activate(sum, alpha ? alpha[ALPHAS > 1 ? d : 0] : fixed_alpha);
+                if (at.piece == 0) hidden[(long)at.image * D + d] = sum;
+            }
+        }
+        __syncthreads();
+        for (int c = threadIdx.x; c < C; c += THREADS) {
+            float sum = b2 ? b2[c] : 0;
+            for (int d = 0; d < D; d++) sum += w2[c * D + d] * units[d];
+            float s = sigmoid(sum);
+            scale[c] *= s;
+            shift[c] *= s;
+            if (at.piece == 0) gate[(long)at.image * C + c] = s;
+        }
+        __syncthreads();
+    }
+    if (!at.on) return;
+    for (int pixel = at.row; pixel < PIECE; pixel += ROWS) {
+        Vector v = load(x, at.place(pixel)), r;
+        if (RESIDUAL) r = load(residual, at.place(pixel));
+        UNROLL
+        for (int j = 0; j < V; j++) {
+            float value = scale[at.channel + j] * wide(v.of[j]) + shift[at.channel + j];
+            if (RESIDUAL) value += wide(r.of[j]);
+            v.of[j] = narrow(RELU ? fmaxf(value, 0) : value);
+        }
+        store(y, at.place(pixel), v);
+    }
+}

@@ -1,0 +1,94 @@
+"""The cuda backend's kernels on a CPU: compiled by g++ against `primitives.cuh` beside this file, on NumPy arrays.
+
+It shows that kernels compute the right numbers and wait where they must; not that they are fast, and not what
+the hardware itself may do otherwise.
+"""
+
+import ctypes
+import hashlib
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from minise import backend
+from minise.kernels import cuda_launch
+
+HERE = Path(__file__).parent
+COMPILER = shutil.which("g++")
+GXX = [COMPILER, "-std=c++17", "-O1", "-w", "-fPIC"]
+WHY_NOT = None if COMPILER else "needs g++, which runs the GPU's kernels on the CPU"
+
+
+@cache
+def build_folder():
+    """A temporary folder with the precompiled primitives in it."""
+    folder = tempfile.TemporaryDirectory(prefix="minise-cuda-on-cpu-")
+    shutil.copy(HERE / "primitives.cuh", folder.name)
+    header = Path(folder.name) / "primitives.cuh"
+    subprocess.run([*GXX, "-x", "c++-header", "-o", f"{header}.gch", header], check=True)
+    return folder
+
+
+@cache
+def without_primitives(name):
+    """The source as `cuda_launch.source` gives it, but for the primitives, in whose place this folder's are included."""
+    return cuda_launch.source(name).replace(cuda_launch.source("primitives.cuh"), "")
+
+
+class CpuProgram:
+    """A program for this machine. Every launch runs twice, with the threads in either order, and must agree."""
+
+    def __init__(self, name, defines):
+        text = cuda_launch.with_constants(without_primitives(name), defines)
+        kernels = re.findall(r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\)\s+)?(\w+)\(', text)
+        text += "".join(
+            f'extern "C" int launch_{kernel}(const int* grid, const int* block, int shared, void** arguments,'
+            f" int backwards) {{ return cpu::launch({kernel}, grid, block, shared, arguments, backwards); }}\n"
+            for kernel in kernels
+        )
+        path = Path(build_folder().name) / hashlib.sha256(text.encode()).hexdigest()
+        path.with_suffix(".cpp").write_text(text)
+        header = path.with_name("primitives.cuh")
+        command = [*GXX, "-shared", "-include", header, "-o", f"{path}.so", f"{path}.cpp"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert not done.returncode, done.stderr[:3000]
+        self.library = ctypes.CDLL(f"{path}.so")
+
+    def launch(self, kernel, grid, block, arguments, shared):
+        arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+        before = [a.copy() for a in arrays]
+        self.run(kernel, grid, block, arguments, shared, 0)
+        first = [a.copy() for a in arrays]
+        for a, old in zip(arrays, before, strict=True):
+            a[...] = old
+        self.run(kernel, grid, block, arguments, shared, 1)
+        for a, b in zip(arrays, first, strict=True):
+            assert np.array_equal(a, b, equal_nan=a.dtype.kind == "f"), (
+                f"{kernel}: the order of threads matters"
+            )
+
+    def run(self, kernel, grid, block, arguments, shared, backwards):
+        values = [np.uint64(a.ctypes.data) if isinstance(a, np.ndarray) else a for a in arguments]
+        cells = [np.array(v) for v in values]  # an argument is passed by the address of its value
+        pointers = (ctypes.c_void_p * len(cells))(*(c.ctypes.data for c in cells))
+        sizes = [(ctypes.c_int * 3)(*s) for s in (grid, block)]
+        stuck = getattr(self.library, f"launch_{kernel}")(*sizes, shared, pointers, backwards)
+        assert not stuck, f"{kernel}: threads wait at a barrier for others that never come"
+
+
+@contextmanager
+def cuda_on_cpu():
+    """Inside the block the backend cuda takes NumPy arrays, and its kernels run here."""
+    row, before = backend.BACKENDS["cuda"], cuda_launch.compiler
+    row.module, cuda_launch.compiler = "numpy", CpuProgram
+    try:
+        with backend.use_backend("cuda"):
+            yield
+    finally:
+        row.module, cuda_launch.compiler = "cupy", before
