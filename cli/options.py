@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from minise.config import TrainConfig, config_from_dict, read_toml
+from minise.config import PRECISIONS, TrainConfig, config_from_dict, read_toml
 from minise.data import DATASETS
 from minise.models import MODELS
 from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
@@ -65,6 +65,8 @@ GROUPS: dict[str, dict[str, str]] = {
     "Machine": {
         "seed": "Of the weights, the order of the data and its augmentation.",
         "device": "auto takes the GPU where there is one.",
+        "precision": "Of maps; fp16 is faster and needs a GPU.",
+        "graph": "On a GPU, capture the training step once and replay it.",
         "threads": "How many cores to use.",
     },
 }
@@ -81,6 +83,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "schedule": SCHEDULES,
     "tta": VIEWS,
     "device": ("auto", "cpu", "cuda"),
+    "precision": PRECISIONS,
 }
 DEFAULTS = {
     "data_dir": "MINISE_DATA_DIR, else data/ of a checkout, else the user's cache",

@@ -22,8 +22,12 @@ from minise.optim import OPTIMIZERS
 from minise.schedules import SCHEDULES
 from minise.views import VIEWS
 
-MACHINE = ("data_dir", "mirror", "device", "threads")
+MACHINE = ("data_dir", "mirror", "device", "graph", "threads")
 """The options that say where a training computes, not what: they may differ when it goes on."""
+
+
+PRECISIONS = ("fp32", "fp16")
+"""What maps are stored in on a GPU; parameters, statistics and gradients of parameters are float32 in both."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class TrainConfig:
 
     seed: int = 0
     device: str = "auto"
+    precision: str = "fp32"
+    graph: bool = True
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -160,6 +166,7 @@ RULES = {
     "microscope": at_least(0),
     "seed": at_least(0),
     "device": one_of(("auto", "cpu", "cuda")),
+    "precision": one_of(PRECISIONS),
     "threads": at_least(1),
 }
 

@@ -19,6 +19,7 @@ from minise.checkpoint import METRICS, MICROSCOPE, Run, check_new
 from minise.config import TrainConfig, differing
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
 from minise.data.augment import normalise
+from minise.data.on_device import DeviceBatches
 from minise.errors import ConfigError, RunError
 from minise.kernels.threads import available_threads, set_threads
 from minise.metrics import Evaluation, score
@@ -97,13 +98,15 @@ def train(
     else:
         check_new(path)  # before anything is downloaded for it
     device = resolve_device(config.device)
+    if config.precision == "fp16" and device == "cpu":
+        raise ConfigError("precision: found fp16 on the CPU, expected fp32 there; fp16 needs --device cuda")
     backend = usable_backend("cupy" if device == "cuda" else "numpy")
     threads = config.threads or available_threads()
     set_threads(threads)
     dataset = load_dataset(config, progress=progress)
     config = config.resolved(len(dataset.train))
     train_split, val_split = holdout(dataset.train, config.val_size or 0, (config.seed,))
-    batches = training_batches(config, dataset, train_split)
+    batches = training_batches(config, dataset, train_split, device)
     model = build(config.model, classes=len(dataset.classes), **config.model_options())
     sample = train_split.images[:CALIBRATION_IMAGES]
     model.calibrate(normalise(sample, dataset.mean, dataset.std))
@@ -153,6 +156,8 @@ def train(
             smoothing=config.smoothing,
             tta=config.tta,
             device=device,
+            half=config.precision == "fp16",
+            graph=config.graph and device == "cuda",
             start=start,
         ):
             if isinstance(event, EpochDone):
@@ -198,9 +203,12 @@ def load_dataset(config: TrainConfig, progress: Progress | None = None) -> Datas
     )
 
 
-def training_batches(config: TrainConfig, dataset: Dataset, split: Split) -> Batches:
-    """Shuffled and augmented batches; an incomplete last one is left out unless it is all there is."""
-    return Batches(
+def training_batches(config: TrainConfig, dataset: Dataset, split: Split, device: str = "cpu") -> Batches:
+    """Shuffled and augmented batches, made where the model is; an incomplete last one is left out unless it is all
+    there is.
+    """
+    kind = DeviceBatches if device == "cuda" else Batches
+    return kind(
         split,
         config.batch_size,
         mean=dataset.mean,
@@ -209,6 +217,7 @@ def training_batches(config: TrainConfig, dataset: Dataset, split: Split) -> Bat
         seed=(config.seed, 2),
         shuffle=True,
         drop_last=len(split) >= config.batch_size,
+        dtype=np.float16 if config.precision == "fp16" else np.float32,
     )
 
 

@@ -14,9 +14,9 @@ from minise.backend import Array, array_module, to_device, to_numpy
 from minise.errors import MiniseError
 from minise.metrics import Evaluation, score
 from minise.nn import Module
-from minise.ops import softmax_cross_entropy
 from minise.optim import Optimizer
 from minise.schedules import Schedule
+from minise.stepping import Stepper, update
 from minise.tape import Tensor, no_grad
 from minise.views import VIEWS
 
@@ -33,7 +33,9 @@ class EpochBatches(Protocol):
 
 @dataclass(frozen=True)
 class StepDone:
-    """After a step. loss, accuracy: of this batch, before its update; seconds: since the epoch began."""
+    """After a step. loss, accuracy: of its batch, before its update; on a GPU, which does not stop after each
+    step, the means since the last such event. images, seconds: since the epoch began.
+    """
 
     epoch: int
     step: int
@@ -76,13 +78,18 @@ def fit(
     smoothing: float = 0.0,
     tta: str = "none",
     device: str = "cpu",
+    half: bool = False,
+    graph: bool = False,
     start: int = 0,
 ) -> Iterator[StepDone | EpochDone]:
-    """Train epochs start + 1 to `epochs`, yielding after every step and every epoch.
+    """Train epochs start + 1 to `epochs`, yielding after every step and every epoch; on a GPU not after every step.
+
+    half, graph: as for `Stepper`.
 
     The learning rate of a step is schedule(number of steps before it, over all epochs). Nothing is printed or
     written; whoever stops asking for more stops the training. Raises DivergedError when the loss is no number.
     """
+    stepper = Stepper(model, optimizer, smoothing=smoothing, device=device, half=half, graph=graph)
     for epoch in range(start + 1, epochs + 1):
         model.train()
         began = time.perf_counter()
@@ -90,17 +97,18 @@ def fit(
         steps = len(batches)
         for step, (x, y) in enumerate(batches.epoch(epoch), start=1):
             optimizer.lr = schedule((epoch - 1) * steps + step - 1)
-            loss, accuracy = train_step(
-                model, optimizer, to_device(x, device), to_device(y, device), smoothing=smoothing
-            )
+            stepper(to_device(x, device), to_device(y, device))
+            if step < steps and not stepper.due():
+                continue
+            loss, accuracy, count = stepper.read()
             if not math.isfinite(loss):
                 raise DivergedError(
                     f"training: the loss is {loss} at epoch {epoch}, step {step} of {steps},"
                     f" learning rate {optimizer.lr:.4g}; expected a number: lower --lr or lengthen --warmup"
                 )
-            loss_sum += loss * len(y)
-            right += accuracy * len(y)
-            images += len(y)
+            loss_sum += loss * count
+            right += accuracy * count
+            images += count
             seconds = time.perf_counter() - began
             yield StepDone(epoch, step, steps, loss, accuracy, optimizer.lr, int(images), seconds)
         seconds = time.perf_counter() - began
@@ -121,13 +129,8 @@ def train_step(
     model: Module, optimizer: Optimizer, x: Array, y: Array, *, smoothing: float = 0.0
 ) -> tuple[float, float]:
     """Forward, loss, backward and update on one batch; returns (loss, accuracy) from before the update."""
-    model.zero_grad()
-    logits = model(Tensor(x))
-    loss: Tensor = softmax_cross_entropy(logits, y, smoothing=smoothing)
-    right = array_module(x).mean(logits.data.argmax(axis=1) == y)
-    loss.backward()
-    optimizer.step()
-    return loss.item(), float(right)
+    loss, right = update(model, optimizer, x, y, smoothing=smoothing)
+    return float(loss), float(right)
 
 
 def evaluate(

@@ -128,7 +128,11 @@ def test_moments_that_a_convolution_gathers_serve_the_batch_norm_behind_it(shape
         return batch_norm_act(y, w, b, None, None, w1, None, w2, None, None, act="relu", se_act="relu")
 
     launched = []
-    monkeypatch.setattr(cuda_norm, "launch", lambda file, kernel, *a, **k: (launched.append(kernel), launch(file, kernel, *a, **k)))
+    monkeypatch.setattr(
+        cuda_norm,
+        "launch",
+        lambda file, kernel, *a, **k: (launched.append(kernel), launch(file, kernel, *a, **k)),
+    )
     inputs = (
         normal(rng, *shape, dtype=dtype),
         normal(rng, c, c, 3, 3),

@@ -87,6 +87,10 @@ class Batches:
         n = len(self.split)
         return generator(self.seed, k, ORDER).permutation(n) if self.shuffle else np.arange(n)
 
+    def mirrored(self, k: int) -> NDArray[np.bool_]:
+        """Which of the split's images (n,) are mirrored in epoch k, where the augmentation mirrors any."""
+        return (generator(self.seed, 0, FLIP).random(len(self.split)) < 0.5) ^ (k % 2 == 1)
+
     def epoch(self, k: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch k from batch `start` on.
 
@@ -98,7 +102,7 @@ class Batches:
 
     def _batches(self, k: int, start: int) -> Iterator[Batch]:
         order = self.order(k)
-        mirrored = (generator(self.seed, 0, FLIP).random(len(self.split)) < 0.5) ^ (k % 2 == 1)
+        mirrored = self.mirrored(k)
         for b in range(start, len(self)):
             indices = order[b * self.batch_size : (b + 1) * self.batch_size]
             images, y = self.split.images[indices], self.split.labels[indices]

@@ -8,6 +8,7 @@ from minise.kernels.cuda_loss import SOFTMAX_CROSS_ENTROPY
 from minise.kernels.cuda_norm import BATCH_NORM, BATCH_NORM_ACT
 from minise.kernels.cuda_pool import GLOBAL_AVG_POOL, MAX_POOL2D
 from minise.kernels.cuda_product import LINEAR, MATMUL
+from minise.kernels.cuda_update import STEP, UPDATES
 
 register("cuda", "conv2d", CONV2D)
 register("cuda", "batch_norm", BATCH_NORM)
@@ -17,3 +18,5 @@ register("cuda", "global_avg_pool", GLOBAL_AVG_POOL)
 register("cuda", "linear", LINEAR)
 register("cuda", "matmul", MATMUL)
 register("cuda", "softmax_cross_entropy", SOFTMAX_CROSS_ENTROPY)
+for optimizer in UPDATES:
+    register("cuda", f"{optimizer}.step", STEP)

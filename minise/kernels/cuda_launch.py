@@ -27,7 +27,13 @@ class Program(Protocol):
     """A compiled source: `launch` starts one of its kernels on the current stream."""
 
     def launch(
-        self, kernel: str, grid: Sequence[int], block: Sequence[int], arguments: Sequence[Any], shared: int
+        self,
+        kernel: str,
+        grid: Sequence[int],
+        block: Sequence[int],
+        arguments: Sequence[Any],
+        shared: int,
+        through: Sequence[Array],
     ) -> None: ...
 
 
@@ -55,7 +61,13 @@ class NvrtcProgram:
         self.functions: dict[str, Any] = {}
 
     def launch(
-        self, kernel: str, grid: Sequence[int], block: Sequence[int], arguments: Sequence[Any], shared: int
+        self,
+        kernel: str,
+        grid: Sequence[int],
+        block: Sequence[int],
+        arguments: Sequence[Any],
+        shared: int,
+        through: Sequence[Array],
     ) -> None:
         function = self.functions.get(kernel)
         if function is None:
@@ -81,17 +93,18 @@ def launch(
     grid: Sequence[int],
     block: int,
     shared: int = 0,
+    through: Sequence[Array] = (),
     **constants: int,
 ) -> None:
     """Start `kernel` of `file` on grid blocks of `block` threads.
 
     arguments: arrays, NumPy scalars of the parameter's type, or None for a null pointer. shared: bytes of shared
-    memory. constants: what the source needs to have defined.
+    memory. through: arrays that the kernel reaches by addresses in others. constants: what the source needs defined.
     """
     compiled = program(compiler, file, tuple(sorted(constants.items())))
     grid = (*grid, 1, 1)[:3]
     plain = [np.uint64(0) if a is None else a for a in arguments]
-    compiled.launch(kernel, grid, (block, 1, 1), plain, shared)
+    compiled.launch(kernel, grid, (block, 1, 1), plain, shared, through)
 
 
 def nhwc(x: Array) -> Array:

@@ -164,7 +164,7 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         grid=(-(-max(c, d) // 32), 2 * d + 5 if d else 2), block=1024, **constants,
     )  # fmt: skip
     if alpha is not None and alpha.size == 1:
-        gse[4] = unit_alphas.sum().reshape(alpha.shape)
+        gse[4] = unit_alphas.sum(keepdims=True).reshape(alpha.shape)
     gx = empty_maps(x, x.shape)
     gr = empty_maps(x, x.shape) if needs[3] and y is not None else None
     launch(

@@ -60,8 +60,8 @@ class CpuProgram:
         assert not done.returncode, done.stderr[:3000]
         self.library = ctypes.CDLL(f"{path}.so")
 
-    def launch(self, kernel, grid, block, arguments, shared):
-        arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+    def launch(self, kernel, grid, block, arguments, shared, through):
+        arrays = [a for a in (*arguments, *through) if isinstance(a, np.ndarray)]
         before = [a.copy() for a in arrays]
         self.run(kernel, grid, block, arguments, shared, 0)
         first = [a.copy() for a in arrays]

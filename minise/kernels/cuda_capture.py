@@ -1,0 +1,88 @@
+"""A training step as one CUDA graph: captured once, then replayed.
+
+A small network's step is some hundred kernels of a few microseconds, less than Python takes to launch them. A
+graph is launched as one. It repeats the launches with the same arguments; so everything in it lies where it lay:
+the batch in two arrays that the next batch is copied into, and the rest in a memory pool that the graph keeps for itself.
+What varies from step to step is read from the device (see `cuda/update.cu`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from minise.backend import Array, cupy_module
+
+_later: ContextVar[list[Callable[[], None]] | None] = ContextVar("minise_after_capture", default=None)
+
+WARM_UP = 2
+"""Steps before the capture: they compile the kernels, and let memory settle."""
+
+
+def capturing() -> bool:
+    """Whether launches are being captured, which then do not run."""
+    return _later.get() is not None
+
+
+def once_captured(action: Callable[[], None]) -> None:
+    """Do it now; or while launches are being captured, once that is over, since a copy from the host would break it."""
+    later = _later.get()
+    if later is None:
+        action()
+    else:
+        later.append(action)
+
+
+class CapturedStep:
+    """`step(x, y)`, a function on arrays of the GPU that returns such arrays, replayed from the third call on.
+
+    before: called ahead of every replay, to bring to the device what has changed since the last step. A batch of
+    another shape than the captured one is computed without the graph.
+    """
+
+    def __init__(self, step: Callable[[Array, Array], Any], before: Callable[[], None]) -> None:
+        self.step, self.before = step, before
+        self.calls = 0
+        self.graph: Any = None
+        self.pool: Any = None
+        self.inputs: tuple[Array, Array] | None = None
+        self.results: Any = None
+
+    def __call__(self, x: Array, y: Array) -> Any:
+        """What `step` returns; of a replayed step, arrays that the next one writes again."""
+        if self.calls < WARM_UP:
+            self.calls += 1
+            return self.step(x, y)
+        if self.inputs is None:
+            self.capture(x, y)
+        assert self.inputs is not None
+        if x.shape != self.inputs[0].shape or x.dtype != self.inputs[0].dtype:
+            return self.step(x, y)
+        for own, given in zip(self.inputs, (x, y), strict=True):
+            own[...] = given
+        self.before()
+        self.graph.launch()
+        return self.results
+
+    def capture(self, x: Array, y: Array) -> None:
+        """Record the launches of a step on copies of x and y; nothing runs."""
+        cupy = cupy_module()
+        runtime = cupy.cuda.runtime
+        self.inputs = x.copy(), y.copy()
+        self.pool = cupy.cuda.MemoryPool()
+        stream = cupy.cuda.Stream(non_blocking=True)
+        cupy.cuda.get_current_stream().synchronize()
+        later: list[Callable[[], None]] = []
+        token = _later.set(later)
+        try:
+            with cupy.cuda.using_allocator(self.pool.malloc), stream:
+                stream.begin_capture(runtime.streamCaptureModeRelaxed)
+                try:
+                    self.results = self.step(*self.inputs)
+                finally:
+                    self.graph = stream.end_capture()
+        finally:
+            _later.reset(token)
+        for action in later:
+            action()

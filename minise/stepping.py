@@ -1,0 +1,86 @@
+"""A training step, taken again and again, and what comes of it, kept where the arrays lie until someone asks."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from minise.backend import Array, array_module
+from minise.nn import Module
+from minise.ops import softmax_cross_entropy
+from minise.optim import Optimizer
+from minise.tape import Tensor
+
+READ_EVERY = 0.1
+"""How many seconds pass at least between two looks at what a GPU has done: each look makes it wait."""
+
+
+def update(
+    model: Module, optimizer: Optimizer, x: Array, y: Array, *, smoothing: float = 0.0, scale: Array | None = None
+) -> tuple[Array, Array]:
+    """Forward, loss, backward and update on one batch; (loss, share of right answers) from before the update, each ().
+
+    scale: what the loss is multiplied by on the way back; the optimiser must know of it.
+    """
+    model.zero_grad()
+    logits = model(Tensor(x))
+    loss: Tensor = softmax_cross_entropy(logits, y, smoothing=smoothing)
+    right = array_module(x).mean(logits.data.argmax(axis=1) == y)
+    loss.backward(scale)
+    optimizer.step()
+    return loss.data, right
+
+
+class Stepper:
+    """`update` on one batch after another: on a GPU without waiting for it, and as one CUDA graph where that is asked for.
+
+    half: batches are float16, so losses are scaled before they go back, and gradients by as much before they are
+    used (Micikevicius et al., 2017, arXiv:1710.03740). graph: capture the step. Both only for a model on a GPU.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        *,
+        smoothing: float = 0.0,
+        device: str = "cpu",
+        half: bool = False,
+        graph: bool = False,
+    ) -> None:
+        self.waits = device == "cpu"
+        self.losses: Any = 0.0
+        self.right: Any = 0.0
+        self.steps = self.images = 0
+        self.read_at = time.perf_counter()
+        scale = None
+        if half:
+            from minise.kernels.cuda_update import update_of
+
+            scale = update_of(optimizer).scale_losses()
+        self.take: Any = lambda x, y: update(model, optimizer, x, y, smoothing=smoothing, scale=scale)
+        if graph:
+            from minise.kernels.cuda_capture import CapturedStep
+            from minise.kernels.cuda_update import announce
+
+            self.take = CapturedStep(self.take, before=lambda: announce(optimizer))
+
+    def __call__(self, x: Array, y: Array) -> None:
+        """Take a step on the batch x (n, 3, h, w), y (n,)."""
+        loss, right = self.take(x, y)
+        self.losses = self.losses + loss  # new arrays: those of a captured step are written again
+        self.right = self.right + right
+        self.steps += 1
+        self.images += len(y)
+
+    def due(self) -> bool:
+        """Whether it is time to `read`: after each step on a CPU, from time to time on a GPU."""
+        return self.waits or time.perf_counter() - self.read_at >= READ_EVERY
+
+    def read(self) -> tuple[float, float, int]:
+        """(loss, share of right answers, images) over the steps since the last look: means over the steps."""
+        found = float(self.losses) / self.steps, float(self.right) / self.steps, self.images
+        self.losses = self.right = 0.0
+        self.steps = self.images = 0
+        self.read_at = time.perf_counter()
+        return found

@@ -1,0 +1,176 @@
+"""What a training on a GPU has besides the ops, run on the CPU (see `cuda_on_cpu`): optimisers, batches, random numbers."""
+
+import numpy as np
+import pytest
+from cuda_on_cpu import WHY_NOT, cuda_on_cpu
+
+from minise import backend
+from minise.data import Augment, Batches, load
+from minise.data.augment import reflect
+from minise.data.on_device import DeviceBatches
+from minise.kernels.cuda_augment import random_numbers
+from minise.kernels.cuda_update import update_of
+from minise.nn import Parameter
+from minise.optim import make_optimizer
+
+pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
+
+
+def parameters():
+    rng = np.random.default_rng(0)
+    shapes = {"conv": (6, 4, 3, 3), "wide": (40, 2, 1, 1), "bias": (5,), "alpha": (), "large": (70, 90)}
+    kinds = {"bias": "bias", "alpha": "alpha"}
+    return {
+        k: Parameter(np.array(rng.standard_normal(s), np.float32), kinds.get(k, "weight"))
+        for k, s in shapes.items()
+    }
+
+
+def train(name, device_side, steps=3, scale=1.0, bad=(), **options):
+    """The parameters after some steps on random gradients, those of steps in `bad` infinite."""
+    held = parameters()
+    optimizer = make_optimizer(name, held.items(), lr=0.05, weight_decay=0.01, spare=("bias",), **options)
+    rng = np.random.default_rng(1)
+
+    def take():
+        for i in range(steps):
+            optimizer.lr = 0.05 / (1 + i)
+            for p in held.values():
+                p.grad = np.array(rng.standard_normal(p.shape) * scale, np.float32)
+            if i in bad:
+                held["large"].grad[3, 4] = np.inf
+            optimizer.step()
+
+    if device_side:
+        with cuda_on_cpu():
+            if scale != 1:
+                update_of(optimizer).scale_losses(scale)
+            take()
+    else:
+        with backend.use_backend("reference"):
+            take()
+    return {k: p.data for k, p in held.items()}, optimizer
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sgd", {"momentum": 0.9, "nesterov": True}),
+        ("sgd", {"momentum": 0.0, "nesterov": False}),
+        ("adamw", {}),
+        ("muon", {"momentum": 0.6, "nesterov": True}),
+        ("muon", {"momentum": 0.6, "nesterov": False}),
+    ],
+)
+def test_an_optimizer_takes_the_steps_of_the_reference(name, options):
+    found, one = train(name, True, **options)
+    expected, other = train(name, False, **options)
+    for key, p in found.items():
+        np.testing.assert_allclose(p, expected[key], rtol=2e-5, atol=2e-6, err_msg=key)
+    for key, state in one.state_dict().items():
+        np.testing.assert_allclose(state, other.state_dict()[key], rtol=2e-5, atol=2e-6, err_msg=key)
+    assert one.steps == other.steps
+
+
+@pytest.mark.parametrize("name", ["sgd", "muon"])
+def test_a_scaled_loss_changes_nothing_and_a_step_that_overflows_is_skipped(name):
+    plain, _ = train(name, True, momentum=0.9)
+    scaled, optimizer = train(name, True, momentum=0.9, scale=1024.0)
+    for key, p in scaled.items():
+        np.testing.assert_allclose(p, plain[key], rtol=1e-5, atol=1e-6)
+    assert update_of(optimizer).now[2] == 1024
+    two, optimizer = train(name, True, momentum=0.9, scale=1024.0, steps=1, bad=(0,))
+    for key, p in two.items():
+        assert np.array_equal(p, parameters()[key].data)
+    assert update_of(optimizer).now[2] == 512  # the next loss is scaled by half as much
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "expected"),
+    [
+        ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+        ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+        (
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xA4093822, 0x299F31D0),
+            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+        ),
+    ],
+)
+def test_random_numbers_are_philox(counter, key, expected):
+    """The known answers of Random123's own tests, for philox4x32 with 10 rounds."""
+    with cuda_on_cpu():
+        assert random_numbers(np, key, counter).tolist() == list(expected)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load("shapes10", limit_train=64, limit_test=10)
+
+
+def batches(kind, dataset, **options):
+    plain = {"mean": dataset.mean, "std": dataset.std, "shuffle": True, "drop_last": True, "seed": (3, 2)}
+    return kind(dataset.train, 24, **plain, **options)
+
+
+def on_device(dataset, **options):
+    return batches(DeviceBatches, dataset, device="cpu", **options)
+
+
+def test_batches_on_the_device_are_those_of_the_cpu_where_nothing_is_random(images):
+    augment = Augment(pad=0, flip=True, cutout=0)
+    with cuda_on_cpu():
+        for epoch in (1, 2):
+            here = list(batches(Batches, images, augment=augment).epoch(epoch))
+            there = list(on_device(images, augment=augment).epoch(epoch))
+            assert len(here) == len(there) == 2
+            for (x, y), (x2, y2) in zip(here, there, strict=True):
+                np.testing.assert_allclose(x2, x, atol=1e-6)
+                assert x2.transpose(0, 2, 3, 1).flags.c_contiguous
+                assert np.array_equal(y, y2)
+
+
+def test_crops_and_holes_on_the_device_are_crops_and_holes(images):
+    """Every image is its reflection, moved by some offset, with a square of zeros around some pixel."""
+    pad, side = 3, 6
+    with cuda_on_cpu():
+        data = on_device(images, augment=Augment(pad=pad, flip=False, cutout=side))
+        (x, _), *_ = data.epoch(1)
+        again, _ = next(data.epoch(1))
+        later, _ = next(data.epoch(2))
+        plain = (
+            on_device(images).images[data.order(1)[:24]] * data.scale[:, None, None]
+            + data.shift[:, None, None]
+        )
+    assert np.array_equal(x, again)
+    assert not np.array_equal(x, later)
+    border = reflect(plain, pad)
+    offsets = set()
+    for image, whole in zip(x, border, strict=True):
+        seen = [
+            (i, j)
+            for i in range(7)
+            for j in range(7)
+            if is_crop(image, whole[:, i : i + 32, j : j + 32], side)
+        ]
+        assert seen
+        offsets.add(seen[0])
+    assert len(offsets) > 10
+
+
+def is_crop(image, window, side):
+    """Whether the image is the window with a hole of `side`."""
+    same = np.abs(image - window).max(axis=0) < 1e-5
+    if same.all():
+        return False  # no hole
+    rows, columns = np.nonzero(~same.all(axis=1))[0], np.nonzero(~same.all(axis=0))[0]
+    inside = image[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return not inside.any() and len(rows) <= side and len(columns) <= side
+
+
+def test_float16_batches(images):
+    with cuda_on_cpu():
+        x, _ = next(on_device(images, dtype=np.float16).epoch(0))
+        wide, _ = next(on_device(images).epoch(0))
+    assert x.dtype == np.float16
+    assert np.array_equal(x, wide.astype(np.float16))
