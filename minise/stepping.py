@@ -16,9 +16,15 @@ READ_EVERY = 0.1
 
 
 def update(
-    model: Module, optimizer: Optimizer, x: Array, y: Array, *, smoothing: float = 0.0, scale: Array | None = None
+    model: Module,
+    optimizer: Optimizer,
+    x: Array,
+    y: Array,
+    *,
+    smoothing: float = 0.0,
+    scale: Array | None = None,
 ) -> tuple[Array, Array]:
-    """Forward, loss, backward and update on one batch; (loss, share of right answers) from before the update, each ().
+    """Forward, loss, backward and update on one batch; (loss, share of right answers), both of before the update.
 
     scale: what the loss is multiplied by on the way back; the optimiser must know of it.
     """
@@ -32,7 +38,7 @@ def update(
 
 
 class Stepper:
-    """`update` on one batch after another: on a GPU without waiting for it, and as one CUDA graph where that is asked for.
+    """`update` on one batch after another: on a GPU without waiting for it, and as one CUDA graph if asked for.
 
     half: batches are float16, so losses are scaled before they go back, and gradients by as much before they are
     used (Micikevicius et al., 2017, arXiv:1710.03740). graph: capture the step. Both only for a model on a GPU.

@@ -1,4 +1,4 @@
-"""What a training on a GPU has besides the ops, run on the CPU (see `cuda_on_cpu`): optimisers, batches, random numbers."""
+"""What a training on a GPU has besides the ops, run on the CPU (see `cuda_on_cpu`): optimisers, batches, chance."""
 
 import numpy as np
 import pytest

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array
-from minise.kernels.cuda_launch import empty_maps, launch
+from minise.kernels.cuda_launch import cover, empty_maps, launch
 
 THREADS = 256
 
@@ -35,8 +35,8 @@ def augment(
     key = [np.uint32(s % 2**32) for s in (*seed, epoch)]
     launch(
         "augment.cu", "augment", images, order, mirrored, scale, shift, x.transpose(0, 2, 3, 1), np.int32(n), *key,
-        grid=(-(-n * h * w // THREADS),), block=THREADS,
-        HALF=int(np.dtype(dtype) == np.float16), C=c, H=h, W=w, CROP=crop, CUTOUT=cutout,
+        grid=(cover(n * h * w, THREADS),), block=THREADS,
+        constants=dict(HALF=int(np.dtype(dtype) == np.float16), C=c, H=h, W=w, CROP=crop, CUTOUT=cutout),
     )  # fmt: skip
     return x
 
@@ -45,5 +45,6 @@ def random_numbers(xp: Any, key: tuple[int, int], counter: tuple[int, int, int, 
     """The four numbers of 32 bits that `cuda/philox.cuh` makes of a key and a counter, as uint32 (4,)."""
     y = xp.empty(4, np.uint32)
     words = xp.asarray(np.array(counter, np.uint32)), xp.asarray(np.array(key, np.uint32))
-    launch("augment.cu", "numbers", *words, y, grid=(1,), block=1, HALF=0, C=1, H=1, W=1, CROP=0, CUTOUT=0)
+    constants = dict(HALF=0, C=1, H=1, W=1, CROP=0, CUTOUT=0)
+    launch("augment.cu", "numbers", *words, y, grid=(1,), block=1, constants=constants)
     return y

@@ -1,9 +1,9 @@
 """A training step as one CUDA graph: captured once, then replayed.
 
-A small network's step is some hundred kernels of a few microseconds, less than Python takes to launch them. A
-graph is launched as one. It repeats the launches with the same arguments; so everything in it lies where it lay:
-the batch in two arrays that the next batch is copied into, and the rest in a memory pool that the graph keeps for itself.
-What varies from step to step is read from the device (see `cuda/update.cu`).
+A small network's step is some hundred kernels of a few microseconds, less than Python takes to launch them. A graph
+is launched as one. It repeats the launches with the same arguments; so everything in it lies where it lay: the batch
+in two arrays that the next batch is copied into, and the rest in a memory pool that the graph keeps for itself. What
+varies from step to step is read from the device (see `cuda/update.cu`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def capturing() -> bool:
 
 
 def once_captured(action: Callable[[], None]) -> None:
-    """Do it now; or while launches are being captured, once that is over, since a copy from the host would break it."""
+    """Do it now; or while launches are being captured, once that is over: a copy from the host would break it."""
     later = _later.get()
     if later is None:
         action()

@@ -13,21 +13,21 @@ import numpy as np
 
 from minise.backend import Array, Kernel, array_module
 from minise.kernels import cuda_moments
-from minise.kernels.cuda_launch import empty_maps, half, is_map_type, launch, nhwc
+from minise.kernels.cuda_launch import cover, dense, empty_maps, half, is_map_type, launch, nhwc
 from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
 
 PIXELS, THREADS = 128, 128
 WARP_PIXELS = PIXELS * 32 // THREADS
 SHARES = 256
-"""Into how many shares the pixels are cut, at most, for the gradient of w: two blocks for each part of a large GPU."""
+"""Into how many shares the pixels are cut, at most, for the gradient of w: two for each processor of a large GPU."""
 SHARED_LIMIT = 96 * 1024
 """The bytes of shared memory that every GPU of the last years lets a block have."""
 
 
 def up(size: int, multiple: int) -> int:
     """`size`, or the next multiple."""
-    return -(-size // multiple) * multiple
+    return cover(size, multiple) * multiple
 
 
 def power_of_two(size: int) -> int:
@@ -48,11 +48,11 @@ class Tiles:
     def of(cls, h: int, w: int) -> Tiles:
         columns = min(16, power_of_two(w))
         rows = min(PIXELS // columns, power_of_two(h))
-        return cls(PIXELS // (rows * columns), rows, columns, -(-h // rows) * -(-w // columns))
+        return cls(PIXELS // (rows * columns), rows, columns, cover(h, rows) * cover(w, columns))
 
     def count(self, n: int) -> int:
         """How many tiles n images make."""
-        return -(-n // self.images) * self.per_image
+        return cover(n, self.images) * self.per_image
 
     def constants(self) -> dict[str, int]:
         return {"TILE_N": self.images, "TILE_H": self.rows, "TILE_W": self.columns}
@@ -88,7 +88,7 @@ def correlate(
     per_word = 1 + half(x)
     tiles = Tiles.of(ho, wo)
     nt = min(64, up(k, 8))
-    chunk = min(16, up(-(-c // per_word), 8))
+    chunk = min(16, up(cover(c, per_word), 8))
     while (bytes_ := 4 * (chunk + 4) * (tiles.seen(kh, kw, stride) + kh * kw * nt)) > SHARED_LIMIT:
         if nt == 8 and chunk == 8:
             break
@@ -105,18 +105,18 @@ def correlate(
     launch(
         "correlate.cu",
         "pack",
-        xp.ascontiguousarray(w),
+        *dense(w),
         packed,
-        grid=(min(256, -(-elements // 256)),),
+        grid=(min(256, cover(elements, 256)),),
         block=256,
-        **constants,
+        constants=constants,
     )
     y = empty_maps(x, (n, k, ho, wo))
     parts = xp.empty((n, tiles.per_image, 2, k), np.float32) if moments else None
     staged = PIXELS * (nt * x.itemsize + 16) + THREADS // 32 * 2 * nt * 4
     launch(
-        "correlate.cu", "correlate", nhwc(x), packed, b, nhwc(y), parts, np.int32(n),
-        grid=(tiles.count(n), up(k, nt) // nt), block=THREADS, shared=max(bytes_, staged), **constants,
+        "correlate.cu", "correlate", nhwc(x), packed, *dense(b), nhwc(y), parts, np.int32(n),
+        grid=(tiles.count(n), up(k, nt) // nt), block=THREADS, shared=max(bytes_, staged), constants=constants,
     )  # fmt: skip
     if parts is not None:
         cuda_moments.remember(y, parts)
@@ -143,11 +143,18 @@ def correlate_weights(x: Array, gy: Array, shape: tuple[int, ...], *, stride: in
     file = "correlate_weights.cu"
     launch(
         file, "correlate_weights", nhwc(x), nhwc(gy), parts, np.int32(n),
-        grid=(shares, *blocks), block=THREADS, shared=bytes_, **constants,
+        grid=(shares, *blocks), block=THREADS, shared=bytes_, constants=constants,
     )  # fmt: skip
     gw = xp.empty(shape, np.float32)
     launch(
-        file, "add_shares", parts, gw, np.int32(shares), grid=(-(-gw.size // 128),), block=128, **constants
+        file,
+        "add_shares",
+        parts,
+        gw,
+        np.int32(shares),
+        grid=(cover(gw.size, 128),),
+        block=128,
+        constants=constants,
     )
     return gw
 

@@ -8,8 +8,8 @@ the result on disk.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -81,7 +81,7 @@ compiler: Callable[[str, Defines], Program] = NvrtcProgram
 """What makes a program of a file and its constants; tests put one in its place that needs no GPU."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def program(compile_: Callable[[str, Defines], Program], name: str, defines: Defines) -> Program:
     return compile_(name, defines)
 
@@ -94,21 +94,34 @@ def launch(
     block: int,
     shared: int = 0,
     through: Sequence[Array] = (),
-    **constants: int,
+    constants: Mapping[str, int] | None = None,
 ) -> None:
     """Start `kernel` of `file` on grid blocks of `block` threads.
 
     arguments: arrays, NumPy scalars of the parameter's type, or None for a null pointer. shared: bytes of shared
     memory. through: arrays that the kernel reaches by addresses in others. constants: what the source needs defined.
     """
-    compiled = program(compiler, file, tuple(sorted(constants.items())))
+    assert all(a.flags.c_contiguous for a in arguments if hasattr(a, "flags") and a.ndim), (
+        f"{kernel}: an array has gaps"
+    )
+    compiled = program(compiler, file, tuple(sorted((constants or {}).items())))
     grid = (*grid, 1, 1)[:3]
     plain = [np.uint64(0) if a is None else a for a in arguments]
     compiled.launch(kernel, grid, (block, 1, 1), plain, shared, through)
 
 
+def cover(size: int, each: int) -> int:
+    """How many pieces of `each` it takes to cover `size`."""
+    return -(-size // each)
+
+
+def dense(*arrays: Array | None) -> list[Any]:
+    """The arrays without gaps between their numbers; copied only where there are some."""
+    return [None if a is None else array_module(a).ascontiguousarray(a).reshape(a.shape) for a in arrays]
+
+
 def nhwc(x: Array) -> Array:
-    """Maps x (n, c, h, w) as the contiguous array (n, h, w, c) that kernels read; copied only if they lie otherwise."""
+    """Maps x (n, c, h, w) as the contiguous array (n, h, w, c) that kernels read; copied if they lie otherwise."""
     xp = array_module(x)
     return xp.ascontiguousarray(x.transpose(0, 2, 3, 1))
 

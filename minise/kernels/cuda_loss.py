@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array, Kernel, array_module
-from minise.kernels.cuda_launch import launch
+from minise.kernels.cuda_launch import cover, launch
 from minise.ops.basic import Gradients, Needs
 from minise.ops.loss import check_loss
 
@@ -29,9 +29,9 @@ def softmax_cross_entropy_forward(x: Array, labels: Array, *, smoothing: float =
     rows = THREADS // 32
     launch(
         "loss.cu", "losses", x, labels, mixed, log_p, losses, np.int32(n),
-        grid=(-(-n // rows),), block=THREADS, HALF=0, K=k,
+        grid=(cover(n, rows),), block=THREADS, constants={"HALF": 0, "K": k},
     )  # fmt: skip
-    launch("loss.cu", "mean", losses, y, np.int32(n), grid=(1,), block=THREADS, HALF=0, K=k)
+    launch("loss.cu", "mean", losses, y, np.int32(n), grid=(1,), block=THREADS, constants={"HALF": 0, "K": k})
     return y, (log_p, labels, mixed)
 
 
@@ -41,7 +41,7 @@ def softmax_cross_entropy_backward(gy: Array, saved: Any, needs: Needs) -> Gradi
     gx = array_module(log_p).empty((n, k), np.float32)
     launch(
         "loss.cu", "backward", gy.astype(np.float32, copy=False), log_p, labels, mixed, gx, np.int32(n),
-        grid=(-(-n * k // THREADS),), block=THREADS, HALF=0, K=k,
+        grid=(cover(n * k, THREADS),), block=THREADS, constants={"HALF": 0, "K": k},
     )  # fmt: skip
     return gx, None
 

@@ -12,7 +12,7 @@ import numpy as np
 from minise.backend import Array, Kernel, array_module
 from minise.errors import ShapeError
 from minise.kernels import cuda_moments
-from minise.kernels.cuda_launch import empty_maps, half, is_map_type, launch, nhwc
+from minise.kernels.cuda_launch import cover, dense, empty_maps, half, is_map_type, launch, nhwc
 from minise.ops.basic import Gradients, Needs
 from minise.ops.batch_norm import check_batch_norm
 from minise.ops.se import check_se
@@ -28,15 +28,15 @@ SE_ACTS = {
     "sigmoid": 0.0,
     "tanh": 0.0,
 }
-"""The activations of hidden units in the order of `cuda/activation.cuh`, with the parameter of those where it is fixed."""
+"""The activations of hidden units in the order of `cuda/activation.cuh`; their parameter if it is fixed, else 0."""
 THREADS, LANES, STATISTICS_ROWS = 256, 8, 64
 SHARED_FLOATS = 11 * 1024
 """How many float32 the kernels' tables may take together, of 12 * 1024 in the 48 KiB that a block has."""
 
 
 def pieces_of(hw: int) -> int:
-    """Into how many equal pieces of at most 128 pixels a plane of hw is cut, for as many blocks; 1 if that is not possible."""
-    return next((p for p in range(-(-hw // 128), hw // 32 + 1) if hw % p == 0), 1)
+    """Into how many equal pieces of 32 to 128 pixels a plane of hw is cut, a block each; 1 if that cannot be."""
+    return next((p for p in range(cover(hw, 128), hw // 32 + 1) if hw % p == 0), 1)
 
 
 def supports(
@@ -57,7 +57,7 @@ def supports(
     vector = 16 // x.itemsize if c % (16 // x.itemsize) == 0 else 1
     hidden = len(se[0]) if options.get("se_act") is not None and se else 0
     return (
-        all(a.dtype == np.float32 for a in (w, b, *se) if a is not None)
+        all(a.dtype == np.float32 for a in (w, b, *se, *(options.get("running") or ())) if a is not None)
         and (residual is None or residual.shape == x.shape)
         and options.get("act") in (None, "relu")
         and c // vector <= THREADS
@@ -83,95 +83,83 @@ def batch_norm_act_forward(
     check_batch_norm(x, w, b, train)
     if running is None and not train:
         raise ShapeError("batch_norm: running is None, expected (mean, var) outside training")
-    se = (*se, *(None,) * (SE_INPUTS - len(se))) if se_act is not None else (None,) * SE_INPUTS
+    gate_of: list[Any] = [*se, *(None,) * (SE_INPUTS - len(se))] if se_act is not None else [None] * SE_INPUTS
     if se_act is not None:
-        check_se(x, *se, act=se_act)
+        check_se(x, *gate_of, act=se_act)
+    w, b, *gate_of = dense(w, b, *gate_of)
     xp = array_module(x)
-    (n, c, h, width), hw = x.shape, x.shape[2] * x.shape[3]
-    d = 0 if se_act is None else len(se[0])
-    constants = dict(
-        HALF=half(x), C=c, HW=hw, D=d, SE_ACT=list(SE_ACTS).index(se_act) if se_act else 0, TRAIN=int(train),
-        RELU=int(act is not None), ALPHAS=1 if se[4] is None else se[4].size,
-    )  # fmt: skip
+    n, c, hw = len(x), len(w), x.shape[2] * x.shape[3]
+    d = 0 if se_act is None else len(gate_of[0])
     pieces = pieces_of(hw)
+    constants = dict(
+        HALF=half(x), C=c, HW=hw, PIECES=pieces, D=d, SE_ACT=list(SE_ACTS).index(se_act) if se_act else 0,
+        ALPHAS=1 if gate_of[4] is None else gate_of[4].size, TRAIN=int(train), RELU=int(act is not None),
+        RESIDUAL=int(residual is not None),
+    )  # fmt: skip
     file, maps = "norm_forward.cu", nhwc(x)
     parts, z = None, xp.empty((n, c), np.float32) if d else None
     if train or d:
         parts = cuda_moments.recall(x)
         if parts is None:
             parts = xp.empty((n, pieces, 2, c), np.float32)
-            launch(
-                file,
-                "moments",
-                maps,
-                parts,
-                grid=(n * pieces,),
-                block=THREADS,
-                PIECES=pieces,
-                RESIDUAL=0,
-                **constants,
-            )
+            launch(file, "moments", maps, parts, grid=(n * pieces,), block=THREADS, constants=constants)
     mean, inv = xp.empty((2, c), np.float32)
     launch(
         file, "statistics", parts, z, mean, inv, *(running or (None, None)),
-        np.int32(n), np.float32(momentum), np.float32(eps),
-        grid=(-(-c // LANES),), block=LANES * STATISTICS_ROWS,
-        PIECES=pieces if parts is None else parts.shape[1], RESIDUAL=0, **constants,
+        np.int32(n), np.float32(momentum), np.float32(eps), grid=(cover(c, LANES),), block=LANES * STATISTICS_ROWS,
+        constants=constants if parts is None else {**constants, "PIECES": parts.shape[1]},
     )  # fmt: skip
     hidden, gate = (xp.empty((n, d), np.float32), xp.empty((n, c), np.float32)) if d else (None, None)
-    y = empty_maps(x, x.shape)
     fixed = np.float32(SE_ACTS[se_act] if se_act else 0)
+    y = empty_maps(x, x.shape)
     launch(
-        file, "normalise", maps, None if residual is None else nhwc(residual), z, mean, inv, w, b, *se, fixed,
-        hidden, gate, nhwc(y),
-        grid=(n * pieces,), block=THREADS, PIECES=pieces, RESIDUAL=int(residual is not None), **constants,
+        file, "normalise", maps, None if residual is None else nhwc(residual), z, mean, inv, w, b, *gate_of, fixed,
+        hidden, gate, nhwc(y), grid=(n * pieces,), block=THREADS, constants=constants,
     )  # fmt: skip
-    return y, (x, y if act else None, z, mean, inv, w, b, se, fixed, hidden, gate, constants)
+    return y, (x, y if act else None, z, mean, inv, w, b, gate_of, fixed, hidden, gate, constants)
 
 
 def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """The gradients as the formulas in `cuda/norm_backward.cu` have them."""
-    x, y, z, mean, inv, w, b, se, fixed, hidden, gate, constants = saved
-    w1, b1, w2, b2, alpha = se
-    xp = array_module(x)
-    n, c, d, pieces = len(x), len(w), constants["D"], pieces_of(constants["HW"])
+    x, y, z, mean, inv, w, b, gate_of, fixed, hidden, gate, constants = saved
+    w1, _, w2, _, alpha = gate_of
+    n, c, d, pieces = len(x), len(w), constants["D"], constants["PIECES"]
     given = len(needs)
     needs = (*needs, *(False,) * (INPUTS - given))
     gy = gy.astype(x.dtype, copy=False)
-    file = "norm_backward.cu"
-    constants = {**constants, "PIECES": pieces}
-    maps = nhwc(gy), None if y is None else nhwc(y), nhwc(x)
+    file, maps = "norm_backward.cu", (nhwc(gy), None if y is None else nhwc(y), nhwc(x))
 
     def floats(*shape: int) -> Array:
-        return xp.empty(shape, np.float32)
+        return array_module(x).empty(shape, np.float32)
 
     planes = parts = floats(n, pieces, 2, c)
-    launch(file, "sums", *maps, mean, inv, parts, grid=(n * pieces,), block=THREADS, **constants)
+    launch(file, "sums", *maps, mean, inv, parts, grid=(n * pieces,), block=THREADS, constants=constants)
     gz = by_gate = by_hidden = by_alpha = None
     if d:
         planes, gz, by_gate = floats(n, 2, c), floats(n, c), floats(n, c)
         by_hidden, by_alpha = floats(n, d), floats(n, d)
         launch(
             file, "gates", parts, z, mean, inv, w, b, w1, w2, alpha, fixed, hidden, gate,
-            planes, gz, by_gate, by_hidden, by_alpha, grid=(n,), block=THREADS, **constants,
+            planes, gz, by_gate, by_hidden, by_alpha, grid=(n,), block=THREADS, constants=constants,
         )  # fmt: skip
     gw, gb = floats(c), floats(c)
-    gse = [None if p is None else floats(*p.shape) for p in se]
-    unit_alphas = None if alpha is None else gse[4] if alpha.size > 1 else floats(d)
+    *gse, galpha = [None if p is None else floats(*p.shape) for p in gate_of]
+    of_units = floats(d) if galpha is not None and galpha.size != d else galpha
     launch(
         file, "parameters", planes, np.int32(n if d else n * pieces), z, mean, inv, w, b, hidden, alpha, fixed,
-        by_gate, by_hidden, by_alpha, gw, gb, *gse[:4], unit_alphas,
-        grid=(-(-max(c, d) // 32), 2 * d + 5 if d else 2), block=1024, **constants,
+        by_gate, by_hidden, by_alpha, gw, gb, *gse, of_units,
+        grid=(cover(max(c, d), 32), 2 * d + 5 if d else 2), block=1024, constants=constants,
     )  # fmt: skip
-    if alpha is not None and alpha.size == 1:
-        gse[4] = unit_alphas.sum(keepdims=True).reshape(alpha.shape)
+    if galpha is not None and of_units is not galpha:
+        assert of_units is not None
+        galpha = of_units.sum(keepdims=True).reshape(galpha.shape)
     gx = empty_maps(x, x.shape)
     gr = empty_maps(x, x.shape) if needs[3] and y is not None else None
     launch(
         file, "combine", *maps, mean, inv, w, gw, gb, gate, gz, nhwc(gx), None if gr is None else nhwc(gr),
-        np.int32(n), grid=(n * pieces,), block=THREADS, **constants,
+        np.int32(n), grid=(n * pieces,), block=THREADS, constants=constants,
     )  # fmt: skip
-    gradients = (gx, gw, gb, gr if y is not None else gy, None, *gse)
+    gradients = (gx, gw, gb, gy if y is None else gr, None, *gse, galpha)
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
 
 

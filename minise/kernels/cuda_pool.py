@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array, Kernel, array_module
-from minise.kernels.cuda_launch import empty_maps, half, is_map_type, launch, nhwc
+from minise.kernels.cuda_launch import cover, empty_maps, half, is_map_type, launch, nhwc
 from minise.ops.basic import Gradients, Needs
 from minise.ops.pool import check_pool
 
@@ -22,7 +22,7 @@ def supports(x: Array, **options: Any) -> bool:
 def blocks(x: Array) -> tuple[int]:
     """Blocks enough for a thread for every 16 bytes, or for every number where channels do not fill them."""
     per_thread = 16 // x.itemsize if x.shape[1] % (16 // x.itemsize) == 0 else 1
-    return (-(-x.size // (per_thread * THREADS)),)
+    return (cover(x.size, per_thread * THREADS),)
 
 
 def max_pool2d_forward(
@@ -39,7 +39,7 @@ def max_pool2d_forward(
     )  # fmt: skip
     launch(
         "pool.cu", "max_forward", nhwc(x), nhwc(y), nhwc(winner), np.int32(n),
-        grid=blocks(y), block=THREADS, **constants,
+        grid=blocks(y), block=THREADS, constants=constants,
     )  # fmt: skip
     return y, (winner, x.shape, x.dtype, constants)
 
@@ -50,7 +50,7 @@ def max_pool2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gy = nhwc(gy.astype(dtype, copy=False))
     launch(
         "pool.cu", "max_backward", gy, nhwc(winner), nhwc(gx), np.int32(len(gx)),
-        grid=blocks(gx), block=THREADS, **constants,
+        grid=blocks(gx), block=THREADS, constants=constants,
     )  # fmt: skip
     return (gx,)
 
@@ -60,7 +60,7 @@ def global_avg_pool_forward(x: Array) -> tuple[Array, Any]:
     n, c, h, w = x.shape
     y = array_module(x).empty((n, c), np.float32)
     constants = dict(HALF=half(x), C=c, H=h, W=w, HO=1, WO=1, KERNEL=1, STRIDE=1, PAD=0)
-    launch("pool.cu", "mean_forward", nhwc(x), y, grid=(n,), block=THREADS, **constants)
+    launch("pool.cu", "mean_forward", nhwc(x), y, grid=(n,), block=THREADS, constants=constants)
     return y, (x.shape, x.dtype, constants)
 
 
@@ -76,7 +76,7 @@ def global_avg_pool_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         np.int32(len(gx)),
         grid=blocks(gx),
         block=THREADS,
-        **constants,
+        constants=constants,
     )
     return (gx,)
 

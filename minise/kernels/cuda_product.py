@@ -1,4 +1,4 @@
-"""Matrix products on a GPU by our own kernel: a captured step cannot hold those of a library (cuBLAS sets streams)."""
+"""Matrix products on a GPU by our own kernel: CuPy cannot capture those of its library, cuBLAS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from minise.backend import Array, Kernel, array_module
 from minise.errors import ShapeError
-from minise.kernels.cuda_launch import half, is_map_type, launch
+from minise.kernels.cuda_launch import cover, dense, half, is_map_type, launch
 from minise.ops.basic import Gradients, Needs
 
 TILE, CHUNK, THREADS = 64, 32, 128
@@ -19,7 +19,7 @@ BLOCKS = 64
 def lies(a: Array) -> tuple[Array, int]:
     """(an array in memory's own order, 0), or (one whose memory is the transposed matrix, 1)."""
     if a.T.flags.c_contiguous and not a.flags.c_contiguous:
-        return a, 1
+        return a.T, 1
     return array_module(a).ascontiguousarray(a), 0
 
 
@@ -32,28 +32,28 @@ def product(
     added: Array | None = None,
     add_scale: float = 1.0,
 ) -> Array:
-    """scale a b + add_scale added + bias, in float32: a (m, k), float32 or float16, b (k, n), added (m, n), bias (n,)."""
+    """scale a b + add_scale added + bias in float32: a (m, k), perhaps float16, b (k, n), added (m, n), bias (n,)."""
     xp = array_module(a)
     (m, k), n = a.shape, b.shape[1]
     (a, a_lies), (b, b_lies) = lies(a), lies(b)
     y = xp.empty((m, n), np.float32)
-    blocks = -(-n // TILE) * -(-m // TILE)
-    count = max(1, min(BLOCKS // blocks, -(-k // (2 * CHUNK))))
-    per_part = -(-(-(-k // count)) // CHUNK) * CHUNK
-    count = -(-k // per_part)
+    blocks = cover(n, TILE) * cover(m, TILE)
+    count = max(1, min(BLOCKS // blocks, cover(k, 2 * CHUNK)))
+    per_part = cover(cover(k, count), CHUNK) * CHUNK
+    count = cover(k, per_part)
     parts = xp.empty((count, m, n), np.float32) if count > 1 else None
     constants = {"A_HALF": half(a), "A_LIES": a_lies, "B_LIES": b_lies}
-    added = None if added is None else xp.ascontiguousarray(added)
+    added, bias = dense(added, bias)
     last = (np.float32(scale), np.float32(add_scale))
     sizes = (np.int32(m), np.int32(n))
     launch(
         "product.cu", "product", a, b, added, bias, y, parts, *last, *sizes, np.int32(k), np.int32(per_part),
-        grid=(-(-n // TILE), -(-m // TILE), count), block=THREADS, **constants,
+        grid=(cover(n, TILE), cover(m, TILE), count), block=THREADS, constants=constants,
     )  # fmt: skip
     if parts is not None:
         launch(
             "product.cu", "add_parts", parts, added, bias, y, *last, *sizes, np.int32(count),
-            grid=(-(-m * n // THREADS),), block=THREADS, **constants,
+            grid=(cover(m * n, THREADS),), block=THREADS, constants=constants,
         )  # fmt: skip
     return y
 

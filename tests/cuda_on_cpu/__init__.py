@@ -37,7 +37,7 @@ def build_folder():
 
 @cache
 def without_primitives(name):
-    """The source as `cuda_launch.source` gives it, but for the primitives, in whose place this folder's are included."""
+    """The source as `cuda_launch.source` gives it, but for the primitives: this folder's are included instead."""
     return cuda_launch.source(name).replace(cuda_launch.source("primitives.cuh"), "")
 
 
