@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cuda_on_cpu import WHY_NOT, cuda_on_cpu
+from small_networks import losses
 
 from minise import backend
 from minise.data import Augment, Batches, load
@@ -174,3 +175,14 @@ def test_float16_batches(images):
         wide, _ = next(on_device(images).epoch(0))
     assert x.dtype == np.float16
     assert np.array_equal(x, wide.astype(np.float16))
+
+
+@pytest.mark.parametrize(
+    ("network", "optimizer", "half", "exact"), [("resnet8", "sgd", False, 1e-5), ("fastnet", "muon", True, 2e-3)]
+)
+def test_a_training_goes_as_by_the_reference(network, optimizer, half, exact):
+    with cuda_on_cpu():
+        found, _ = losses(network, optimizer, steps=2, half=half)
+    with backend.use_backend("reference"):
+        expected, _ = losses(network, optimizer, steps=2)
+    np.testing.assert_allclose(found, expected, rtol=exact)

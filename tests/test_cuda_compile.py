@@ -1,0 +1,55 @@
+"""Every kernel that a training on a GPU launches compiles: by NVRTC, which needs no GPU."""
+
+import numpy as np
+import pytest
+from cuda_on_cpu import cuda_on_cpu
+from small_networks import losses
+
+from minise.kernels import cuda_launch
+
+cupy = pytest.importorskip("cupy", reason="needs CuPy and NVRTC: pip install 'minise[cuda13]'")
+ARCHITECTURES = ("sm_80", "sm_90")
+
+
+FOUND = set()
+
+
+class Noted:
+    """A program that is noted and never run."""
+
+    def __init__(self, name, defines):
+        FOUND.add((name, defines))
+
+    def launch(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def programs():
+    """What trainings of two networks compile, in both precisions."""
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except Exception as error:
+        pytest.skip(f"needs NVRTC: {error}")
+    with cuda_on_cpu(), pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
+        patch.setattr(cuda_launch, "compiler", Noted)
+        for network, optimizer in (("resnet8", "sgd"), ("fastnet", "muon"), ("fastnet", "adamw")):
+            for half in (False, True):
+                losses(network, optimizer, steps=1, half=half)
+    return sorted(FOUND)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_kernels_compile(programs, architecture):
+    assert {name for name, _ in programs} >= {
+        "correlate.cu", "correlate_weights.cu", "norm_forward.cu", "norm_backward.cu", "pool.cu", "loss.cu",
+        "product.cu", "update.cu",
+    }  # fmt: skip
+    for name, defines in programs:
+        text = cuda_launch.with_constants(cuda_launch.source(name), defines)
+        nvrtc = cupy.cuda.nvrtc
+        program = nvrtc.createProgram(text, name, (), ())
+        try:
+            nvrtc.compileProgram(program, ("-std=c++17", f"-arch={architecture}"))
+        except nvrtc.NVRTCError:
+            pytest.fail(f"{name} {dict(defines)}: {nvrtc.getProgramLog(program)}")

@@ -1,0 +1,108 @@
+"""What only a GPU can show (`make gpu-check`): capture, whole trainings, memory, runs that move between devices."""
+
+import contextlib
+
+import numpy as np
+import pytest
+from cli_runs import lines, minise
+from small_networks import losses
+
+from minise import backend
+from minise.models import build
+from minise.optim import SGD
+from minise.revisit import evaluate_run
+from minise.stepping import Stepper
+from minise.train import train_step
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize(
+    ("network", "optimizer"), [("resnet8", "sgd"), ("fastnet", "muon"), ("resnet8", "adamw")]
+)
+def test_a_captured_step_is_the_step_bit_for_bit(network, optimizer, half):
+    plain, before = losses(network, optimizer, steps=20, images=64, half=half, device="cuda")
+    graph, after = losses(network, optimizer, steps=20, images=64, half=half, device="cuda", graph=True)
+    assert graph == plain
+    for name, p in after.items():
+        assert np.array_equal(p, before[name]), name
+
+
+@pytest.mark.parametrize(("network", "optimizer"), [("resnet8", "sgd"), ("fastnet", "muon")])
+def test_200_steps_in_float32_go_as_on_the_cpu(network, optimizer):
+    """Rounding differs, so the curves part slowly: closely together at first, of one level at the end."""
+    gpu, _ = losses(network, optimizer, steps=200, images=64, device="cuda", graph=True)
+    cpu, _ = losses(network, optimizer, steps=200, images=64)
+    np.testing.assert_allclose(gpu[:20], cpu[:20], rtol=1e-3)
+    assert abs(np.mean(gpu[-50:]) - np.mean(cpu[-50:])) <= 0.02 * max(np.mean(cpu[-50:]), 0.1)
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_thousand_steps_need_no_more_memory_than_a_hundred(graph):
+    import cupy
+
+    model = build("se-resnet20").to(device="cuda")
+    optimizer = SGD(model.named_parameters(), lr=0.01, momentum=0.9)
+    step = Stepper(model, optimizer, device="cuda", graph=graph)
+    rng = np.random.default_rng(0)
+    x = backend.to_device(rng.standard_normal((32, 3, 32, 32), np.float32), "cuda")
+    y = backend.to_device(rng.integers(0, 10, 32), "cuda")
+
+    def held():
+        step.read()
+        return cupy.cuda.runtime.memGetInfo()[0], cupy.get_default_memory_pool().total_bytes()
+
+    for _ in range(100):
+        step(x, y)
+    before = held()
+    for _ in range(1000):
+        step(x, y)
+    assert held() == before
+
+
+def test_a_gpu_without_enough_memory_is_told_in_one_line():
+    import cupy
+
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    pool.set_limit(size=64 * 2**20)
+    model = build("se-resnet20").to(device="cuda")
+    optimizer = SGD(model.named_parameters(), lr=0.01)
+    x, y = np.zeros((512, 3, 32, 32), np.float32), np.zeros(512, np.int64)
+    try:
+        with pytest.raises(MemoryError):
+            train_step(model, optimizer, backend.to_device(x, "cuda"), backend.to_device(y, "cuda"))
+    finally:
+        pool.set_limit(size=0)
+        pool.free_all_blocks()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_run_moves_between_devices(tmp_path, precision):
+    folder = tmp_path / "run"
+    data = ("--dataset", "shapes10", "--limit-train", "2000", "--limit-test", "500")
+    machine = ("--device", "cuda", "--precision", precision)
+    *_, there = lines(
+        minise("train", *data, "--model", "se-convnet", *machine, "--epochs", "2", "--run", folder, "--json")
+    )
+    results = {device: evaluate_run(folder, device=device).test for device in ("cpu", "cuda")}
+    assert abs(results["cpu"].loss - results["cuda"].loss) < 1e-3
+    assert there["test_acc"] == pytest.approx(results["cuda"].top1)
+
+
+def test_a_run_that_stopped_on_a_gpu_goes_on_on_the_cpu(tmp_path):
+    from minise.config import TrainConfig
+    from minise.job import train
+    from minise.train import EpochDone
+
+    config = TrainConfig(
+        dataset="shapes10", model="se-convnet", limit_train=1000, limit_test=200, epochs=2, device="cuda"
+    )
+    with contextlib.closing(train(config, tmp_path / "run")) as events:
+        for event in events:
+            if isinstance(event, EpochDone):
+                break
+    on_cpu = TrainConfig(**{**vars(config), "device": "cpu"})
+    *_, last = train(on_cpu, tmp_path / "run", resume=True)
+    assert 0 <= last.test.top1 <= 1
