@@ -1,10 +1,11 @@
 # Set-up is part of every target: the first one makes .venv and installs minise into it.
 
 PYTHON ?= python3
+CUDA ?= 13
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo train test check format lint types wheel parity docs docs-links clean
+.PHONY: demo train test check format lint types wheel parity gpu-check docs docs-links clean
 
 demo: $(VENV)/run.stamp  ## Train SE + FeLU on the embedded data set and evaluate it: about a minute
 	rm -rf runs/demo
@@ -44,6 +45,11 @@ wheel: $(VENV)/dev.stamp  ## Build the wheel, install it into an empty environme
 parity: $(VENV)/dev.stamp  ## Compare with PyTorch, which is installed for it
 	$(BIN)/pip install --quiet "torch==2.13.0"
 	$(BIN)/python -m pytest -n auto -m torch
+
+gpu-check: $(VENV)/dev.stamp  ## The tests that need an NVIDIA GPU; CUDA=12 for drivers before 580
+	$(BIN)/pip install --quiet -e ".[dev,cuda$(CUDA)]"
+	$(BIN)/python -m pytest -m gpu tests/test_cuda_kernels.py tests/test_gpu.py
+	$(BIN)/minise gradcheck --backend cuda
 
 docs: $(VENV)/docs.stamp  ## Build the documentation site into build/docs, and check it
 	rm -rf build/docs

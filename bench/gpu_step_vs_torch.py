@@ -3,13 +3,13 @@
     python bench/gpu_step_vs_torch.py [--model se-resnet20] [--batch-size 128] [--bursts 10] [--steps 20]
                                       [--forms NAME …] [--json FILE]
 
-A step is forward, loss, backward and SGD with momentum on a batch that lies on the GPU. Both sides start from the same
-weights; their first losses must agree to 1 %, since float16 and bfloat16 round. The sides take bursts of --steps steps in
-turn, each between two waits for the GPU; what counts is the median over bursts of their time over ours.
+A step is forward, loss, backward and SGD with momentum on a batch that lies on the GPU. Both sides start from the
+same weights; their first losses must agree to 1 %, since float16 and bfloat16 round. The sides take bursts of --steps
+steps in turn, each between two waits for the GPU; what counts is the median over bursts of their time over ours.
 
-Ours: fp16 captured, fp16 uncaptured, fp32 captured. PyTorch's, all with channels_last and cudnn.benchmark: eager under
-autocast to float16 (with a GradScaler, as it is used) and to bfloat16, eager in float32 (TF32 off); eager bfloat16
-in a CUDA graph captured by hand; torch.compile, as it is and with max-autotune, both on bfloat16.
+Ours: fp16 captured, fp16 uncaptured, fp32 captured. PyTorch's, all with channels_last and cudnn.benchmark: eager
+under autocast to float16 (with a GradScaler, as it is used) and to bfloat16, eager in float32 (TF32 off); eager
+bfloat16 in a CUDA graph captured by hand; torch.compile, as it is and with max-autotune, both on bfloat16.
 Needs CuPy, PyTorch and an NVIDIA GPU.
 """
 

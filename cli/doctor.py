@@ -89,9 +89,19 @@ def gpu() -> Finding:
         cupy = cupy_module()
     except MiniseError as error:
         return None, str(error).removeprefix("device cuda: ")
-    properties = cupy.cuda.runtime.getDeviceProperties(0)
-    memory = properties["totalGlobalMem"] / 2**30
-    return True, f"{properties['name'].decode()}, {memory:.0f} GiB, CuPy {cupy.__version__}"
+    runtime = cupy.cuda.runtime
+    properties = runtime.getDeviceProperties(0)
+    free, memory = (size / 2**30 for size in runtime.memGetInfo())
+    driver, nvrtc = cuda_version(runtime.driverGetVersion()), ".".join(map(str, cupy.cuda.nvrtc.getVersion()))
+    return True, (
+        f"{properties['name'].decode()} (compute capability {properties['major']}.{properties['minor']}),"
+        f" {free:.1f} of {memory:.1f} GiB free, driver for CUDA {driver}, CuPy {cupy.__version__}, NVRTC {nvrtc}"
+    )
+
+
+def cuda_version(number: int) -> str:
+    """13000 as 13.0."""
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def data_sets() -> dict[str, Finding]:

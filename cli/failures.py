@@ -56,6 +56,10 @@ def failure(error: BaseException) -> Failure:
         return _system(error)
     if isinstance(error, MemoryError):
         return Failure(f"memory: not enough ({error or 'allocation failed'}); try a smaller --batch-size")
+    if type(error).__module__.split(".")[0] in ("cupy", "cupy_backends"):
+        return Failure(
+            f"device cuda: {' '.join(str(error).split())[:500]}; `minise doctor` shows what is there"
+        )
     if os.environ.get("MINISE_TRACEBACK"):
         raise error
     words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

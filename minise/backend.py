@@ -144,6 +144,12 @@ def array_module(*arrays: Any) -> Any:
     return np
 
 
+def wait_for(x: Any) -> None:
+    """Return once what computes `x` is done: at once for a NumPy array, when the GPU has come to it for another."""
+    if not isinstance(x, np.ndarray | np.generic):
+        cupy_module().cuda.get_current_stream().synchronize()
+
+
 def to_numpy(x: Any) -> Array:
     """A NumPy array with the values of `x`, copied from the GPU where it lies there."""
     return x.get() if hasattr(x, "get") and not isinstance(x, np.ndarray) else np.asarray(x)
@@ -154,14 +160,19 @@ def to_device(x: Any, device: str) -> Array:
     return to_numpy(x) if device == "cpu" else cupy_module().asarray(x)
 
 
+_usable: dict[str, Any] = {}
+"""CuPy, once a GPU has answered."""
+
+
 def cupy_module() -> Any:
     """CuPy, once a GPU has answered; else `MiniseError` with the reason in one line."""
+    if "cupy" in _usable:
+        return _usable["cupy"]
+    how = "pip install 'minise[cuda13]', or [cuda12] for drivers before 580, or use --device cpu"
     try:
         import cupy
     except ImportError as error:
-        raise MiniseError(
-            "device cuda: CuPy is not installed; pip install 'minise[gpu]', or use --device cpu"
-        ) from error
+        raise MiniseError(f"device cuda: CuPy is not installed; {how}") from error
     try:
         found = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy raises its own runtime errors, which differ by version
@@ -169,6 +180,14 @@ def cupy_module() -> Any:
         raise MiniseError(f"device cuda: CuPy finds no usable GPU ({reason}); use --device cpu") from error
     if not found:
         raise MiniseError("device cuda: CuPy finds 0 GPUs, expected at least 1; use --device cpu")
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise MiniseError(
+            f"device cuda: CuPy finds no NVRTC, which compiles the kernels ({reason}); {how}"
+        ) from error
+    _usable["cupy"] = cupy
     return cupy
 
 

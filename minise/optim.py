@@ -201,6 +201,7 @@ class Muon(SGD):
     """
 
     rest_rate, rest_momentum = 4.0, 0.85
+    polynomial = ORTHOGONALISE
 
     def update(self, p: Parameter, decay: float, *state: Array) -> None:
         (v,) = state

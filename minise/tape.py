@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from minise.backend import Array, Backward, Forward, Kernel, array_module, find_kernel
+from minise.backend import Array, Backward, Forward, Kernel, array_module, find_kernel, wait_for
 from minise.errors import MiniseError, ShapeError
 
 _recording: ContextVar[bool] = ContextVar("minise_recording", default=True)
@@ -83,7 +83,9 @@ def _record(
     """Run the pair's forward, and remember its backward if a gradient can flow."""
     began = perf_counter()
     y, saved = pair.forward(*arrays, **options)
-    for watcher in _watchers.get():
+    if watchers := _watchers.get():
+        wait_for(y)
+    for watcher in watchers:
         watcher(Call(name, False, arrays, (y,), perf_counter() - began, options))
     needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in inputs)
     if not (_recording.get() and any(needs)):
@@ -272,7 +274,9 @@ def _run(node: Node, gy: Array) -> list[Array]:
     """The gradients of the node's parents; the node lets go of its inputs and of what it saved."""
     began = perf_counter()
     gradients = node.backward(gy, node.saved, node.needs)
-    for watcher in _watchers.get():
+    if watchers := _watchers.get():
+        wait_for(gy)
+    for watcher in watchers:
         arrays = (x.data if isinstance(x, Tensor) else x for x in node.inputs)
         watcher(Call(node.name, True, (gy, *arrays), gradients, perf_counter() - began, {}))
     inputs, node.inputs, node.saved = node.inputs, (), USED_UP

@@ -178,7 +178,8 @@ def test_float16_batches(images):
 
 
 @pytest.mark.parametrize(
-    ("network", "optimizer", "half", "exact"), [("resnet8", "sgd", False, 1e-5), ("fastnet", "muon", True, 2e-3)]
+    ("network", "optimizer", "half", "exact"),
+    [("resnet8", "sgd", False, 1e-5), ("fastnet", "muon", True, 2e-3)],
 )
 def test_a_training_goes_as_by_the_reference(network, optimizer, half, exact):
     with cuda_on_cpu():

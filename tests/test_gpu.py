@@ -83,9 +83,8 @@ def test_a_run_moves_between_devices(tmp_path, precision):
     folder = tmp_path / "run"
     data = ("--dataset", "shapes10", "--limit-train", "2000", "--limit-test", "500")
     machine = ("--device", "cuda", "--precision", precision)
-    *_, there = lines(
-        minise("train", *data, "--model", "se-convnet", *machine, "--epochs", "2", "--run", folder, "--json")
-    )
+    options = (*data, "--model", "se-convnet", "--epochs", "2", *machine, "--run", folder)
+    *_, there = lines(minise("train", *options, "--json"))
     results = {device: evaluate_run(folder, device=device).test for device in ("cpu", "cuda")}
     assert abs(results["cpu"].loss - results["cuda"].loss) < 1e-3
     assert there["test_acc"] == pytest.approx(results["cuda"].top1)

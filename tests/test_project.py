@@ -29,6 +29,7 @@ LAYERS = [
     "config",
     "recipes",
     "checkpoint",
+    "stepping",
     "train",
     "speed",
     "microscope",

@@ -116,6 +116,8 @@ class Update:
 
 
 class SgdUpdate(Update):
+    """`minise.optim.SGD`."""
+
     def __init__(self, optimizer: Any) -> None:
         super().__init__(optimizer)
         names = list(self.parameters)
@@ -139,6 +141,8 @@ class SgdUpdate(Update):
 
 
 class AdamWUpdate(Update):
+    """`minise.optim.AdamW`."""
+
     def __init__(self, optimizer: Any) -> None:
         super().__init__(optimizer)
         self.all = self.rows(list(self.parameters), optimizer)
@@ -152,7 +156,7 @@ class AdamWUpdate(Update):
 
 
 class MuonUpdate(Update):
-    """Weights of convolutions by `move`, products and `turn`; all others by `sgd`."""
+    """`minise.optim.Muon`: weights of convolutions by `move`, products and `turn`; all others by `sgd`."""
 
     def __init__(self, optimizer: Any) -> None:
         super().__init__(optimizer)
@@ -172,8 +176,6 @@ class MuonUpdate(Update):
         self.squares = self.xp.empty((max(self.turned.count, 1), 2), np.float32)
 
     def __call__(self, optimizer: Any) -> None:
-        from minise.optim import ORTHOGONALISE
-
         velocity = optimizer.state["velocity"]
         self.rest.point([velocity[n] for n in self.others])
         self.turned.point([velocity[n] for n in self.matrices], self.directions)
@@ -187,7 +189,7 @@ class MuonUpdate(Update):
             self.turned.launch("move", self.now, self.squares, momentum, nesterov)
             self.turned.launch("to_unit", self.squares)
             for direction in self.directions:
-                orthogonalise(direction, *ORTHOGONALISE)
+                orthogonalise(direction, *optimizer.polynomial)
             self.turned.launch("turn", self.turned.numbers["norms"], self.squares, self.now)
         self.settle()
 
@@ -229,6 +231,7 @@ def step(optimizer: Any) -> tuple[Any, Any]:
 
 
 def no_backward(gy: Array, saved: Any, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+    """A step is a kernel like those of ops, and has no backward."""
     raise NotImplementedError("an optimiser's step has no gradient")
 
 
