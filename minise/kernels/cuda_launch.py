@@ -83,6 +83,7 @@ compiler: Callable[[str, Defines], Program] = NvrtcProgram
 
 @cache
 def program(compile_: Callable[[str, Defines], Program], name: str, defines: Defines) -> Program:
+    """The program that a compiler made of a file and its constants, made once."""
     return compile_(name, defines)
 
 
