@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -160,35 +161,34 @@ def to_device(x: Any, device: str) -> Array:
     return to_numpy(x) if device == "cpu" else cupy_module().asarray(x)
 
 
-_usable: dict[str, Any] = {}
-"""CuPy, once a GPU has answered."""
-
-
 def cupy_module() -> Any:
-    """CuPy, once a GPU has answered; else `MiniseError` with the reason in one line."""
-    if "cupy" in _usable:
-        return _usable["cupy"]
-    how = "pip install 'minise[cuda13]', or [cuda12] for drivers before 580, or use --device cpu"
+    """CuPy, once a GPU and the kernels' compiler have answered; else `MiniseError` with the reason in one line."""
     try:
         import cupy
     except ImportError as error:
-        raise MiniseError(f"device cuda: CuPy is not installed; {how}") from error
+        raise MiniseError(f"device cuda: CuPy is not installed; {HOW}") from error
+    if reason := _problem(cupy):
+        raise MiniseError(f"device cuda: {reason}")
+    return cupy
+
+
+HOW = "pip install 'minise[cuda13]', or [cuda12] for drivers before 580, or use --device cpu"
+
+
+@cache
+def _problem(cupy: Any) -> str | None:
+    """What CuPy lacks to compute here; CuPy raises errors of its own, which differ by version."""
     try:
         found = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:  # CuPy raises its own runtime errors, which differ by version
-        reason = " ".join(str(error).split())
-        raise MiniseError(f"device cuda: CuPy finds no usable GPU ({reason}); use --device cpu") from error
+    except Exception as error:
+        return f"CuPy finds no usable GPU ({' '.join(str(error).split())}); use --device cpu"
     if not found:
-        raise MiniseError("device cuda: CuPy finds 0 GPUs, expected at least 1; use --device cpu")
+        return "CuPy finds 0 GPUs, expected at least 1; use --device cpu"
     try:
         cupy.cuda.nvrtc.getVersion()
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise MiniseError(
-            f"device cuda: CuPy finds no NVRTC, which compiles the kernels ({reason}); {how}"
-        ) from error
-    _usable["cupy"] = cupy
-    return cupy
+        return f"CuPy finds no NVRTC, which compiles the kernels ({' '.join(str(error).split())}); {HOW}"
+    return None
 
 
 def resolve_device(device: str) -> str:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from cli_runs import MINISE, environment, failed, lines, minise, start, succeeded
@@ -111,6 +112,12 @@ def test_wrong_usage_is_one_line_and_exit_code_2(args, words, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
+class CudaError(RuntimeError):
+    """As CuPy raises them, which need not be installed."""
+
+    __module__ = "cupy_backends.cuda.api.runtime"
+
+
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
@@ -123,6 +130,11 @@ def test_wrong_usage_is_one_line_and_exit_code_2(args, words, tmp_path, monkeypa
         (OSError(errno.ENOSPC, "No space left on device", "x"), 1, "x: No space left on device"),
         (MemoryError(), 1, "memory"),
         (KeyError("state"), 1, "bug: KeyError: 'state'; MINISE_TRACEBACK=1"),
+        (
+            CudaError("cudaErrorLaunchFailure:\n it failed"),
+            1,
+            "device cuda: cudaErrorLaunchFailure: it failed; `minise doctor`",
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -281,6 +293,32 @@ class TestDoctor:
         (found,) = lines(minise("doctor", "--json"))
         assert set(found) == {"software", "compute", "data sets", "terminal"}
         assert found["software"]["NumPy"]["ok"] is True
+
+    @pytest.mark.parametrize(
+        ("version", "ok", "words"), [((13, 5), True, "NVRTC 13.5"), (None, None, "finds no NVRTC")]
+    )
+    def test_a_gpu_is_described(self, monkeypatch, version, ok, words):
+        def nvrtc_version():
+            if version is None:
+                raise RuntimeError("libnvrtc.so not found")
+            return version
+
+        runtime = SimpleNamespace(
+            getDeviceCount=lambda: 1,
+            getDeviceProperties=lambda _: {"name": b"Card", "major": 9, "minor": 0},
+            memGetInfo=lambda: (3 * 2**30, 4 * 2**30),
+            driverGetVersion=lambda: 13010,
+        )
+        cupy = ModuleType("cupy")
+        cupy.__version__, cupy.ndarray = "14.2.0", type(None)
+        cupy.cuda = SimpleNamespace(runtime=runtime, nvrtc=SimpleNamespace(getVersion=nvrtc_version))
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        found = lines(minise("doctor", "--json"))[0]["compute"]["GPU"]
+        assert found["ok"] is ok
+        assert words in found["found"]
+        if ok:
+            card = "Card (compute capability 9.0), 3.0 of 4.0 GiB free, driver for CUDA 13.1, CuPy 14.2.0"
+            assert found["found"].startswith(card)
 
     def test_a_broken_data_folder_is_a_finding(self, tmp_path, monkeypatch):
         (tmp_path / "file").write_text("x")

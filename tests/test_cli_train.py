@@ -220,6 +220,12 @@ def test_cuda_without_a_gpu_is_one_line(monkeypatch):
     failed(minise("train", *TINY, "--device", "cuda"), 1, "cuda", "--device cpu")
 
 
+def test_float16_without_a_gpu_is_one_line(tmp_path):
+    options = ("--device", "cpu", "--precision", "fp16", "--run", "r")
+    failed(minise("train", *TINY, *options), 2, "precision", "fp16", "expected fp32", "--device cuda")
+    assert not (tmp_path / "r").exists()
+
+
 def test_what_is_not_a_number_is_null():
     from minise_cli.report import plain_json
 
