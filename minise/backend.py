@@ -172,6 +172,8 @@ def cupy_module() -> Any:
     return cupy
 
 
+CAPABILITY = (8, 0)
+"""What the kernels need of a GPU: asynchronous copies to shared memory."""
 HOW = "pip install 'minise[cuda13]', or [cuda12] for drivers before 580, or use --device cpu"
 
 
@@ -184,6 +186,11 @@ def _problem(cupy: Any) -> str | None:
         return f"CuPy finds no usable GPU ({' '.join(str(error).split())}); use --device cpu"
     if not found:
         return "CuPy finds 0 GPUs, expected at least 1; use --device cpu"
+    properties = cupy.cuda.runtime.getDeviceProperties(0)
+    capability = properties["major"], properties["minor"]
+    if capability < CAPABILITY:
+        words = [".".join(map(str, c)) for c in (capability, CAPABILITY)]
+        return f"found compute capability {words[0]}, expected at least {words[1]} (from 2020 on); use --device cpu"
     try:
         cupy.cuda.nvrtc.getVersion()
     except Exception as error:

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from cuda_on_cpu import cuda_on_cpu
-from small_networks import losses
+from small_networks import NETWORKS, losses
 
+from minise.data import Augment, load
+from minise.data.on_device import DeviceBatches
 from minise.kernels import cuda_launch
+from minise.tape import Tensor
 
 cupy = pytest.importorskip("cupy", reason="needs CuPy and NVRTC: pip install 'minise[cuda13]'")
 ARCHITECTURES = ("sm_80", "sm_90")
@@ -36,6 +39,11 @@ def programs():
         for network, optimizer in (("resnet8", "sgd"), ("fastnet", "muon"), ("fastnet", "adamw")):
             for half in (False, True):
                 losses(network, optimizer, steps=1, half=half)
+        model = NETWORKS["resnet8"]().eval()
+        model(Tensor(np.ones((2, 3, 32, 32), np.float32)))
+        data = load("shapes10", limit_train=8, limit_test=8)
+        options = {"mean": data.mean, "std": data.std, "augment": Augment(pad=2, cutout=4), "device": "cpu"}
+        next(DeviceBatches(data.train, 4, **options).epoch(1))
     return sorted(FOUND)
 
 
@@ -43,13 +51,13 @@ def programs():
 def test_kernels_compile(programs, architecture):
     assert {name for name, _ in programs} >= {
         "correlate.cu", "correlate_weights.cu", "norm_forward.cu", "norm_backward.cu", "pool.cu", "loss.cu",
-        "product.cu", "update.cu",
+        "product.cu", "update.cu", "augment.cu",
     }  # fmt: skip
     for name, defines in programs:
         text = cuda_launch.with_constants(cuda_launch.source(name), defines)
         nvrtc = cupy.cuda.nvrtc
         program = nvrtc.createProgram(text, name, (), ())
         try:
-            nvrtc.compileProgram(program, ("-std=c++17", f"-arch={architecture}"))
+            nvrtc.compileProgram(program, ("-std=c++17", "-ftz=true", f"-arch={architecture}"))
         except nvrtc.NVRTCError:
             pytest.fail(f"{name} {dict(defines)}: {nvrtc.getProgramLog(program)}")

@@ -9,6 +9,7 @@ from minise import backend
 from minise.data import Augment, Batches, load
 from minise.data.augment import reflect
 from minise.data.on_device import DeviceBatches
+from minise.kernels import cuda_capture, cuda_update
 from minise.kernels.cuda_augment import random_numbers
 from minise.kernels.cuda_update import update_of
 from minise.nn import Parameter
@@ -84,6 +85,38 @@ def test_a_scaled_loss_changes_nothing_and_a_step_that_overflows_is_skipped(name
     for key, p in two.items():
         assert np.array_equal(p, parameters()[key].data)
     assert update_of(optimizer).now[2] == 512  # the next loss is scaled by half as much
+
+
+def test_a_replay_finds_the_gradients_of_its_capture_after_a_batch_of_another_size(monkeypatch):
+    """Which were computed without the graph, into arrays of their own."""
+    held = parameters()
+    optimizer = make_optimizer("sgd", held.items(), lr=0.1, momentum=0.9)
+
+    def gradients():
+        for p in held.values():
+            p.grad = np.ones(p.shape, np.float32)
+
+    with cuda_on_cpu():
+        gradients()
+        optimizer.step()
+        later = []
+        with monkeypatch.context() as patch:  # what is captured does not run
+            patch.setattr(cuda_update, "launch", lambda *_, **__: None)
+            token = cuda_capture._later.set(later)
+            gradients()
+            captured = [p.grad for p in held.values()]
+            optimizer.step()
+            cuda_capture._later.reset(token)
+        for action in later:
+            action()
+        (rows,) = update_of(optimizer).tables
+        assert rows.table[:, 1].tolist() == [g.ctypes.data for g in captured]
+        gradients()
+        optimizer.step()
+        assert rows.table[:, 1].tolist() != [g.ctypes.data for g in captured]
+        cuda_update.announce(optimizer)
+        assert rows.table[:, 1].tolist() == [g.ctypes.data for g in captured]
+    assert optimizer.steps == 3
 
 
 @pytest.mark.parametrize(

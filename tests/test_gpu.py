@@ -29,6 +29,25 @@ def test_a_captured_step_is_the_step_bit_for_bit(network, optimizer, half):
         assert np.array_equal(p, before[name]), name
 
 
+def test_a_batch_of_another_size_does_not_disturb_the_captured_step():
+    rng = np.random.default_rng(0)
+    sizes = (64, 64, 64, 64, 40, 64, 64, 40, 64)
+    batches = [
+        (rng.standard_normal((n, 3, 32, 32)).astype(np.float32), rng.integers(0, 10, n)) for n in sizes
+    ]
+    found = []
+    for graph in (False, True):
+        model = build("se-resnet20").to(device="cuda")
+        step = Stepper(
+            model, SGD(model.named_parameters(), lr=0.05, momentum=0.9), device="cuda", graph=graph
+        )
+        for x, y in batches:
+            step(backend.to_device(x, "cuda"), backend.to_device(y, "cuda"))
+        found.append(model.state_dict())
+    for name, p in found[0].items():
+        assert np.array_equal(p, found[1][name]), name
+
+
 @pytest.mark.parametrize(("network", "optimizer"), [("resnet8", "sgd"), ("fastnet", "muon")])
 def test_200_steps_in_float32_go_as_on_the_cpu(network, optimizer):
     """Rounding differs, so the curves part slowly: closely together at first, of one level at the end."""

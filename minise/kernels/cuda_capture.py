@@ -8,6 +8,7 @@ varies from step to step is read from the device (see `cuda/update.cu`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -38,7 +39,8 @@ class CapturedStep:
     """`step(x, y)`, a function on arrays of the GPU that returns such arrays, replayed from the third call on.
 
     before: called ahead of every replay, to bring to the device what has changed since the last step. A batch of
-    another shape than the captured one is computed without the graph.
+    another shape than the captured one is computed without the graph, and so are all batches if a step cannot be
+    captured: if it has an op that CuPy computes by cuBLAS.
     """
 
     def __init__(self, step: Callable[[Array, Array], Any], before: Callable[[], None]) -> None:
@@ -48,16 +50,14 @@ class CapturedStep:
         self.pool: Any = None
         self.inputs: tuple[Array, Array] | None = None
         self.results: Any = None
+        self.why_not: str | None = None
 
     def __call__(self, x: Array, y: Array) -> Any:
         """What `step` returns; of a replayed step, arrays that the next one writes again."""
-        if self.calls < WARM_UP:
-            self.calls += 1
-            return self.step(x, y)
-        if self.inputs is None:
+        self.calls += 1
+        if self.calls > WARM_UP and self.inputs is None and self.why_not is None:
             self.capture(x, y)
-        assert self.inputs is not None
-        if x.shape != self.inputs[0].shape or x.dtype != self.inputs[0].dtype:
+        if self.inputs is None or x.shape != self.inputs[0].shape or x.dtype != self.inputs[0].dtype:
             return self.step(x, y)
         for own, given in zip(self.inputs, (x, y), strict=True):
             own[...] = given
@@ -68,21 +68,28 @@ class CapturedStep:
     def capture(self, x: Array, y: Array) -> None:
         """Record the launches of a step on copies of x and y; nothing runs."""
         cupy = cupy_module()
-        runtime = cupy.cuda.runtime
-        self.inputs = x.copy(), y.copy()
+        inputs = x.copy(order="K"), y.copy()
         self.pool = cupy.cuda.MemoryPool()
         stream = cupy.cuda.Stream(non_blocking=True)
         cupy.cuda.get_current_stream().synchronize()
+        cupy.get_default_memory_pool().free_all_blocks()  # the steps before had theirs there
         later: list[Callable[[], None]] = []
         token = _later.set(later)
         try:
             with cupy.cuda.using_allocator(self.pool.malloc), stream:
-                stream.begin_capture(runtime.streamCaptureModeRelaxed)
+                stream.begin_capture(cupy.cuda.runtime.streamCaptureModeRelaxed)
                 try:
-                    self.results = self.step(*self.inputs)
-                finally:
-                    self.graph = stream.end_capture()
+                    self.results = self.step(*inputs)
+                except BaseException:
+                    with contextlib.suppress(Exception):  # of a capture that is broken off
+                        stream.end_capture()
+                    raise
+                self.graph = stream.end_capture()
+        except NotImplementedError as error:
+            self.why_not = str(error) or "an op of the step cannot be captured"
+            return
         finally:
             _later.reset(token)
+        self.inputs = inputs
         for action in later:
             action()

@@ -37,7 +37,7 @@ def power_of_two(size: int) -> int:
 
 @dataclass(frozen=True)
 class Tiles:
-    """How a map (n, c, h, w) is cut into tiles of PIXELS pixels: images, rows and columns of one."""
+    """How a map (n, c, h, w) is cut into tiles: images, rows and columns of one."""
 
     images: int
     rows: int
@@ -45,10 +45,10 @@ class Tiles:
     per_image: int
 
     @classmethod
-    def of(cls, h: int, w: int) -> Tiles:
+    def of(cls, h: int, w: int, pixels: int = PIXELS) -> Tiles:
         columns = min(16, power_of_two(w))
-        rows = min(PIXELS // columns, power_of_two(h))
-        return cls(PIXELS // (rows * columns), rows, columns, cover(h, rows) * cover(w, columns))
+        rows = min(pixels // columns, power_of_two(h))
+        return cls(pixels // (rows * columns), rows, columns, cover(h, rows) * cover(w, columns))
 
     def count(self, n: int) -> int:
         """How many tiles n images make."""
@@ -64,6 +64,48 @@ class Tiles:
     def fit(self, h: int, w: int) -> bool:
         """Whether no tile hangs over, and each warp's pixels are of one image."""
         return h % self.rows == 0 and w % self.columns == 0 and self.rows * self.columns % WARP_PIXELS == 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a block does, and the bytes of shared memory it needs; what the constants mean stands in the sources."""
+
+    tiles: Tiles
+    constants: dict[str, int]
+    shared: int
+
+
+def plan_correlate(
+    size: tuple[int, int], c: int, k: int, kernel: tuple[int, int], stride: int, itemsize: int
+) -> Plan | None:
+    """As many channels of y a block, and words of channels of x at a time, as fit; None if even the fewest do not."""
+    tiles, taps = Tiles.of(*size), kernel[0] * kernel[1]
+    words = cover(c * itemsize, 4)
+    for nt, chunk in ((64, 16), (32, 16), (64, 8), (32, 8), (16, 8), (8, 8)):
+        nt, chunk = min(nt, up(k, 8)), min(chunk, up(words, 8))
+        operands = 4 * (chunk + 4) * (tiles.seen(*kernel, stride) + taps * nt)
+        result = PIXELS * (nt * itemsize + 16) + THREADS // 32 * 2 * nt * 4
+        if max(operands, result) <= SHARED_LIMIT:
+            return Plan(tiles, {"NT": nt, "CHUNK": chunk, **tiles.constants()}, max(operands, result))
+    return None
+
+
+def plan_weights(
+    size: tuple[int, int], c: int, k: int, kernel: tuple[int, int], stride: int, itemsize: int
+) -> Plan | None:
+    """As many channels of gw a block, and pixels at a time, as fit; None if even the fewest do not."""
+    taps = kernel[0] * kernel[1]
+    for most, pixels in ((32, 128), (32, 64), (16, 128), (16, 64), (16, 32)):
+        if taps * most > 400:
+            continue  # the sums would not stay in registers
+        tiles = Tiles.of(*size, pixels)
+        kt, ct = (16 if channels <= 16 else most for channels in (k, c))
+        rows = [words if words % 16 == 8 else words + 8 for words in (kt * itemsize // 4, ct * itemsize // 4)]
+        operands = 4 * (pixels * rows[0] + tiles.seen(*kernel, stride) * rows[1])
+        shared = max(operands, 4 * taps * kt * ct)
+        if shared <= SHARED_LIMIT:
+            return Plan(tiles, {"KT": kt, "CT": ct, **tiles.constants()}, shared)
+    return None
 
 
 def correlate(
@@ -84,39 +126,30 @@ def correlate(
     n, c, h, width = x.shape
     k = w.shape[1] if turned else w.shape[0]
     kh, kw = w.shape[2:]
-    ho, wo = size
-    per_word = 1 + half(x)
-    tiles = Tiles.of(ho, wo)
-    nt = min(64, up(k, 8))
-    chunk = min(16, up(cover(c, per_word), 8))
-    while (bytes_ := 4 * (chunk + 4) * (tiles.seen(kh, kw, stride) + kh * kw * nt)) > SHARED_LIMIT:
-        if nt == 8 and chunk == 8:
-            break
-        nt, chunk = (nt // 2, chunk) if nt > 16 or chunk == 8 else (nt, 8)
-        nt = up(nt, 8)
-    moments = moments and tiles.fit(ho, wo)
+    plan = plan_correlate(size, c, k, (kh, kw), stride, x.itemsize)
+    assert plan is not None
+    moments = moments and plan.tiles.fit(*size)
     constants = dict(
-        HALF=half(x), C=c, K=k, H=h, W=width, HO=ho, WO=wo, R=kh, S=kw, STRIDE=stride, PAD_Y=pad[0], PAD_X=pad[1],
-        DILATE=dilate, NT=nt, CHUNK=chunk, TURNED=int(turned), MOMENTS=int(moments), **tiles.constants(),
+        HALF=half(x), C=c, K=k, H=h, W=width, HO=size[0], WO=size[1], R=kh, S=kw, STRIDE=stride, PAD_Y=pad[0],
+        PAD_X=pad[1], DILATE=dilate, TURNED=int(turned), MOMENTS=int(moments), **plan.constants,
     )  # fmt: skip
     xp = array_module(x)
-    elements = up(c, chunk * per_word) * kh * kw * up(k, nt)
-    packed = xp.empty(elements, x.dtype)
+    file, nt = "correlate.cu", plan.constants["NT"]
+    packed = xp.empty(up(c, plan.constants["CHUNK"] * 4 // x.itemsize) * kh * kw * up(k, nt), x.dtype)
     launch(
-        "correlate.cu",
+        file,
         "pack",
         *dense(w),
         packed,
-        grid=(min(256, cover(elements, 256)),),
+        grid=(min(256, cover(packed.size, 256)),),
         block=256,
         constants=constants,
     )
-    y = empty_maps(x, (n, k, ho, wo))
-    parts = xp.empty((n, tiles.per_image, 2, k), np.float32) if moments else None
-    staged = PIXELS * (nt * x.itemsize + 16) + THREADS // 32 * 2 * nt * 4
+    y = empty_maps(x, (n, k, *size))
+    parts = xp.empty((n, plan.tiles.per_image, 2, k), np.float32) if moments else None
     launch(
-        "correlate.cu", "correlate", nhwc(x), packed, *dense(b), nhwc(y), parts, np.int32(n),
-        grid=(tiles.count(n), up(k, nt) // nt), block=THREADS, shared=max(bytes_, staged), constants=constants,
+        file, "correlate", nhwc(x), packed, *dense(b), nhwc(y), parts, np.int32(n),
+        grid=(plan.tiles.count(n), cover(k, nt)), block=THREADS, shared=plan.shared, constants=constants,
     )  # fmt: skip
     if parts is not None:
         cuda_moments.remember(y, parts)
@@ -127,25 +160,21 @@ def correlate_weights(x: Array, gy: Array, shape: tuple[int, ...], *, stride: in
     """The gradient of w (k, c, kh, kw), as `cuda/correlate_weights.cu` states it."""
     k, c, kh, kw = shape
     n, _, ho, wo = gy.shape
-    per_word = 1 + half(x)
-    tiles = Tiles.of(ho, wo)
-    kt, ct = (16 if size <= 16 or kh * kw > 16 else 32 for size in (k, c))
-    rows = [words if words % 16 == 8 else words + 8 for words in (kt // per_word, ct // per_word)]
-    bytes_ = max(4 * (PIXELS * rows[0] + tiles.seen(kh, kw, stride) * rows[1]), 4 * kh * kw * kt * ct)
-    blocks = (up(k, kt) // kt, up(c, ct) // ct)
-    shares = max(1, min(tiles.count(n), SHARES // (blocks[0] * blocks[1])))
+    plan = plan_weights((ho, wo), c, k, (kh, kw), stride, x.itemsize)
+    assert plan is not None
+    blocks = cover(k, plan.constants["KT"]), cover(c, plan.constants["CT"])
+    shares = max(1, min(plan.tiles.count(n), SHARES // (blocks[0] * blocks[1])))
     constants = dict(
         HALF=half(x), C=c, K=k, H=x.shape[2], W=x.shape[3], HO=ho, WO=wo, R=kh, S=kw, STRIDE=stride, PAD=padding,
-        KT=kt, CT=ct, **tiles.constants(),
+        **plan.constants,
     )  # fmt: skip
     xp = array_module(x)
-    parts = xp.empty((shares, kh * kw, k, c), np.float32)
+    parts, gw = xp.empty((shares, kh * kw, k, c), np.float32), xp.empty(shape, np.float32)
     file = "correlate_weights.cu"
     launch(
         file, "correlate_weights", nhwc(x), nhwc(gy), parts, np.int32(n),
-        grid=(shares, *blocks), block=THREADS, shared=bytes_, constants=constants,
+        grid=(shares, *blocks), block=THREADS, shared=plan.shared, constants=constants,
     )  # fmt: skip
-    gw = xp.empty(shape, np.float32)
     launch(
         file,
         "add_shares",
@@ -159,17 +188,25 @@ def correlate_weights(x: Array, gy: Array, shape: tuple[int, ...], *, stride: in
     return gw
 
 
-def supports(x: Array, w: Array, b: Array | None = None, **options: Any) -> bool:
-    """Maps of a type that the kernels know, and kernels of a size whose taps fit into shared memory."""
-    return (
-        x.ndim == 4
-        and w.ndim == 4
-        and is_map_type(x)
-        and x.size > 0
-        and all(a.dtype == np.float32 for a in (w, b) if a is not None)
-        and w.shape[2] * w.shape[3] <= 25
-        and options.get("stride", 1) <= 4
+def supports(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int = 0) -> bool:
+    """Maps of a type that the kernels know, of shapes for which y and both gradients fit into shared memory."""
+    if not (x.ndim == 4 and w.ndim == 4 and is_map_type(x) and x.size > 0 and w.size > 0):
+        return False
+    if not all(a.dtype == np.float32 for a in (w, b) if a is not None):
+        return False
+    k, c, kh, kw = w.shape
+    size = tuple(
+        (i + 2 * padding - taps) // max(stride, 1) + 1 for i, taps in zip(x.shape[2:], (kh, kw), strict=True)
     )
+    if min(size) < 1:
+        return True  # what is wrong is for the pair to say
+    kernel = (kh, kw)
+    plans = (
+        plan_correlate(size, c, k, kernel, stride, x.itemsize),
+        plan_correlate(x.shape[2:], k, c, kernel, 1, x.itemsize),
+        plan_weights(size, c, k, kernel, stride, x.itemsize),
+    )
+    return all(plan is not None for plan in plans)
 
 
 def conv2d_forward(

@@ -25,7 +25,11 @@ def softmax_cross_entropy_forward(x: Array, labels: Array, *, smoothing: float =
     xp = array_module(x)
     n, k = x.shape
     log_p, losses, y = xp.empty((n, k), np.float32), xp.empty(n, np.float32), xp.empty((), np.float32)
-    x, labels, mixed = xp.ascontiguousarray(x), xp.ascontiguousarray(labels), np.float32(smoothing)
+    x, labels, mixed = (
+        xp.ascontiguousarray(x),
+        xp.ascontiguousarray(xp.asarray(labels)),
+        np.float32(smoothing),
+    )
     rows = THREADS // 32
     launch(
         "loss.cu", "losses", x, labels, mixed, log_p, losses, np.int32(n),

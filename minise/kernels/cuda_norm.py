@@ -163,4 +163,31 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
 
 
+def se_supports(u: Array, w1: Array, *others: Any, **options: Any) -> bool:
+    """What `supports` says of the same with a batch norm."""
+    if u.ndim != 4:
+        return False
+    ones = array_module(u).ones(u.shape[1], np.float32)
+    return supports(u, ones, ones, None, None, w1, *others, se_act=options.get("act"))
+
+
+def se_forward(u: Array, *se: Any, act: str = "relu") -> tuple[Array, Any]:
+    """`minise.ops.se.se_forward`: the gate behind a batch norm that changes nothing."""
+    xp = array_module(u)
+    ones, zeros = xp.ones(u.shape[1], np.float32), xp.zeros(u.shape[1], np.float32)
+    nothing = (zeros, ones)
+    return batch_norm_act_forward(
+        u, ones, zeros, None, None, *se, se_act=act, running=nothing, train=False, eps=0.0
+    )
+
+
+def se_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    """The gradients of u and of the SE block's own."""
+    gu, _, _, _, _, *gse = batch_norm_act_backward(
+        gy, saved, (needs[0], False, False, False, False, *needs[1:])
+    )
+    return gu, *gse
+
+
+SE = Kernel(se_forward, se_backward, se_supports)
 BATCH_NORM = BATCH_NORM_ACT = Kernel(batch_norm_act_forward, batch_norm_act_backward, supports)

@@ -44,6 +44,7 @@ class Rows:
         self.sizes = xp.asarray(np.array(sizes, np.int32))
         self.numbers = {name: xp.asarray(np.array(values, np.float32)) for name, values in numbers.items()}
         self.places = np.zeros((len(parameters), 4), np.uint64)
+        self.captured: Array | None = None
         self.table = xp.zeros(self.places.shape, np.uint64)
         self.touched: list[Array] = []
 
@@ -56,12 +57,23 @@ class Rows:
         for i, column in enumerate(rows):
             places[:, i] = [address(a) for a in column]
         self.touched = [a for column in rows for a in column if a is not None]
-        if np.array_equal(places, self.places):
-            return
-        self.places = places
-        once_captured(self.upload)
+        if capturing():
+            self.captured = places
+        self.use(places)
+
+    def use(self, places: Array) -> None:
+        """Let the table on the device hold these."""
+        if not np.array_equal(places, self.places):
+            self.places = places
+            once_captured(self.upload)
+
+    def restore(self) -> None:
+        """Before a replay: what the table held when the step was captured, if another step came between."""
+        if self.captured is not None:
+            self.use(self.captured)
 
     def upload(self) -> None:
+        """Copy the places to the device."""
         self.table[...] = array_module(self.table).asarray(self.places)
 
     def launch(self, kernel: str, *arguments: Any) -> None:
@@ -79,23 +91,24 @@ class Update:
         self.xp = array_module(*(p.data for p in self.parameters.values()))
         self.now = self.xp.asarray(np.array([0, 0, 1, 0, 0], np.float32))
         self.scaled = False
-        self.matrices: list[str] = []
+        self.tables: list[Rows] = []
 
     def rows(self, names: list[str], optimizer: Any, **numbers: list[float]) -> Rows:
         decays = [
             0.0 if self.parameters[n].kind in optimizer.spare else optimizer.weight_decay for n in names
         ]
-        return Rows(self.xp, [self.parameters[n] for n in names], decays=decays, **numbers)
+        self.tables.append(Rows(self.xp, [self.parameters[n] for n in names], decays=decays, **numbers))
+        return self.tables[-1]
 
-    def begin(self, optimizer: Any, rows: list[Rows]) -> None:
+    def begin(self, optimizer: Any) -> None:
         """Tell the device of the step to come, unless that is for whoever replays it; look for overflows."""
         if capturing():
             optimizer.steps -= 1  # whoever replays the step counts it
         else:
             self.announce(optimizer)
         if self.scaled:
-            for some in rows:
-                some.launch("look", self.now)
+            for rows in self.tables:
+                rows.launch("look", self.now)
 
     def announce(self, optimizer: Any) -> None:
         """Bring the learning rate and the count of steps before this one to the device."""
@@ -127,7 +140,7 @@ class SgdUpdate(Update):
 
     def __call__(self, optimizer: Any) -> None:
         self.all.point(list(optimizer.state["velocity"].values()))
-        self.begin(optimizer, [self.all])
+        self.begin(optimizer)
         numbers = self.all.numbers
         self.all.launch(
             "sgd",
@@ -149,7 +162,7 @@ class AdamWUpdate(Update):
 
     def __call__(self, optimizer: Any) -> None:
         self.all.point(*(list(optimizer.state[slot].values()) for slot in ("m", "v")))
-        self.begin(optimizer, [self.all])
+        self.begin(optimizer)
         betas = [np.float32(beta) for beta in optimizer.betas]
         self.all.launch("adamw", self.all.numbers["decays"], self.now, *betas, np.float32(optimizer.eps))
         self.settle()
@@ -179,7 +192,7 @@ class MuonUpdate(Update):
         velocity = optimizer.state["velocity"]
         self.rest.point([velocity[n] for n in self.others])
         self.turned.point([velocity[n] for n in self.matrices], self.directions)
-        self.begin(optimizer, [self.rest, self.turned])
+        self.begin(optimizer)
         numbers = self.rest.numbers
         self.rest.launch(
             "sgd", numbers["rates"], numbers["decays"], numbers["momenta"], self.now, np.int32(1)
@@ -221,7 +234,10 @@ UPDATES: dict[str, Callable[[Any], Update]] = {"SGD": SgdUpdate, "AdamW": AdamWU
 def announce(optimizer: Any) -> None:
     """Count a step that is about to be replayed, and tell the device of it."""
     optimizer.steps += 1
-    update_of(optimizer).announce(optimizer)
+    update = update_of(optimizer)
+    for rows in update.tables:
+        rows.restore()
+    update.announce(optimizer)
 
 
 def step(optimizer: Any) -> tuple[Any, Any]:

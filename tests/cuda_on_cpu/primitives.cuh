@@ -23,7 +23,7 @@
 #define __restrict__
 #define __launch_bounds__(...)
 #define __align__(n)
-#define __shared__ static
+#define __shared__ static __attribute__((section("cuda_shared")))
 #define SHARED_MEMORY(name) unsigned char* name = cpu::shared
 
 struct uint2 { unsigned x, y; };
@@ -31,6 +31,11 @@ struct uint4 { unsigned x, y, z, w; };
 struct float2 { float x, y; };
 struct float4 { float x, y, z, w; };
 struct dim3 { unsigned x, y, z; };
+
+extern "C" {
+extern char __start_cuda_shared[] __attribute__((weak, visibility("hidden")));
+extern char __stop_cuda_shared[] __attribute__((weak, visibility("hidden")));
+}
 
 namespace cpu {
 
@@ -115,6 +120,7 @@ int launch(void (*kernel)(A...), const int* grid, const int* block, int shared_b
     for (unsigned b = 0; b < grid_size.x * grid_size.y * grid_size.z; b++) {
         block_index = {b % grid_size.x, b / grid_size.x % grid_size.y, b / grid_size.x / grid_size.y};
         memset(shared, 0xff, shared_bytes);
+        if (__start_cuda_shared) memset(__start_cuda_shared, 0xff, __stop_cuda_shared - __start_cuda_shared);
         block_barrier = {threads, 0, 0};
         for (int w = 0; w < int(warps.size()); w++) warps[w].barrier = {std::min(32, threads - 32 * w), 0, 0};
         for (int i = 0; i < threads; i++) {
@@ -194,12 +200,13 @@ void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], int per_
     int g = now->index % 32 / 4, q = now->index % 4;
     for (int e = 0; e < 4; e++) {
         int high = e / 2, column = 2 * q + e % 2;
-        float sum = 0;
+        double sum = c[e];
         for (int word = 0; word < 8; word++)
             for (int i = 0; i < per_word; i++)
-                sum += part(all[4 * g + word % 4][high + 2 * (word / 4)], i) *
+                sum += double(part(all[4 * g + word % 4][high + 2 * (word / 4)], i)) *
                        part(all[4 * column + word % 4][4 + word / 4], i);
-        c[e] += sum;
+        c[e] = float(sum);
+        if (fabs(double(c[e])) > fabs(sum)) c[e] = nextafterf(c[e], 0);  // the hardware cuts off, it does not round
     }
 }
 }  // namespace cpu

@@ -6,7 +6,7 @@ __device__ inline float sigmoid(float x) { return 1 / (1 + expf(-x)); }
 
 __device__ inline float activate(float x, float a) {
     switch (SE_ACT) {
-        case ACT_RELU: return fmaxf(x, 0);
+        case ACT_RELU: return x < 0 ? 0 : x;  // a NaN stays one
         case ACT_SIGMOID: return sigmoid(x);
         case ACT_TANH: return tanhf(x);
         case ACT_LEAKY_RELU: case ACT_PRELU: return x > 0 ? x : a * x;
@@ -29,8 +29,8 @@ __device__ inline float slope(float x, float a) {
 // The derivative of act(x) with respect to its learnable parameter.
 __device__ inline float by_parameter(float x) {
     switch (SE_ACT) {
-        case ACT_PRELU: return fminf(x, 0);
-        case ACT_FELU: return expm1f(fminf(x, 0));
+        case ACT_PRELU: return x > 0 ? 0 : x;
+        case ACT_FELU: return x > 0 ? 0 : expm1f(x);
         default: return 0;
     }
 }

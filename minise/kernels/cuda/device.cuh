@@ -2,7 +2,8 @@
 //
 // HALF 1: maps are float16, products run on tensor cores and are summed in float32.
 // HALF 0: maps are float32. Tensor cores take 10 bits of a float32's 23; so each number is split into two such
-//         numbers, and three of their four products are summed ("3xTF32"): as exact as float32 to about 2^-21.
+//         numbers, and three of their four products are summed ("3xTF32"; Ootomo and Yokota, 2022, arXiv:2203.03341):
+//         products as exact as float32's to about 2^-21.
 //
 // A *word* is 32 bits of channels, in either type: two float16 or one float32. A step of the tensor core takes
 // 8 words from each row, and where a lane's part of a matrix lies is then the same for both types:
@@ -47,9 +48,12 @@ __device__ inline void multiply(float (&c)[4], const unsigned (&a)[4], const uns
         b_high[i] = b[i] & 0xffffe000u;
         b_low[i] = bits_of(float_of(b[i]) - float_of(b_high[i]));
     }
-    mma_tf32(c, a_low, b_high);
-    mma_tf32(c, a_high, b_low);
-    mma_tf32(c, a_high, b_high);
+    float sum[4] = {};  // tensor cores cut off what they add to, so the long sum is not theirs
+    mma_tf32(sum, a_low, b_high);
+    mma_tf32(sum, a_high, b_low);
+    mma_tf32(sum, a_high, b_high);
+    UNROLL
+    for (int i = 0; i < 4; i++) c[i] += sum[i];
 #endif
 }
 
