@@ -83,8 +83,9 @@ def train(
 
     Weights are saved after every epoch, and once more if the caller stops early or an error ends the training,
     so that what has been learnt can always be evaluated. Data order and augmentation depend on seed and epoch
-    alone, so a resumed run ends bit for bit where an uninterrupted one does. progress: called with bytes done
-    and total while data is downloaded. Raises ConfigError, DataError, RunError or DivergedError.
+    alone, so a resumed run ends bit for bit where an uninterrupted one does; in float16 its loss scale begins anew.
+    progress: called with bytes done and total while data is downloaded. Raises ConfigError, DataError, RunError or
+    DivergedError.
     """
     run = Run.open(path) if resume else None
     if run is not None:
