@@ -42,7 +42,7 @@ def programs():
         model = NETWORKS["resnet8"]().eval()
         model(Tensor(np.ones((2, 3, 32, 32), np.float32)))
         data = load("shapes10", limit_train=8, limit_test=8)
-        options = {"mean": data.mean, "std": data.std, "augment": Augment(pad=2, cutout=4), "device": "cpu"}
+        options = {"mean": data.mean, "std": data.std, "augment": Augment(pad=2, cutout=4)}
         next(DeviceBatches(data.train, 4, **options).epoch(1))
     return sorted(FOUND)
 

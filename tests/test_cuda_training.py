@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cli_runs import lines, minise
 from cuda_on_cpu import WHY_NOT, cuda_on_cpu
 from small_networks import losses
 
@@ -148,7 +149,7 @@ def batches(kind, dataset, **options):
 
 
 def on_device(dataset, **options):
-    return batches(DeviceBatches, dataset, device="cpu", **options)
+    return batches(DeviceBatches, dataset, **options)
 
 
 def test_batches_on_the_device_are_those_of_the_cpu_where_nothing_is_random(images):
@@ -220,3 +221,15 @@ def test_a_training_goes_as_by_the_reference(network, optimizer, half, exact):
     with backend.use_backend("reference"):
         expected, _ = losses(network, optimizer, steps=2)
     np.testing.assert_allclose(found, expected, rtol=exact)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_command_trains_on_the_device(tmp_path, precision):
+    machine = ("--device", "cuda", "--no-graph", "--precision", precision)
+    data = ("--dataset", "shapes10", "--limit-train", 16, "--val-size", 4, "--limit-test", 4)
+    options = (*data, "--model", "se-convnet", "--batch-size", 4, "--epochs", 1, "--run", tmp_path / "run")
+    with cuda_on_cpu():
+        start, epoch, done = lines(minise("train", *options, *machine, "--json"))
+    assert (start["device"], start["backend"]) == ("cuda", "cuda")
+    assert 0 < epoch["train_loss"] < 10
+    assert done["test_images"] == 4

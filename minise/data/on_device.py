@@ -16,22 +16,21 @@ class DeviceBatches(Batches):
     """As `Batches`, in the same order and mirrored alike, but with the images in the GPU's memory.
 
     Where crops and holes lie comes from a counter on the GPU, hence is not what `Batches` draws; it depends on
-    (seed, epoch, image) alone. device: where `to_device` puts the images.
+    (seed, epoch, image) alone.
     """
 
-    def __init__(self, *arguments: Any, device: str = "cuda", **options: Any) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options | {"prefetch": 0})
-        self.images = to_device(self.split.images, device)
-        self.labels = to_device(self.split.labels, device)
+        self.images = to_device(self.split.images, "cuda")
+        self.labels = to_device(self.split.labels, "cuda")
         std = np.asarray(self.std, np.float64)
-        self.scale = to_device((1 / (255 * std)).astype(np.float32), device)
-        self.shift = to_device((-np.asarray(self.mean, np.float64) / std).astype(np.float32), device)
-        self.device = device
+        self.scale = to_device((1 / (255 * std)).astype(np.float32), "cuda")
+        self.shift = to_device((-np.asarray(self.mean, np.float64) / std).astype(np.float32), "cuda")
 
     def _batches(self, k: int, start: int) -> Iterator[tuple[Array, Array]]:
-        order = to_device(self.order(k).astype(np.int32), self.device)
+        order = to_device(self.order(k).astype(np.int32), "cuda")
         does = self.augment
-        mirrored = to_device(self.mirrored(k).astype(np.uint8), self.device) if does and does.flip else None
+        mirrored = to_device(self.mirrored(k).astype(np.uint8), "cuda") if does and does.flip else None
         for b in range(start, len(self)):
             indices = order[b * self.batch_size : (b + 1) * self.batch_size]
             x = augment(

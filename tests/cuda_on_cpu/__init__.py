@@ -84,11 +84,11 @@ class CpuProgram:
 
 @contextmanager
 def cuda_on_cpu():
-    """Inside the block the backend cuda takes NumPy arrays, and its kernels run here."""
-    row, before = backend.BACKENDS["cuda"], cuda_launch.compiler
-    row.module, cuda_launch.compiler = "numpy", CpuProgram
+    """Inside the block NumPy stands in for CuPy: the device cuda has its arrays, and the kernels run here."""
+    row, compiler, cupy_module = backend.BACKENDS["cuda"], cuda_launch.compiler, backend.cupy_module
+    row.module, cuda_launch.compiler, backend.cupy_module = "numpy", CpuProgram, lambda: np
     try:
         with backend.use_backend("cuda"):
             yield
     finally:
-        row.module, cuda_launch.compiler = "cupy", before
+        row.module, cuda_launch.compiler, backend.cupy_module = "cupy", compiler, cupy_module
