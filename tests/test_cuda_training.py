@@ -1,5 +1,8 @@
 """What a training on a GPU has besides the ops, run on the CPU (see `cuda_on_cpu`): optimisers, batches, chance."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from cli_runs import lines, minise
@@ -233,3 +236,85 @@ def test_the_command_trains_on_the_device(tmp_path, precision):
     assert (start["device"], start["backend"]) == ("cuda", "cuda")
     assert 0 < epoch["train_loss"] < 10
     assert done["test_images"] == 4
+
+
+class FakeCupy:
+    """As much of CuPy as a capture needs, for arrays of NumPy: a graph that only counts how often it is launched."""
+
+    def __init__(self):
+        self.launched = 0
+        pool = SimpleNamespace(malloc=None, free_all_blocks=lambda: None)
+        runtime = SimpleNamespace(streamCaptureModeRelaxed=2)
+        self.get_default_memory_pool = lambda: pool
+        self.cuda = SimpleNamespace(
+            MemoryPool=lambda: pool,
+            Stream=lambda non_blocking: self,
+            get_current_stream=lambda: self,
+            using_allocator=lambda _: nullcontext(),
+            runtime=runtime,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def synchronize(self):
+        pass
+
+    def begin_capture(self, mode):
+        assert mode == 2
+
+    def end_capture(self):
+        return self
+
+    def launch(self):
+        self.launched += 1
+
+
+class TestCapturedStep:
+    """The logic around a capture; what a graph does on a GPU, `test_gpu.py` tests."""
+
+    @pytest.fixture
+    def cupy(self, monkeypatch):
+        cupy = FakeCupy()
+        monkeypatch.setattr(cuda_capture, "cupy_module", lambda: cupy)
+        return cupy
+
+    def test_it_is_captured_at_the_third_call_and_replayed_from_then_on(self, cupy):
+        seen, told = [], []
+
+        def step(x, y):
+            seen.append((len(x), cuda_capture.capturing()))
+            return x
+
+        captured = cuda_capture.CapturedStep(step, before=lambda: told.append(len(seen)))
+        for n in (4, 4, 4, 4, 3, 4):
+            captured(np.full((n, 2), n + 0.5), np.arange(n))
+        assert seen == [(4, False), (4, False), (4, True), (3, False)]  # the fifth has another size
+        assert cupy.launched == len(told) == 3
+        x = np.full((4, 2), 9.0)
+        assert np.array_equal(captured(x, np.arange(4)), x)  # the batch was copied to its fixed place
+
+    def test_what_waits_for_the_end_of_a_capture_is_done_then(self, cupy):
+        done = []
+
+        def step(x, y):
+            cuda_capture.once_captured(lambda: done.append(cuda_capture.capturing()))
+
+        captured = cuda_capture.CapturedStep(step, before=lambda: None)
+        for _ in range(3):
+            captured(np.ones(2), np.ones(2))
+        assert done == [False] * 3
+
+    def test_a_step_that_cannot_be_captured_runs_without(self, cupy):
+        def step(x, y):
+            if cuda_capture.capturing():
+                raise NotImplementedError("cublas in a capture")
+            return x.sum()
+
+        captured = cuda_capture.CapturedStep(step, before=lambda: None)
+        assert [captured(np.ones(2), np.ones(2)) for _ in range(5)] == [2] * 5
+        assert captured.why_not == "cublas in a capture"
+        assert cupy.launched == 0
