@@ -10,23 +10,13 @@
 // that these see into shared memory once, CHUNK words of channels at a time, and every tap reads them there,
 // shifted. A warp has 32 of the pixels. Rows in shared memory are 4 words longer than they need be, so
 // that the eight rows which a warp reads at once lie in different banks.
-#include "device.cuh"
+#include "tiles.cuh"
 
-#define TAPS (R * S)
-#define IN_H ((TILE_H - 1) * STRIDE + R)
-#define IN_W ((TILE_W - 1) * STRIDE + S)
-#define IN_PIXELS (TILE_N * IN_H * IN_W)
-#define PLANE (TILE_H * TILE_W)
-#define PIXELS (TILE_N * PLANE)
-#define TILES_Y ((HO + TILE_H - 1) / TILE_H)
-#define TILES_X ((WO + TILE_W - 1) / TILE_W)
 #define ROW (CHUNK + 4)
 #define CHUNK_CHANNELS (CHUNK * WORD_CHANNELS)
 #define CHUNKS ((C + CHUNK_CHANNELS - 1) / CHUNK_CHANNELS)
-#define VECTOR (4 * WORD_CHANNELS)  // channels in 16 bytes
 #define K_PADDED ((K + NT - 1) / NT * NT)
 #define OUT_ROW (NT + VECTOR)
-#define THREADS 128
 #define WARP_PIXELS (PIXELS * WARP / THREADS)
 #define ROW_TILES (WARP_PIXELS / 16)
 #define COLUMN_TILES (NT / 8)
@@ -41,26 +31,6 @@ extern "C" __global__ void pack(const float* w, Element* packed) {
         float value = 0;
         if (c < C && k < K) value = TURNED ? w[(c * K + k) * TAPS + TAPS - 1 - tap] : w[(k * C + c) * TAPS + tap];
         packed[i] = narrow(value);
-    }
-}
-
-// A chunk of the channels of all pixels of x that this block's pixels see.
-__device__ inline void load_maps(unsigned* maps, const Element* x, int chunk, int image, int top, int left, int n) {
-    for (int i = threadIdx.x; i < IN_PIXELS * CHUNK / 4; i += THREADS) {
-        int vector = i % (CHUNK / 4), pixel = i / (CHUNK / 4);
-        int column = left + pixel % IN_W, row = top + pixel / IN_W % IN_H, of = image + pixel / IN_W / IN_H;
-        int c = chunk * CHUNK_CHANNELS + vector * VECTOR;
-        bool there = of < n && row >= 0 && row < (H - 1) * DILATE + 1 && column >= 0 && column < (W - 1) * DILATE + 1;
-        there = there && row % DILATE == 0 && column % DILATE == 0;
-        long place = there ? ((long(of) * H + row / DILATE) * W + column / DILATE) * C : 0;
-        unsigned* to = maps + pixel * ROW + vector * 4;
-        if (C % VECTOR == 0) {
-            there = there && c < C;
-            copy16(to, x + (there ? place + c : 0), there);
-        } else {
-            Element* one = (Element*)to;
-            for (int j = 0; j < VECTOR; j++) one[j] = there && c + j < C ? x[place + c + j] : narrow(0);
-        }
     }
 }
 
@@ -96,7 +66,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     float sum[ROW_TILES][COLUMN_TILES][4] = {};
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
         __syncthreads();
-        load_maps(maps, x, chunk, image, tile_y * TILE_H * STRIDE - PAD_Y, tile_x * TILE_W * STRIDE - PAD_X, n);
+        load_pixels(maps, ROW, CHUNK, x, C, chunk * CHUNK_CHANNELS, image, tile_y * TILE_H * STRIDE - PAD_Y,
+                    tile_x * TILE_W * STRIDE - PAD_X, IN_H, IN_W, H, W, n, DILATE);
         load_taps(taps, packed, chunk, k);
         wait_for_copies();
         __syncthreads();

@@ -9,17 +9,8 @@
 // The sum runs along the rows of both arrays, and tensor cores want it along a lane's words. With float16 a
 // lane takes the words of two pixels and makes two others of them, one of either channel; which pixel is which in
 // the sum does not matter as long as both factors agree: a step of 8·WORD_CHANNELS pixels takes q, q + 4, q + 8, ….
-#include "device.cuh"
+#include "tiles.cuh"
 
-#define TAPS (R * S)
-#define IN_H ((TILE_H - 1) * STRIDE + R)
-#define IN_W ((TILE_W - 1) * STRIDE + S)
-#define IN_PIXELS (TILE_N * IN_H * IN_W)
-#define PLANE (TILE_H * TILE_W)
-#define PIXELS (TILE_N * PLANE)
-#define TILES_Y ((HO + TILE_H - 1) / TILE_H)
-#define TILES_X ((WO + TILE_W - 1) / TILE_W)
-#define VECTOR (4 * WORD_CHANNELS)
 #define K_WORDS (KT / WORD_CHANNELS)
 #define C_WORDS (CT / WORD_CHANNELS)
 #define PADDED(words) ((words) % 16 == 8 ? (words) : (words) + 8)  // so that pixels 1 apart lie 8 banks apart, or 24
@@ -29,28 +20,6 @@
 #define C_PARTS (CT / 16)
 #define PIXEL_PARTS (4 / (K_PARTS * C_PARTS))  // warps that share the channels share the pixels out
 #define STEP_PIXELS (8 * WORD_CHANNELS)
-#define THREADS 128
-
-// Channels first to first + count of a tile's pixels, zeros where there are none, as rows in shared memory.
-__device__ inline void load_pixels(
-    unsigned* to, int row_words, int words, const Element* x, int channels, int first,
-    int image, int top, int left, int rows, int columns, int h, int w, int n) {
-    for (int i = threadIdx.x; i < TILE_N * rows * columns * (words / 4); i += THREADS) {
-        int vector = i % (words / 4), pixel = i / (words / 4);
-        int column = left + pixel % columns, row = top + pixel / columns % rows, of = image + pixel / columns / rows;
-        int c = first + vector * VECTOR;
-        bool there = of < n && row >= 0 && row < h && column >= 0 && column < w;
-        long place = there ? ((long(of) * h + row) * w + column) * channels : 0;
-        unsigned* at = to + pixel * row_words + vector * 4;
-        if (channels % VECTOR == 0) {
-            there = there && c < channels;
-            copy16(at, x + (there ? place + c : 0), there);
-        } else {
-            Element* one = (Element*)at;
-            for (int j = 0; j < VECTOR; j++) one[j] = there && c + j < channels ? x[place + c + j] : narrow(0);
-        }
-    }
-}
 
 // 16 channels of the pixels of a step, as a lane of the tensor core wants them. found[e]: of pixel q + 4e, word g (and
 // g + 8 if a word is one channel). Channel tile t, pixels of register half h: words[t][h].
@@ -89,8 +58,9 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         int left = tile % TILES_X * TILE_W, top = tile / TILES_X % TILES_Y * TILE_H;
         int image = tile / TILES_X / TILES_Y * TILE_N;
         __syncthreads();
-        load_pixels(maps, C_ROW, C_WORDS, x, C, c_first, image, top * STRIDE - PAD, left * STRIDE - PAD, IN_H, IN_W, H, W, n);
-        load_pixels(gradients, K_ROW, K_WORDS, gy, K, k_first, image, top, left, TILE_H, TILE_W, HO, WO, n);
+        load_pixels(maps, C_ROW, C_WORDS, x, C, c_first, image, top * STRIDE - PAD, left * STRIDE - PAD, IN_H, IN_W,
+                    H, W, n, 1);
+        load_pixels(gradients, K_ROW, K_WORDS, gy, K, k_first, image, top, left, TILE_H, TILE_W, HO, WO, n, 1);
         wait_for_copies();
         __syncthreads();
         for (int step = pixel_part * STEP_PIXELS; step < PIXELS; step += PIXEL_PARTS * STEP_PIXELS) {

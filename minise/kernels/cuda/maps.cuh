@@ -1,14 +1,10 @@
 // How the elementwise kernels walk over maps (n, HW, C): a block has a piece of one image, of HW / PIECES pixels; a
 // thread has V neighbouring channels, 16 bytes where C allows it, and every ROWS-th pixel of the piece.
-#include "device.cuh"
+#include "vectors.cuh"
 
 #define THREADS 256
-#define V (C % (4 * WORD_CHANNELS) == 0 ? 4 * WORD_CHANNELS : 1)
-#define GROUPS (C / V)
 #define ROWS (THREADS / GROUPS)
 #define PIECE (HW / PIECES)
-
-struct __align__(V * sizeof(Element)) Vector { Element of[V]; };
 
 // The image, the first pixel, and the thread's channels and row; `on` is false for threads that are left over.
 struct Walk {
@@ -23,9 +19,6 @@ struct Walk {
     }
     __device__ long place(int pixel) const { return ((long)image * HW + piece * PIECE + pixel) * C + channel; }
 };
-
-__device__ inline Vector load(const Element* x, long place) { return *(const Vector*)(x + place); }
-__device__ inline void store(Element* x, long place, const Vector& v) { *(Vector*)(x + place) = v; }
 
 // Σ over the rows of two numbers a channel: found[q · C + channel], for all threads. rows: 2 · ROWS · C floats.
 __device__ inline void sum_over_rows(const Walk& at, const float (&one)[V], const float (&other)[V], float* rows, float* found) {

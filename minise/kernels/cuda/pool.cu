@@ -1,12 +1,9 @@
 // Pooling of maps (n, H, W, C) whose channels lie side by side: the maximum of windows, and the mean of whole planes.
 // A thread has V neighbouring channels of one pixel.
-#include "device.cuh"
+#include "vectors.cuh"
 
-#define V (C % (4 * WORD_CHANNELS) == 0 ? 4 * WORD_CHANNELS : 1)
-#define GROUPS (C / V)
 #define THREADS 128
 
-struct __align__(V * sizeof(Element)) Vector { Element of[V]; };
 struct __align__(V) Taps { unsigned char of[V]; };
 
 // y: (n, HO, WO, C); winner: like y, the tap that y came from, the first in reading order where values tie.
@@ -22,7 +19,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     for (int tap = 0; tap < KERNEL * KERNEL; tap++) {
         int yy = row * STRIDE + tap / KERNEL - PAD, xx = column * STRIDE + tap % KERNEL - PAD;
         if (yy < 0 || yy >= H || xx < 0 || xx >= W) continue;
-        Vector v = *(const Vector*)(x + ((image * H + yy) * W + xx) * C + c);
+        Vector v = load(x, ((image * H + yy) * W + xx) * C + c);
         UNROLL
         for (int j = 0; j < V; j++)
             if (!found || wide(v.of[j]) > wide(best.of[j]) || wide(v.of[j]) != wide(v.of[j])) {  // NaN wins
@@ -31,7 +28,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             }
         found = true;
     }
-    *(Vector*)(y + i * V) = best;
+    store(y, i * V, best);
     *(Taps*)(winner + i * V) = taps;
 }
 
@@ -48,7 +45,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         if (yy < 0 || yy % STRIDE || yy / STRIDE >= HO || xx < 0 || xx % STRIDE || xx / STRIDE >= WO) continue;
         long place = ((image * HO + yy / STRIDE) * WO + xx / STRIDE) * C + c;
         Taps taps = *(const Taps*)(winner + place);
-        Vector g = *(const Vector*)(gy + place);
+        Vector g = load(gy, place);
         UNROLL
         for (int j = 0; j < V; j++)
             if (taps.of[j] == tap) sum[j] += wide(g.of[j]);
@@ -56,7 +53,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     Vector g;
     UNROLL
     for (int j = 0; j < V; j++) g.of[j] = narrow(sum[j]);
-    *(Vector*)(gx + i * V) = g;
+    store(gx, i * V, g);
 }
 
 // y: (n, C) in float32; a block an image.
@@ -76,5 +73,5 @@ extern "C" __global__ void __launch_bounds__(THREADS) mean_backward(const float*
     Vector g;
     UNROLL
     for (int j = 0; j < V; j++) g.of[j] = narrow(gy[image * C + c + j] / (H * W));
-    *(Vector*)(gx + i * V) = g;
+    store(gx, i * V, g);
 }
