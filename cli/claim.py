@@ -32,7 +32,7 @@ from minise.study import (
     study_from_dict,
     with_recipe,
 )
-from minise.study.verdict import UNCLAIMED
+from minise.study.verdict import UNCLAIMED, stats
 
 from .console import Waiting, is_screen, warn
 from .failures import Failure, interrupted
@@ -143,6 +143,7 @@ def command(
         show_plan(planned_study(folder, config, **machine), machine, as_json=as_json, retry=retry)
         return
     sizes(config)  # parity, before anything is made
+    foretell_verdict()
     follow(folder, config, jobs=jobs, retry=retry, as_json=as_json, **machine)
     show_verdict(folder, as_json)
 
@@ -240,6 +241,14 @@ def stopped(folder: Path, error: KeyboardInterrupt) -> Failure:
     states = [o.state for o in open_study(folder).outcomes]
     kept = f"{states.count('done')} of {len(states)} runs are done and kept in {folder}"
     return interrupted(f"{kept}; the same command goes on", error)
+
+
+def foretell_verdict() -> None:
+    """Say before hours of training what would be missing after them."""
+    try:
+        stats()
+    except ConfigError as error:
+        warn(f"{error}; the runs can do without")
 
 
 def show_verdict(folder: Path, as_json: bool) -> None:

@@ -249,9 +249,11 @@ def test_a_verdict_needs_no_page_and_a_study_no_verdict(tiny, finished, monkeypa
     assert "verdict on the claim" in succeeded(result)
     assert "pip install 'minise[report]'" in result.stderr
     without(monkeypatch, "scipy", "scipy.stats")
-    *_, verdict = lines(minise("claim", "--study", "s", "--json"))
+    result = minise("claim", "--study", "s", "--json")
+    *_, verdict = lines(result)
     assert verdict["verdict"] is None
     assert "SciPy" in verdict["reason"]
+    assert "the runs can do without" in result.stderr  # said before them
 
 
 def test_nothing_is_claimed(tiny, finished):
