@@ -10,7 +10,7 @@ from cli_runs import TINY, environment, failed, lines, measured, minise, start, 
 
 from minise import checkpoint
 from minise.checkpoint import Run
-from minise.train import train_step
+from minise.stepping import update
 
 THREE = (*TINY, "--epochs", "3")
 STEPS = 3  # of an epoch: 231 images, 64 a step
@@ -36,9 +36,9 @@ def stop_at(monkeypatch, step, error):
     def stopping(*args, **options):
         if next(steps) == step:
             raise error
-        return train_step(*args, **options)
+        return update(*args, **options)
 
-    monkeypatch.setattr("minise.train.train_step", stopping)
+    monkeypatch.setattr("minise.stepping.update", stopping)
 
 
 def test_ctrl_c_says_where_the_run_is_and_how_to_go_on(tmp_path, monkeypatch):

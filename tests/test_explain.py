@@ -442,7 +442,7 @@ def test_interactive_ends_with_ctrl_c(monkeypatch):
         (["dead", "--bias", "2=1e9"], 2, ["1e+09", "-10 to 10"]),
         (["conv", "--stride", "4"], 2, ["--stride", "4"]),
         (["tape", "extra"], 2, ["extra"]),
-        (["tape", "--html", "/nonexistent/page.html"], 1, ["/nonexistent/page.html", "No such file"]),
+        (["tape", "--html", "no-folder/page.html"], 1, ["no-folder/page.html", "No such file"]),
         (["tape", "--html", "/"], 2, ["--html", "directory"]),
     ],
 )
