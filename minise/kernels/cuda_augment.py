@@ -28,7 +28,7 @@ def augment(
     """images[order] · scale + shift, cropped, mirrored and with a hole cut out: (n, c, h, w), channels side by side.
 
     images: uint8 (N, c, h, w); order: int32 (n,); mirrored: uint8 (N,), 1 for those to mirror; scale, shift: float32
-    (c,). crop, cutout: as in `minise.data.Augment`. The random numbers depend on seed, epoch and image alone.
+    (c,). crop, cutout: as in `minise.data.augment.Augment`. The random numbers depend on seed, epoch and image alone.
     """
     (_, c, h, w), n = images.shape, len(order)
     x = empty_maps(images, (n, c, h, w), dtype)
