@@ -65,7 +65,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Machine": {
         "seed": "Of the weights, the order of the data and its augmentation.",
         "device": "auto takes the GPU where there is one.",
-        "precision": "Of maps; fp16 is faster and needs a GPU.",
+        "precision": "Of the maps between layers; fp16 needs a GPU.",
         "graph": "On a GPU, capture the training step once and replay it.",
         "threads": "How many cores to use.",
     },
