@@ -21,6 +21,7 @@ from minise.data import Augment, Batches, Dataset, Split, holdout, load
 from minise.data.augment import normalise
 from minise.data.on_device import DeviceBatches
 from minise.errors import ConfigError, RunError
+from minise.kernels import cuda_launch
 from minise.kernels.threads import available_threads, set_threads
 from minise.metrics import Evaluation, score
 from minise.microscope import look
@@ -183,7 +184,12 @@ def train(
 
 
 def compile_kernels(backend: str) -> Iterator[Compiling]:
-    """Make the backend's kernels ready, and say so before if that means to compile them."""
+    """Make the backend's kernels ready, and say so before if that means to compile them.
+
+    Those of cuda are compiled at the first steps: for which shapes, only the model knows.
+    """
+    if backend == "cuda" and not cuda_launch.cached():
+        yield Compiling(backend)
     if backend == "numba":
         from minise.kernels.numba_loops import compiled, prepare
 

@@ -227,12 +227,14 @@ def test_a_training_goes_as_by_the_reference(network, optimizer, half, exact):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_the_command_trains_on_the_device(tmp_path, precision):
+def test_the_command_trains_on_the_device(tmp_path, precision, monkeypatch):
     machine = ("--device", "cuda", "--no-graph", "--precision", precision)
     data = ("--dataset", "shapes10", "--limit-train", 16, "--val-size", 4, "--limit-test", 4)
     options = (*data, "--model", "se-convnet", "--batch-size", 4, "--epochs", 1, "--run", tmp_path / "run")
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "empty"))
     with cuda_on_cpu():
-        start, epoch, done = lines(minise("train", *options, *machine, "--json"))
+        start, compiling, epoch, done = lines(minise("train", *options, *machine, "--json"))
+    assert (compiling["event"], compiling["backend"]) == ("compile", "cuda")
     assert (start["device"], start["backend"]) == ("cuda", "cuda")
     assert 0 < epoch["train_loss"] < 10
     assert done["test_images"] == 4

@@ -7,10 +7,12 @@ the result on disk.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,6 +49,12 @@ def source(name: str) -> str:
 def with_constants(text: str, defines: Defines) -> str:
     """The source after a #define for each constant."""
     return "".join(f"#define {key} {value}\n" for key, value in defines) + text
+
+
+def cached() -> bool:
+    """Whether CuPy keeps any program on this machine's disk; what it has compiled, it finds there again."""
+    folder = Path(os.environ.get("CUPY_CACHE_DIR", "~/.cupy/kernel_cache")).expanduser()
+    return folder.is_dir() and any(folder.iterdir())
 
 
 class NvrtcProgram:
