@@ -11,7 +11,7 @@ from cuda_on_cpu import WHY_NOT, cuda_on_cpu
 
 from minise import backend
 from minise.kernels import cuda_norm
-from minise.kernels.cuda_launch import launch, nhwc
+from minise.kernels.cuda_launch import launch
 from minise.ops import (
     add,
     batch_norm_act,
@@ -20,7 +20,9 @@ from minise.ops import (
     linear,
     matmul,
     max_pool2d,
+    pad,
     se,
+    slice_,
     softmax_cross_entropy,
 )
 from minise.tape import Tensor
@@ -259,13 +261,25 @@ def test_se_without_a_batch_norm(machine, dtype):
 
 
 @TYPES
-def test_the_sum_of_two_maps_lies_as_they_do(machine, dtype):
+@pytest.mark.parametrize(
+    ("op", "count", "options"),
+    [
+        (add, 2, {}),
+        (pad, 1, {"widths": ((0, 0), (2, 3), (1, 0), (0, 0))}),
+        (slice_, 1, {"index": (slice(None), slice(None), slice(None, None, 2), slice(None, None, 2))}),
+    ],
+    ids=["add", "pad", "slice"],
+)
+def test_what_cupy_computes_lies_as_maps_do(machine, op, count, options, dtype):
     rng = np.random.default_rng(0)
-    y, *_ = agree(machine, add, maps(rng, 2, 3, 8, 5, 4, dtype=dtype), EXACT[dtype])
+    agree(machine, op, maps(rng, count, 3, 8, 6, 4, dtype=dtype), EXACT[dtype], **options)
+    x = np.ones((3, 6, 4, 8), dtype)
     with machine.context():
-        a = nhwc(machine.put(np.ones((3, 8, 5, 4), dtype))).transpose(0, 3, 1, 2)
-        y = add(a, a).data
-    assert y.transpose(0, 2, 3, 1).flags.c_contiguous
+        tensors = [Tensor(machine.put(x).transpose(0, 3, 1, 2), requires_grad=True) for _ in range(count)]
+        y = op(*tensors, **options)
+        y.backward(y.data)
+    whole = tensors[0].grad if op is slice_ else y.data  # a slice itself is only looked at, not made
+    assert whole.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 def test_a_nan_goes_through_relu(machine):

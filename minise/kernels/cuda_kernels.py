@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from minise.backend import register
-from minise.kernels.cuda_add import ADD
 from minise.kernels.cuda_conv2d import CONV2D
+from minise.kernels.cuda_layout import ADD, PAD, SLICE
 from minise.kernels.cuda_loss import SOFTMAX_CROSS_ENTROPY
 from minise.kernels.cuda_norm import BATCH_NORM, BATCH_NORM_ACT, SE
 from minise.kernels.cuda_pool import GLOBAL_AVG_POOL, MAX_POOL2D
@@ -12,6 +12,8 @@ from minise.kernels.cuda_product import LINEAR, MATMUL
 from minise.kernels.cuda_update import STEP, UPDATES
 
 register("cuda", "add", ADD)
+register("cuda", "pad", PAD)
+register("cuda", "slice", SLICE)
 register("cuda", "conv2d", CONV2D)
 register("cuda", "batch_norm", BATCH_NORM)
 register("cuda", "batch_norm_act", BATCH_NORM_ACT)

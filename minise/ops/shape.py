@@ -49,10 +49,7 @@ def slice_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 def pad_forward(x: Array, *, widths: tuple[tuple[int, int], ...]) -> tuple[Array, Any]:
     """y is x with zeros around it, (before, after) for each axis; the gradient is gy without the border."""
-    if len(widths) != x.ndim or any(w < 0 for pair in widths for w in pair):
-        raise ShapeError(f"pad: widths {widths} are not {x.ndim} pairs of counts for shape {x.shape}")
-    inner = tuple(slice(before, before + size) for (before, _), size in zip(widths, x.shape, strict=True))
-    shape = [before + size + after for (before, after), size in zip(widths, x.shape, strict=True)]
+    shape, inner = check_pad(x, widths)
     y = array_module(x).zeros(shape, x.dtype)
     y[inner] = x
     return y, inner
@@ -60,6 +57,15 @@ def pad_forward(x: Array, *, widths: tuple[tuple[int, int], ...]) -> tuple[Array
 
 def pad_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     return (gy[saved],)
+
+
+def check_pad(x: Array, widths: tuple[tuple[int, int], ...]) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+    """The shape with the border, and where x lies in it; or ShapeError."""
+    if len(widths) != x.ndim or any(w < 0 for pair in widths for w in pair):
+        raise ShapeError(f"pad: widths {widths} are not {x.ndim} pairs of counts for shape {x.shape}")
+    inner = tuple(slice(before, before + size) for (before, _), size in zip(widths, x.shape, strict=True))
+    shape = tuple(before + size + after for (before, after), size in zip(widths, x.shape, strict=True))
+    return shape, inner
 
 
 reshape = Op(reshape_forward, reshape_backward)
