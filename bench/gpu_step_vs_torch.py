@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from step_vs_torch import batch
 from torch_models import copy_weights, like
 
 from minise.backend import cupy_module, to_device
@@ -38,11 +39,6 @@ Side = tuple[Step, Callable[[], float]]
 
 HYPER = {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}
 BASE = "minise fp16 graph"
-
-
-def batch(size: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    return rng.standard_normal((size, 3, 32, 32), np.float32), rng.integers(0, 10, size)
 
 
 def ours(args: argparse.Namespace, *, half: bool, graph: bool) -> Side:

@@ -27,13 +27,19 @@ def normalise(
     contiguous. Computed as x·scale + shift, in two passes: off by at most 2 units in the last place of the
     larger of the two terms.
     """
-    mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
-    scale = (1 / (255 * std)).astype(dtype).reshape(-1, 1, 1)
-    shift = (-mean / std).astype(dtype).reshape(-1, 1, 1)
+    scale, shift = scale_and_shift(mean, std, dtype)
     result: NDArray[Any] = images.astype(dtype, order="C")
-    result *= scale
-    result += shift
+    result *= scale.reshape(-1, 1, 1)
+    result += shift.reshape(-1, 1, 1)
     return result
+
+
+def scale_and_shift(
+    mean: NDArray[Any], std: NDArray[Any], dtype: DTypeLike = np.float32
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(scale, shift), each (c,): what normalises a channel of bytes as x·scale + shift."""
+    mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+    return (1 / (255 * std)).astype(dtype), (-mean / std).astype(dtype)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array, to_device
+from minise.data.augment import scale_and_shift
 from minise.data.batches import Batches
 from minise.kernels.cuda_augment import augment
 
@@ -23,9 +24,7 @@ class DeviceBatches(Batches):
         super().__init__(*arguments, **options | {"prefetch": 0})
         self.images = to_device(self.split.images, "cuda")
         self.labels = to_device(self.split.labels, "cuda")
-        std = np.asarray(self.std, np.float64)
-        self.scale = to_device((1 / (255 * std)).astype(np.float32), "cuda")
-        self.shift = to_device((-np.asarray(self.mean, np.float64) / std).astype(np.float32), "cuda")
+        self.scale, self.shift = (to_device(a, "cuda") for a in scale_and_shift(self.mean, self.std))
 
     def _batches(self, k: int, start: int) -> Iterator[tuple[Array, Array]]:
         order = to_device(self.order(k).astype(np.int32), "cuda")

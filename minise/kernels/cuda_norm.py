@@ -15,10 +15,9 @@ from minise.kernels import cuda_moments
 from minise.kernels.cuda_launch import cover, dense, empty_maps, half, is_map_type, launch, nhwc
 from minise.ops.basic import Gradients, Needs
 from minise.ops.batch_norm import check_batch_norm
+from minise.ops.batch_norm_act import INPUTS, SE_INPUTS
 from minise.ops.se import check_se
 
-INPUTS, SE_INPUTS = 10, 5
-"""Of `batch_norm_act`, and how many of them are the SE block's: those at the end may be left out."""
 SE_ACTS = {
     "relu": 0.0,
     "felu": 0.0,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array, Kernel, array_module
-from minise.errors import ShapeError
 from minise.kernels.cuda_launch import cover, dense, half, is_map_type, launch
 from minise.ops.basic import Gradients, Needs
+from minise.ops.linear import check_linear, check_matmul
 
 TILE, CHUNK, THREADS = 64, 32, 128
 BLOCKS = 64
@@ -17,7 +17,7 @@ BLOCKS = 64
 
 
 def lies(a: Array) -> tuple[Array, int]:
-    """(an array in memory's own order, 0), or (one whose memory is the transposed matrix, 1)."""
+    """(the matrix without gaps, 0), or (its transpose, 1) where that is what lies in memory."""
     if a.T.flags.c_contiguous and not a.flags.c_contiguous:
         return a.T, 1
     return array_module(a).ascontiguousarray(a), 0
@@ -71,10 +71,7 @@ def supports(a: Array, b: Array, bias: Array | None = None, **options: Any) -> b
 
 def linear_forward(x: Array, w: Array, b: Array | None = None) -> tuple[Array, Any]:
     """`minise.ops.linear.linear_forward`; y is float32."""
-    if x.shape[1] != w.shape[1]:
-        raise ShapeError(f"linear: x {x.shape} and w {w.shape} do not fit, expected (n, in) and (out, in)")
-    if b is not None and b.shape != w.shape[:1]:
-        raise ShapeError(f"linear: b has shape {b.shape}, expected {w.shape[:1]} for w {w.shape}")
+    check_linear(x, w, b)
     return product(x, w.T, bias=b), (x, w)
 
 
@@ -90,10 +87,7 @@ def linear_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 def matmul_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """`minise.ops.linear.matmul_forward` for two matrices."""
-    if a.shape[1] != b.shape[0]:
-        raise ShapeError(
-            f"matmul: shapes {a.shape} and {b.shape} do not fit, expected (…, m, k) and (…, k, n)"
-        )
+    check_matmul(a, b)
     return product(a, b), (a, b)
 
 

@@ -26,12 +26,11 @@ from minise.kernels.threads import share
 from minise.ops.activation import ACTIVATIONS, sigmoid_backward, sigmoid_forward
 from minise.ops.basic import Gradients, Needs
 from minise.ops.batch_norm import check_batch_norm, update_running
+from minise.ops.batch_norm_act import INPUTS, SE_INPUTS
 from minise.ops.linear import linear_backward, linear_forward
 from minise.ops.se import check_se
 
 NOTHING = np.empty((0, 0), np.float32)
-INPUTS, SE_INPUTS = 10, 5
-"""Of `batch_norm_act`, and how many of them are the SE block's: those at the end may be left out."""
 
 
 def supports(

@@ -48,4 +48,7 @@ def batch_norm_act_composed(
     return ACTIVATIONS[act].op(y, *parameters)
 
 
+INPUTS, SE_INPUTS = 10, 5
+"""How many arrays it takes, and how many of them are the SE block's: those at the end may be left out."""
+
 batch_norm_act = FusedOp(batch_norm_act_composed)

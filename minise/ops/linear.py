@@ -15,10 +15,7 @@ def matmul_forward(a: Array, b: Array) -> tuple[Array, Any]:
 
     a: (…, m, k), b: (…, k, n), y: (…, m, n); the leading axes broadcast.
     """
-    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-        raise ShapeError(
-            f"matmul: shapes {a.shape} and {b.shape} do not fit, expected (…, m, k) and (…, k, n)"
-        )
+    check_matmul(a, b)
     try:
         return a @ b, (a, b)
     except ValueError as error:
@@ -39,10 +36,7 @@ def linear_forward(x: Array, w: Array, b: Array | None = None) -> tuple[Array, A
     x: (n, in), w: (out, in), b: (out,) or None, y: (n, out).
     gx = gy w, gw = gyᵀ x, gb = Σ_n gy.
     """
-    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1]:
-        raise ShapeError(f"linear: x {x.shape} and w {w.shape} do not fit, expected (n, in) and (out, in)")
-    if b is not None and b.shape != w.shape[:1]:
-        raise ShapeError(f"linear: b has shape {b.shape}, expected {w.shape[:1]} for w {w.shape}")
+    check_linear(x, w, b)
     y = x @ w.T
     return (y if b is None else y + b), (x, w)
 
@@ -54,6 +48,22 @@ def linear_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         gy.T @ x if needs[1] else None,
         gy.sum(axis=0) if needs[2:] == (True,) else None,
     )[: len(needs)]
+
+
+def check_matmul(a: Array, b: Array) -> None:
+    """Raise ShapeError unless the last two axes fit together."""
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        raise ShapeError(
+            f"matmul: shapes {a.shape} and {b.shape} do not fit, expected (…, m, k) and (…, k, n)"
+        )
+
+
+def check_linear(x: Array, w: Array, b: Array | None) -> None:
+    """Raise ShapeError unless the arrays fit together."""
+    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1]:
+        raise ShapeError(f"linear: x {x.shape} and w {w.shape} do not fit, expected (n, in) and (out, in)")
+    if b is not None and b.shape != w.shape[:1]:
+        raise ShapeError(f"linear: b has shape {b.shape}, expected {w.shape[:1]} for w {w.shape}")
 
 
 matmul = Op(matmul_forward, matmul_backward)

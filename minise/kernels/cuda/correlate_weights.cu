@@ -21,7 +21,7 @@
 #define PIXEL_PARTS (4 / (K_PARTS * C_PARTS))  // warps that share the channels share the pixels out
 #define STEP_PIXELS (8 * WORD_CHANNELS)
 
-// 16 channels of the pixels of a step, as a lane of the tensor core wants them. found[e]: of pixel q + 4e, word g (and
+// 16 channels of the pixels of a step, as a lane of the tensor core wants them. pixel[e]: pixel q + 4e, of which word g (and
 // g + 8 if a word is one channel). Channel tile t, pixels of register half h: words[t][h].
 __device__ inline void turn(unsigned (&words)[2][2], const unsigned* (&pixel)[2 * WORD_CHANNELS], int g) {
 #if HALF
@@ -76,7 +76,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             unsigned turned[2][2];
             turn(turned, of_k, g);
             unsigned a[4] = {turned[0][0], turned[1][0], turned[0][1], turned[1][1]};
-UNROLL
+            UNROLL
             for (int tap = 0; tap < TAPS; tap++) {
                 const unsigned* shifted[2 * WORD_CHANNELS];
                 UNROLL

@@ -77,7 +77,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
 }
 
-// Σ over a block of two numbers a thread; the first thread gets them.
+// Σ over a block of two numbers a thread; every thread gets them.
 __device__ inline void sum_block(float& one, float& other) {
     __shared__ float sums[2][THREADS];
     sums[0][threadIdx.x] = one;
