@@ -15,6 +15,7 @@ class Optimizer:
     """The state that every optimiser has: named parameters, arrays beside each, and a count of steps.
 
     spare: the kinds of parameter (see `Parameter`) that weight decay leaves alone.
+    scaling: float32 (2,), where losses are scaled: by what, and how many steps ago that changed.
     """
 
     slots: tuple[str, ...] = ()
@@ -37,6 +38,7 @@ class Optimizer:
             for slot in self.slots:
                 self.state[slot][name] = array_module(p.data).zeros_like(p.data)
         self.steps = 0
+        self.scaling: Array | None = None
 
     def step(self) -> None:
         """Change every parameter that has a gradient, all at once where the backend has a kernel for that."""
@@ -56,12 +58,11 @@ class Optimizer:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Array]:
-        """NumPy copies of the state arrays, named `slot/parameter`."""
-        return {
-            f"{slot}/{name}": to_numpy(a).copy()
-            for slot in self.slots
-            for name, a in self.state[slot].items()
-        }
+        """NumPy copies of the state arrays, named `slot/parameter`, and of `scaling` if there is one."""
+        arrays = {f"{slot}/{name}": a for slot in self.slots for name, a in self.state[slot].items()}
+        if self.scaling is not None:
+            arrays["scaling"] = self.scaling
+        return {name: to_numpy(a).copy() for name, a in arrays.items()}
 
     def load_state_dict(self, state: Mapping[str, Array], steps: int) -> None:
         """Go on where another optimiser of the same kind and parameters stopped. Raises ShapeError."""
@@ -72,7 +73,10 @@ class Optimizer:
                     shape = "nothing" if found is None else f"shape {found.shape}"
                     raise ShapeError(f"optimizer state {slot}/{name}: found {shape}, expected {own.shape}")
                 own[...] = array_module(own).asarray(found)
-        self.steps = steps
+        scaling = state.get("scaling")
+        if scaling is not None and scaling.shape != (2,):
+            raise ShapeError(f"optimizer state scaling: found shape {scaling.shape}, expected (2,)")
+        self.steps, self.scaling = steps, scaling
 
 
 class SGD(Optimizer):

@@ -63,7 +63,7 @@ class Stepper:
         if half:
             from minise.kernels.cuda_update import update_of
 
-            scale = update_of(optimizer).scale_losses()
+            scale = update_of(optimizer).scale_losses(optimizer)
         self.take: Any = lambda x, y: update(model, optimizer, x, y, smoothing=smoothing, scale=scale)
         if graph:
             from minise.kernels.cuda_capture import CapturedStep

@@ -13,6 +13,7 @@ from minise import backend
 from minise.data import Augment, Batches, load
 from minise.data.augment import reflect
 from minise.data.on_device import DeviceBatches
+from minise.errors import ShapeError
 from minise.kernels import cuda_capture, cuda_update
 from minise.kernels.cuda_augment import random_numbers
 from minise.kernels.cuda_update import update_of
@@ -50,7 +51,7 @@ def train(name, device_side, steps=3, scale=1.0, bad=(), **options):
     if device_side:
         with cuda_on_cpu():
             if scale != 1:
-                update_of(optimizer).scale_losses(scale)
+                update_of(optimizer).scale_losses(optimizer, scale)
             take()
     else:
         with backend.use_backend("reference"):
@@ -89,6 +90,19 @@ def test_a_scaled_loss_changes_nothing_and_a_step_that_overflows_is_skipped(name
     for key, p in two.items():
         assert np.array_equal(p, parameters()[key].data)
     assert update_of(optimizer).now[2] == 512  # the next loss is scaled by half as much
+
+
+def test_a_resumed_training_goes_on_with_the_loss_scale_that_was_saved():
+    _, stopped = train("sgd", True, momentum=0.9, scale=1024.0, bad=(1,))  # of three steps
+    state = stopped.state_dict()
+    assert state["scaling"].tolist() == [512, 1]
+    resumed = make_optimizer("sgd", parameters().items(), lr=0.05, momentum=0.9)
+    resumed.load_state_dict(state, 3)
+    with cuda_on_cpu():
+        assert update_of(resumed).scale_losses(resumed) == 512
+        assert resumed.state_dict()["scaling"].tolist() == [512, 1]
+    with pytest.raises(ShapeError, match=r"scaling: found shape \(3,\), expected \(2,\)"):
+        resumed.load_state_dict({**state, "scaling": np.zeros(3, np.float32)}, 3)
 
 
 def test_a_replay_finds_the_gradients_of_its_capture_after_a_batch_of_another_size(monkeypatch):

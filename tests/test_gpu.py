@@ -8,11 +8,13 @@ from cli_runs import lines, minise
 from small_networks import losses
 
 from minise import backend
+from minise.config import TrainConfig
+from minise.job import train
 from minise.models import build
 from minise.optim import SGD
 from minise.revisit import evaluate_run
 from minise.stepping import Stepper
-from minise.train import train_step
+from minise.train import EpochDone, train_step
 
 pytestmark = pytest.mark.gpu
 
@@ -109,18 +111,35 @@ def test_a_run_moves_between_devices(tmp_path, precision):
     assert there["test_acc"] == pytest.approx(results["cuda"].top1)
 
 
-def test_a_run_that_stopped_on_a_gpu_goes_on_on_the_cpu(tmp_path):
-    from minise.config import TrainConfig
-    from minise.job import train
-    from minise.train import EpochDone
-
+def stopped_after_an_epoch(folder, **options):
+    """The configuration of a run that was stopped after the first of its two epochs."""
     config = TrainConfig(
-        dataset="shapes10", model="se-convnet", limit_train=1000, limit_test=200, epochs=2, device="cuda"
+        dataset="shapes10",
+        model="se-convnet",
+        limit_train=1000,
+        limit_test=200,
+        epochs=2,
+        device="cuda",
+        **options,
     )
-    with contextlib.closing(train(config, tmp_path / "run")) as events:
-        for event in events:
-            if isinstance(event, EpochDone):
-                break
+    with contextlib.closing(train(config, folder)) as events:
+        next(event for event in events if isinstance(event, EpochDone))
+    return config
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(tmp_path, precision):
+    config = stopped_after_an_epoch(tmp_path / "stopped", precision=precision)
+    *_, resumed = train(config, tmp_path / "stopped", resume=True)
+    *_, whole = train(config, tmp_path / "whole")
+    assert resumed.test.loss == whole.test.loss
+    assert (tmp_path / "stopped/model.safetensors").read_bytes() == (
+        tmp_path / "whole/model.safetensors"
+    ).read_bytes()
+
+
+def test_a_run_that_stopped_on_a_gpu_goes_on_on_the_cpu(tmp_path):
+    config = stopped_after_an_epoch(tmp_path / "run")
     on_cpu = TrainConfig(**{**vars(config), "device": "cpu"})
     *_, last = train(on_cpu, tmp_path / "run", resume=True)
     assert 0 <= last.test.top1 <= 1

@@ -1,5 +1,7 @@
 """What the main job makes of its options, and the figures that it reports."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from minise.checkpoint import Run
 from minise.config import TrainConfig
 from minise.data import Split, load
 from minise.data.augment import normalise
+from minise.errors import ConfigError
 from minise.metrics import score
 from minise.models import build
 from minise.nn import Module
@@ -52,6 +55,17 @@ def test_training_loss_and_accuracy_are_means_over_the_epoch(tmp_path):
     (epoch,) = (e for e in found if isinstance(e, EpochDone))
     assert epoch.train_loss == pytest.approx(np.mean([step.loss for step in steps]))
     assert epoch.train_acc == pytest.approx(np.mean([step.accuracy for step in steps]))
+
+
+def test_a_run_is_resumed_by_the_configuration_it_was_begun_with_and_by_no_other(tmp_path):
+    config = TrainConfig(dataset="shapes10", model="se-convnet", limit_train=300, limit_test=50, epochs=2)
+    begun = job.train(config, tmp_path / "run")
+    next(event for event in begun if isinstance(event, EpochDone))
+    begun.close()
+    with pytest.raises(ConfigError, match=r"epochs: found 3, expected 2 as .* was begun"):
+        next(job.train(dataclasses.replace(config, epochs=3), tmp_path / "run", resume=True))
+    *_, done = job.train(config, tmp_path / "run", resume=True)
+    assert isinstance(done, job.Finished)
 
 
 def test_other_seeds_see_other_batches(shapes):

@@ -18,8 +18,9 @@ from minise.kernels.cuda_launch import launch
 from minise.kernels.cuda_product import product
 
 THREADS, BLOCK = 256, 4096
-SCALE = 2
-"""The place of the loss scale in `now`."""
+SCALING = slice(2, 4)
+"""Where the loss scale lies in `now`, and the count of steps since it changed."""
+FIRST_SCALE = 2.0**12
 PATIENCE = 500
 """After how many steps without an overflow the loss scale doubles."""
 FILE = "update.cu"
@@ -120,12 +121,17 @@ class Update:
         if self.scaled:
             launch(FILE, "settle", self.now, np.int32(PATIENCE), grid=(1,), block=1)
 
-    def scale_losses(self, scale: float = 2.0**12) -> Array:
-        """From now on expect gradients of a loss times a scale; returns that as a number () on the device."""
+    def scale_losses(self, optimizer: Any, scale: float = FIRST_SCALE) -> Array:
+        """From now on expect gradients of a loss times a scale; returns that as a number () on the device.
+
+        It begins where the optimiser's `scaling` was left, or at `scale`; `scaling` is on the device from then on.
+        """
         if not self.scaled:
             self.scaled = True
-            self.now[SCALE] = scale
-        return self.now[SCALE : SCALE + 1].reshape(())
+            left = (scale, 0) if optimizer.scaling is None else optimizer.scaling
+            self.now[SCALING] = self.xp.asarray(left, np.float32)
+            optimizer.scaling = self.now[SCALING]
+        return self.now[SCALING][:1].reshape(())
 
 
 class SgdUpdate(Update):
