@@ -138,8 +138,10 @@ def main() -> None:
             sides[name][0]()
             first[name] = sides[name][1]()
         except Exception as error:  # one form that fails is no reason to lose the others
-            print(f"{name}: {type(error).__name__}: {str(error).splitlines()[0]}", file=sys.stderr)
+            print(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr)
             sides.pop(name, None)
+    if BASE not in sides:
+        sys.exit(f"{BASE} failed, and all others are compared with it")
     if off := {n: x for n, x in first.items() if not np.isclose(x, first[BASE], rtol=1e-2)}:
         sys.exit(f"the first losses differ, so the networks do: {first[BASE]:.5f} and {off}")
     for step, _ in sides.values():

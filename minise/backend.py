@@ -174,6 +174,7 @@ def cupy_module() -> Any:
 
 CAPABILITY = (8, 0)
 """What the kernels need of a GPU: asynchronous copies to shared memory."""
+PROBE = 'extern "C" __global__ void probe() {}'
 HOW = "pip install 'minise[cuda13]', or [cuda12] for drivers before 580, or use --device cpu"
 
 
@@ -195,6 +196,10 @@ def _problem(cupy: Any) -> str | None:
         cupy.cuda.nvrtc.getVersion()
     except Exception as error:
         return f"CuPy finds no NVRTC, which compiles the kernels ({' '.join(str(error).split())}); {HOW}"
+    try:
+        cupy.RawModule(code=PROBE, backend="nvrtc").get_function("probe")
+    except Exception as error:  # CUDA's headers are missing, for one
+        return f"CuPy compiles no kernel ({' '.join(str(error).split())}); {HOW}"
     return None
 
 

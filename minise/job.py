@@ -111,6 +111,7 @@ def train(
     model = build(config.model, classes=len(dataset.classes), **config.model_options())
     sample = train_split.images[:CALIBRATION_IMAGES]
     model.calibrate(normalise(sample, dataset.mean, dataset.std))
+    info = describe(model)  # here, where it needs no GPU
     model.to(device=device)
     optimizer = optimizer_for(config, model)
     schedule = make_schedule(
@@ -134,7 +135,7 @@ def train(
     yield Started(
         run.path,
         config,
-        describe(model),
+        info,
         dataset,
         len(train_split),
         len(val_split),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minise.backend import Array, array_module, find_kernel, to_numpy
+from minise.backend import Array, Kernel, array_module, find_kernel, to_numpy
 from minise.errors import ConfigError, ShapeError
 from minise.nn import Parameter
 
@@ -43,15 +43,18 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient, all at once where the backend has a kernel for that."""
         self.steps += 1
-        arrays = tuple(p.data for p in self.parameters.values())
-        kernel = find_kernel(f"{type(self).__name__}.step", arrays, {})
-        if kernel is not None:
+        if (kernel := self.kernel()) is not None:
             kernel.forward(self)
             return
         for name, p in self.parameters.items():
             if p.grad is not None:
                 decay = 0.0 if p.kind in self.spare else self.weight_decay
                 self.update(p, decay, *(self.state[slot][name] for slot in self.slots))
+
+    def kernel(self) -> Kernel | None:
+        """What takes the step for all parameters at once, where the backend has that."""
+        arrays = tuple(p.data for p in self.parameters.values())
+        return find_kernel(f"{type(self).__name__}.step", arrays, {})
 
     def update(self, p: Parameter, decay: float, *state: Array) -> None:
         """Change one parameter and its state arrays in place."""

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from minise.backend import Array, array_module
+from minise.errors import ConfigError
 from minise.nn import Module
 from minise.ops import softmax_cross_entropy
 from minise.optim import Optimizer
@@ -41,7 +42,9 @@ class Stepper:
     """`update` on one batch after another: on a GPU without waiting for it, and as one CUDA graph if asked for.
 
     half: batches are float16, so losses are scaled before they go back, and gradients by as much before they are
-    used (Micikevicius et al., 2017, arXiv:1710.03740). graph: capture the step. Both only for a model on a GPU.
+    used (Micikevicius et al., 2017, arXiv:1710.03740). graph: capture the step. Both only for a model on a GPU, and
+    for an optimiser with a kernel there: half raises ConfigError for another, which is not captured either, since
+    its learning rate would be.
     """
 
     def __init__(
@@ -60,12 +63,19 @@ class Stepper:
         self.steps = self.images = 0
         self.read_at = time.perf_counter()
         scale = None
+        whole = optimizer.kernel() is not None
+        if half and not whole:
+            raise ConfigError(
+                f"precision: found fp16 for an optimizer that has no kernel here ({type(optimizer).__name__}),"
+                " expected fp32"
+            )
         if half:
             from minise.kernels.cuda_update import update_of
 
             scale = update_of(optimizer).scale_losses(optimizer)
         self.take: Any = lambda x, y: update(model, optimizer, x, y, smoothing=smoothing, scale=scale)
-        if graph:
+        self.model, self.optimizer, self.captured = model, optimizer, graph and whole
+        if self.captured:
             from minise.kernels.cuda_capture import CapturedStep
             from minise.kernels.cuda_update import announce
 
@@ -78,6 +88,15 @@ class Stepper:
         self.right = self.right + right
         self.steps += 1
         self.images += len(y)
+
+    def release(self) -> None:
+        """Give back the memory of a captured step, and with it the gradients of the last; no step follows."""
+        if self.captured:
+            from minise.kernels.cuda_update import forget
+
+            self.model.zero_grad()
+            forget(self.optimizer)
+            self.take.release()
 
     def due(self) -> bool:
         """Whether it is time to `read`: after each step on a CPU, from time to time on a GPU."""

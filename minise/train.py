@@ -90,39 +90,44 @@ def fit(
     written; whoever stops asking for more stops the training. Raises DivergedError when the loss is no number.
     """
     stepper = Stepper(model, optimizer, smoothing=smoothing, device=device, half=half, graph=graph)
-    for epoch in range(start + 1, epochs + 1):
-        model.train()
-        began = time.perf_counter()
-        loss_sum = right = images = 0.0
-        steps = len(batches)
-        for step, (x, y) in enumerate(batches.epoch(epoch), start=1):
-            optimizer.lr = schedule((epoch - 1) * steps + step - 1)
-            stepper(to_device(x, device), to_device(y, device))
-            if step < steps and not stepper.due():
-                continue
-            loss, accuracy, count = stepper.read()
-            if not math.isfinite(loss):
-                raise DivergedError(
-                    f"training: the loss is {loss} at epoch {epoch}, step {step} of {steps},"
-                    f" learning rate {optimizer.lr:.4g}; expected a number: lower --lr or lengthen --warmup"
-                )
-            loss_sum += loss * count
-            right += accuracy * count
-            images += count
+    try:
+        for epoch in range(start + 1, epochs + 1):
+            model.train()
+            began = time.perf_counter()
+            loss_sum = right = images = 0.0
+            steps = len(batches)
+            for step, (x, y) in enumerate(batches.epoch(epoch), start=1):
+                optimizer.lr = schedule((epoch - 1) * steps + step - 1)
+                stepper(to_device(x, device), to_device(y, device))
+                if step < steps and not stepper.due():
+                    continue
+                loss, accuracy, count = stepper.read()
+                if not math.isfinite(loss):
+                    raise DivergedError(
+                        f"training: the loss is {loss} at epoch {epoch}, step {step} of {steps},"
+                        f" learning rate {optimizer.lr:.4g}; expected a number: lower --lr or lengthen --warmup"
+                    )
+                loss_sum += loss * count
+                right += accuracy * count
+                images += count
+                seconds = time.perf_counter() - began
+                yield StepDone(epoch, step, steps, loss, accuracy, optimizer.lr, int(images), seconds)
             seconds = time.perf_counter() - began
-            yield StepDone(epoch, step, steps, loss, accuracy, optimizer.lr, int(images), seconds)
-        seconds = time.perf_counter() - began
-        result = None if validation is None else evaluate(model, validation.epoch(0), tta=tta, device=device)
-        yield EpochDone(
-            epoch,
-            loss_sum / images,
-            right / images,
-            result.loss if result else None,
-            result.top1 if result else None,
-            optimizer.lr,
-            seconds,
-            images / seconds,
-        )
+            result = (
+                None if validation is None else evaluate(model, validation.epoch(0), tta=tta, device=device)
+            )
+            yield EpochDone(
+                epoch,
+                loss_sum / images,
+                right / images,
+                result.loss if result else None,
+                result.top1 if result else None,
+                optimizer.lr,
+                seconds,
+                images / seconds,
+            )
+    finally:
+        stepper.release()
 
 
 def train_step(

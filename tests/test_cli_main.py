@@ -295,13 +295,23 @@ class TestDoctor:
         assert found["software"]["NumPy"]["ok"] is True
 
     @pytest.mark.parametrize(
-        ("version", "ok", "words"), [((13, 5), True, "NVRTC 13.5"), (None, None, "finds no NVRTC")]
+        ("version", "headers", "ok", "words"),
+        [
+            ((13, 5), True, True, "NVRTC 13.5"),
+            (None, True, None, "finds no NVRTC"),
+            ((13, 5), False, None, "compiles no kernel (no CUDA headers)"),
+        ],
     )
-    def test_a_gpu_is_described(self, monkeypatch, version, ok, words):
+    def test_a_gpu_is_described(self, monkeypatch, version, headers, ok, words):
         def nvrtc_version():
             if version is None:
                 raise RuntimeError("libnvrtc.so not found")
             return version
+
+        def module(*, code, backend):
+            if not headers:
+                raise RuntimeError("no CUDA\nheaders")
+            return SimpleNamespace(get_function=lambda name: None)
 
         runtime = SimpleNamespace(
             getDeviceCount=lambda: 1,
@@ -311,6 +321,7 @@ class TestDoctor:
         )
         cupy = ModuleType("cupy")
         cupy.__version__, cupy.ndarray = "14.2.0", type(None)
+        cupy.RawModule = module
         cupy.cuda = SimpleNamespace(runtime=runtime, nvrtc=SimpleNamespace(getVersion=nvrtc_version))
         monkeypatch.setitem(sys.modules, "cupy", cupy)
         found = lines(minise("doctor", "--json"))[0]["compute"]["GPU"]

@@ -13,12 +13,13 @@ from minise import backend
 from minise.data import Augment, Batches, load
 from minise.data.augment import reflect
 from minise.data.on_device import DeviceBatches
-from minise.errors import ShapeError
+from minise.errors import ConfigError, ShapeError
 from minise.kernels import cuda_capture, cuda_update
 from minise.kernels.cuda_augment import random_numbers
 from minise.kernels.cuda_update import update_of
 from minise.nn import Parameter
 from minise.optim import make_optimizer
+from minise.stepping import Stepper
 
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
 
@@ -103,6 +104,35 @@ def test_a_resumed_training_goes_on_with_the_loss_scale_that_was_saved():
         assert resumed.state_dict()["scaling"].tolist() == [512, 1]
     with pytest.raises(ShapeError, match=r"scaling: found shape \(3,\), expected \(2,\)"):
         resumed.load_state_dict({**state, "scaling": np.zeros(3, np.float32)}, 3)
+
+
+@pytest.mark.parametrize("kept", [{"conv", "wide"}, {"bias", "large"}])
+def test_a_table_of_no_parameters_is_not_launched(kept, monkeypatch):
+    """A GPU would be asked for one block all the same, which would read what is not there."""
+    launched = []
+    monkeypatch.setattr(cuda_update, "launch", lambda *a, grid, **_: launched.append((a[1], grid)))
+    held = {name: p for name, p in parameters().items() if name in kept}
+    optimizer = make_optimizer("muon", held.items(), lr=0.05, momentum=0.6)
+    monkeypatch.setattr(cuda_update, "orthogonalise", lambda *_: None)
+    with cuda_on_cpu():
+        update_of(optimizer).scale_losses(optimizer)
+        optimizer.step()
+    assert {"look", "settle"} < {kernel for kernel, _ in launched}
+    assert ("sgd" in dict(launched)) != ("turn" in dict(launched))
+    assert all(grid != (0,) for _, grid in launched)
+
+
+def test_an_optimizer_without_a_kernel_is_not_captured_and_takes_no_scaled_losses():
+    """A captured learning rate would never change, and gradients would stay scaled."""
+    held = parameters()
+    optimizer = make_optimizer("sgd", held.items(), lr=0.1, momentum=0.9)
+    optimizer.kernel = lambda: None
+    model = SimpleNamespace()
+    assert not Stepper(model, optimizer, device="cuda", graph=True).captured
+    with pytest.raises(
+        ConfigError, match=r"fp16 for an optimizer that has no kernel here \(SGD\), expected fp32"
+    ):
+        Stepper(model, optimizer, device="cuda", half=True)
 
 
 def test_a_replay_finds_the_gradients_of_its_capture_after_a_batch_of_another_size(monkeypatch):
@@ -254,21 +284,40 @@ def test_the_command_trains_on_the_device(tmp_path, precision, monkeypatch):
     assert done["test_images"] == 4
 
 
+class CudaError(RuntimeError):
+    """As CuPy says that CUDA has said no."""
+
+
 class FakeCupy:
     """As much of CuPy as a capture needs, for arrays of NumPy: a graph that only counts how often it is launched."""
 
     def __init__(self):
-        self.launched = 0
-        pool = SimpleNamespace(malloc=None, free_all_blocks=lambda: None)
-        runtime = SimpleNamespace(streamCaptureModeRelaxed=2)
-        self.get_default_memory_pool = lambda: pool
+        self.launched = self.freed = 0
+        runtime = SimpleNamespace(streamCaptureModeRelaxed=2, CUDARuntimeError=CudaError)
+        self.get_default_memory_pool = lambda: SimpleNamespace(free_all_blocks=lambda: None)
         self.cuda = SimpleNamespace(
-            MemoryPool=lambda: pool,
+            MemoryPool=self.pool,
+            Memory=self.memory,
+            MemoryPointer=lambda memory, offset: memory,
+            memory=SimpleNamespace(OutOfMemoryError=MemoryError),
             Stream=lambda non_blocking: self,
             get_current_stream=lambda: self,
             using_allocator=lambda _: nullcontext(),
             runtime=runtime,
         )
+
+    def pool(self, allocate):
+        return SimpleNamespace(
+            malloc=allocate, free_all_blocks=self.free, set_limit=lambda size: None, total_bytes=lambda: 7
+        )
+
+    def memory(self, size):
+        if size > 100:
+            raise CudaError("out of memory")
+        return size
+
+    def free(self):
+        self.freed += 1
 
     def __enter__(self):
         return self
@@ -324,13 +373,37 @@ class TestCapturedStep:
             captured(np.ones(2), np.ones(2))
         assert done == [False] * 3
 
-    def test_a_step_that_cannot_be_captured_runs_without(self, cupy):
+    def test_only_a_size_that_is_warm_is_captured(self, cupy):
+        seen = []
+        captured = cuda_capture.CapturedStep(lambda x, y: seen.append(cuda_capture.capturing()), before=int)
+        for n in (4, 4, 3, 4, 4, 4):
+            captured(np.ones(n), np.ones(n))
+        assert seen == [False] * 5 + [True]
+
+    def test_the_pool_of_a_graph_frees_nothing_to_serve_a_request(self, cupy):
+        pool = cuda_capture.lasting_pool(cupy)
+        assert pool.malloc(10) == 10
+        with pytest.raises(MemoryError) as raised:  # CuPy would free and ask again at an error of CUDA
+            pool.malloc(1000)
+        assert raised.value.args == (1000, 7)
+        assert cupy.freed == 0
+
+    def test_a_graph_that_is_released_gives_its_memory_back(self, cupy):
+        captured = cuda_capture.CapturedStep(lambda x, y: x, before=lambda: None)
+        for _ in range(4):
+            captured(np.ones(2), np.ones(2))
+        assert cupy.freed == 0
+        captured.release()
+        assert (captured.graph, captured.inputs, captured.results, cupy.freed) == (None, None, None, 1)
+
+    @pytest.mark.parametrize("error", [NotImplementedError, RuntimeError])
+    def test_a_step_that_cannot_be_captured_runs_without(self, cupy, error):
         def step(x, y):
             if cuda_capture.capturing():
-                raise NotImplementedError("cublas in a capture")
+                raise error("cublas in a capture")
             return x.sum()
 
         captured = cuda_capture.CapturedStep(step, before=lambda: None)
         assert [captured(np.ones(2), np.ones(2)) for _ in range(5)] == [2] * 5
         assert captured.why_not == "cublas in a capture"
-        assert cupy.launched == 0
+        assert (cupy.launched, cupy.freed) == (0, 1)

@@ -1,6 +1,7 @@
 """What only a GPU can show (`make gpu-check`): capture, whole trainings, memory, runs that move between devices."""
 
 import contextlib
+import gc
 
 import numpy as np
 import pytest
@@ -80,6 +81,18 @@ def test_a_thousand_steps_need_no_more_memory_than_a_hundred(graph):
     for _ in range(1000):
         step(x, y)
     assert held() == before
+
+
+def test_the_memory_of_a_graph_comes_back_when_its_training_ends():
+    import cupy
+
+    held = []
+    for _ in range(3):
+        losses("resnet8", "sgd", steps=5, images=64, device="cuda", graph=True)
+        gc.collect()
+        cupy.get_default_memory_pool().free_all_blocks()
+        held.append(cupy.cuda.runtime.memGetInfo()[0])
+    assert held[2] >= held[1]
 
 
 def test_a_gpu_without_enough_memory_is_told_in_one_line():

@@ -35,17 +35,36 @@ def once_captured(action: Callable[[], None]) -> None:
         later.append(action)
 
 
+def lasting_pool(cupy: Any) -> Any:
+    """A memory pool that gives nothing back by itself.
+
+    Short of memory, CuPy's pools free what no array holds at the moment and ask again; in a graph's pool, that is
+    memory which its kernels will write to. So the lack of memory is an error at once here, and there is no limit.
+    """
+
+    def allocate(size: int) -> Any:
+        try:
+            return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            raise cupy.cuda.memory.OutOfMemoryError(size, pool.total_bytes()) from error
+
+    pool = cupy.cuda.MemoryPool(allocate)
+    pool.set_limit(size=0)
+    return pool
+
+
 class CapturedStep:
-    """`step(x, y)`, a function on arrays of the GPU that returns such arrays, replayed from the third call on.
+    """`step(x, y)`, a function on arrays of the GPU that returns such arrays, captured at the third call in a row
+    with arrays of the same shapes, and replayed from then on.
 
     before: called ahead of every replay, to bring to the device what has changed since the last step. A batch of
     another shape than the captured one is computed without the graph, and so are all batches if a step cannot be
-    captured: if it has an op that CuPy computes by cuBLAS.
+    captured: if it has an op that waits for the GPU, or that CuPy computes by cuBLAS.
     """
 
     def __init__(self, step: Callable[[Array, Array], Any], before: Callable[[], None]) -> None:
         self.step, self.before = step, before
-        self.calls = 0
+        self.warm: tuple[Any, int] = (None, 0)
         self.graph: Any = None
         self.pool: Any = None
         self.inputs: tuple[Array, Array] | None = None
@@ -54,9 +73,11 @@ class CapturedStep:
 
     def __call__(self, x: Array, y: Array) -> Any:
         """What `step` returns; of a replayed step, arrays that the next one writes again."""
-        self.calls += 1
-        if self.calls > WARM_UP and self.inputs is None and self.why_not is None:
-            self.capture(x, y)
+        if self.inputs is None and self.why_not is None:
+            kind, steps = (x.shape, x.dtype), self.warm[1]
+            self.warm = kind, steps + 1 if kind == self.warm[0] else 1
+            if self.warm[1] > WARM_UP:
+                self.capture(x, y)
         if self.inputs is None or x.shape != self.inputs[0].shape or x.dtype != self.inputs[0].dtype:
             return self.step(x, y)
         for own, given in zip(self.inputs, (x, y), strict=True):
@@ -69,7 +90,7 @@ class CapturedStep:
         """Record the launches of a step on copies of x and y; nothing runs."""
         cupy = cupy_module()
         inputs = x.copy(order="K"), y.copy()
-        self.pool = cupy.cuda.MemoryPool()
+        self.pool = lasting_pool(cupy)
         stream = cupy.cuda.Stream(non_blocking=True)
         cupy.cuda.get_current_stream().synchronize()
         cupy.get_default_memory_pool().free_all_blocks()  # the steps before had theirs there
@@ -85,11 +106,21 @@ class CapturedStep:
                         stream.end_capture()
                     raise
                 self.graph = stream.end_capture()
-        except NotImplementedError as error:
+        except (
+            RuntimeError
+        ) as error:  # of CuPy, on what cannot be captured; a GPU that fails will say so again
             self.why_not = str(error) or "an op of the step cannot be captured"
-            return
         finally:
             _later.reset(token)
+        if self.why_not is not None:
+            self.release()
+            return
         self.inputs = inputs
         for action in later:
             action()
+
+    def release(self) -> None:
+        """Give the graph's memory back, but for what arrays still lie in: a pool that is dropped would keep it."""
+        self.graph = self.results = self.inputs = None
+        if self.pool is not None:
+            self.pool.free_all_blocks()

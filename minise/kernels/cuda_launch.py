@@ -7,6 +7,8 @@ the result on disk.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +21,7 @@ import numpy as np
 
 from minise.backend import Array, array_module
 
+FOLDER = files("minise") / "kernels" / "cuda"
 SHARED_BY_DEFAULT = 48 * 1024
 """The bytes of shared memory that a block may have without asking for more."""
 
@@ -41,8 +44,11 @@ class Program(Protocol):
 
 @cache
 def source(name: str) -> str:
-    """The text of a file of `minise/kernels/cuda` with the headers of that folder in the place of their #include."""
-    text = (files("minise") / "kernels" / "cuda" / name).read_text(encoding="utf-8")
+    """The text of a file of `minise/kernels/cuda` with the headers of that folder in the place of their #include.
+
+    In ASCII, without the letters of comments that are none: CuPy writes it in the encoding of the user's language.
+    """
+    text = (FOLDER / name).read_text(encoding="utf-8").encode("ascii", "ignore").decode()
     return re.sub(r'#include "([^"]+)"\n', lambda match: source(match[1]), text)
 
 
@@ -51,10 +57,21 @@ def with_constants(text: str, defines: Defines) -> str:
     return "".join(f"#define {key} {value}\n" for key, value in defines) + text
 
 
+@cache
+def digest() -> str:
+    """A checksum over the files of that folder."""
+    texts = sorted((file.name, file.read_bytes()) for file in FOLDER.iterdir() if file.is_file())
+    return hashlib.sha256(repr(texts).encode()).hexdigest()[:16]
+
+
+def stamp() -> Path:
+    """A file beside the programs that CuPy keeps on disk: it is there once any of these sources has been compiled."""
+    return Path(os.environ.get("CUPY_CACHE_DIR", "~/.cupy/kernel_cache")).expanduser() / f"minise-{digest()}"
+
+
 def cached() -> bool:
-    """Whether CuPy keeps any program on this machine's disk; what it has compiled, it finds there again."""
-    folder = Path(os.environ.get("CUPY_CACHE_DIR", "~/.cupy/kernel_cache")).expanduser()
-    return folder.is_dir() and any(folder.iterdir())
+    """Whether this machine has compiled kernels before; CuPy finds them again, those that are of the same shapes."""
+    return stamp().exists()
 
 
 class NvrtcProgram:
@@ -67,6 +84,9 @@ class NvrtcProgram:
             code=with_constants(source(name), defines), options=("-std=c++17",), backend="nvrtc"
         )
         self.functions: dict[str, Any] = {}
+        with contextlib.suppress(OSError):  # then the next training says again that it compiles
+            stamp().parent.mkdir(parents=True, exist_ok=True)
+            stamp().touch()
 
     def launch(
         self,
@@ -80,7 +100,7 @@ class NvrtcProgram:
         function = self.functions.get(kernel)
         if function is None:
             function = self.functions[kernel] = self.module.get_function(kernel)
-        if shared > max(SHARED_BY_DEFAULT, function.max_dynamic_shared_size_bytes):
+        if shared > SHARED_BY_DEFAULT and shared > function.max_dynamic_shared_size_bytes:
             function.max_dynamic_shared_size_bytes = shared
         function(tuple(grid), tuple(block), tuple(arguments), shared_mem=shared)
 

@@ -73,11 +73,17 @@ class Rows:
         if self.captured is not None:
             self.use(self.captured)
 
+    def forget(self) -> None:
+        """Let go of the gradients, and of what was captured."""
+        self.touched, self.captured = [], None
+
     def upload(self) -> None:
         """Copy the places to the device."""
         self.table[...] = array_module(self.table).asarray(self.places)
 
     def launch(self, kernel: str, *arguments: Any) -> None:
+        if not self.count:
+            return
         launch(
             FILE, kernel, self.table, self.parts, self.sizes, *arguments,
             grid=(self.count,), block=THREADS, through=self.touched,
@@ -244,6 +250,12 @@ def announce(optimizer: Any) -> None:
     for rows in update.tables:
         rows.restore()
     update.announce(optimizer)
+
+
+def forget(optimizer: Any) -> None:
+    """Let go of what was captured: it will not be replayed any more."""
+    for rows in update_of(optimizer).tables:
+        rows.forget()
 
 
 def step(optimizer: Any) -> tuple[Any, Any]:

@@ -127,7 +127,7 @@ class Module:
                 raise ShapeError(f"state: {name} has shape {state[name].shape}, expected {holder.data.shape}")
         for name, holder in own.items():
             device = "cpu" if isinstance(holder.data, np.ndarray) else "cuda"
-            holder.data = to_device(np.array(state[name], dtype=holder.data.dtype), device)
+            holder.data = to_device(np.array(state[name], dtype=holder.data.dtype, order="C"), device)
 
     def _state(self) -> Iterator[tuple[str, Parameter | Buffer]]:
         yield from self.named_parameters()
