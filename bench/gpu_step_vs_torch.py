@@ -47,7 +47,13 @@ def ours(args: argparse.Namespace, *, half: bool, graph: bool) -> Side:
     step = Stepper(model, SGD(model.named_parameters(), **HYPER), device="cuda", half=half, graph=graph)
     images = to_device(x.astype(np.float16 if half else np.float32), "cuda")
     labels = to_device(y, "cuda")
-    return lambda: step(images, labels), lambda: step.read()[0]
+
+    def loss() -> float:
+        if graph and step.take.why_not:
+            raise RuntimeError(f"the step was not captured: {step.take.why_not}")
+        return step.read()[0]
+
+    return lambda: step(images, labels), loss
 
 
 def theirs(args: argparse.Namespace, *, dtype: Any, graph: bool = False, compiled: str | None = None) -> Side:
@@ -137,6 +143,8 @@ def main() -> None:
             sides[name] = SIDES[name](args)
             sides[name][0]()
             first[name] = sides[name][1]()
+            burst(sides[name][0], 5)
+            sides[name][1]()
         except Exception as error:  # one form that fails is no reason to lose the others
             print(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr)
             sides.pop(name, None)
@@ -144,8 +152,6 @@ def main() -> None:
         sys.exit(f"{BASE} failed, and all others are compared with it")
     if off := {n: x for n, x in first.items() if not np.isclose(x, first[BASE], rtol=1e-2)}:
         sys.exit(f"the first losses differ, so the networks do: {first[BASE]:.5f} and {off}")
-    for step, _ in sides.values():
-        burst(step, 5)
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(args.bursts):
         for name, (step, _) in sides.items():

@@ -199,6 +199,8 @@ def _problem(cupy: Any) -> str | None:
     try:
         cupy.RawModule(code=PROBE, backend="nvrtc").get_function("probe")
     except Exception as error:  # CUDA's headers are missing, for one
+        if isinstance(error, cupy.cuda.runtime.CUDARuntimeError | cupy.cuda.driver.CUDADriverError):
+            return None  # of a GPU that is full or in use: whoever uses it will be told
         return f"CuPy compiles no kernel ({' '.join(str(error).split())}); {HOW}"
     return None
 

@@ -84,15 +84,18 @@ def train(
 
     Weights are saved after every epoch, and once more if the caller stops early or an error ends the training,
     so that what has been learnt can always be evaluated. Data order and augmentation depend on seed and epoch
-    alone, so a resumed run ends bit for bit where an uninterrupted one does.
+    alone, so a resumed run ends bit for bit where an uninterrupted one does, on the same device.
     progress: called with bytes done and total while data is downloaded. Raises ConfigError, DataError, RunError or
     DivergedError.
     """
     run = Run.open(path) if resume else None
     if run is None:
         check_new(path)  # before anything is downloaded for it
-    elif run.info["state"] == "done":
-        raise RunError(f"run: {path} is done, there is nothing to resume")
+    else:
+        given = [name for name in differing(config, run.config) if getattr(config, name) is not None]
+        _refuse(given, config, run)
+        if run.info["state"] == "done":
+            raise RunError(f"run: {path} is done, there is nothing to resume")
     device = resolve_device(config.device)
     if config.precision == "fp16" and device == "cpu":
         raise ConfigError("precision: found fp16 on the CPU, expected fp32 there; fp16 needs --device cuda")
@@ -101,11 +104,8 @@ def train(
     set_threads(threads)
     dataset = load_dataset(config, progress=progress)
     config = config.resolved(len(dataset.train))
-    if run is not None and (changed := differing(config, run.config)):
-        raise ConfigError(
-            f"{changed[0]}: found {getattr(config, changed[0])!r}, expected"
-            f" {getattr(run.config, changed[0])!r} as {path} was begun"
-        )
+    if run is not None:
+        _refuse(differing(config, run.config), config, run)
     train_split, val_split = holdout(dataset.train, config.val_size or 0, (config.seed,))
     batches = training_batches(config, dataset, train_split, device)
     model = build(config.model, classes=len(dataset.classes), **config.model_options())
@@ -276,6 +276,14 @@ def provenance(dataset: Dataset, device: str, backend: str, threads: int) -> dic
             "threads": threads,
         },
     }
+
+
+def _refuse(changed: list[str], config: TrainConfig, run: Run) -> None:
+    """Raise ConfigError for the first of the options that are not as the run was begun, if there are any."""
+    for name in changed:
+        raise ConfigError(
+            f"{name}: found {getattr(config, name)!r}, expected {getattr(run.config, name)!r} as {run.path} was begun"
+        )
 
 
 def _same_data(run: Run, dataset: Dataset) -> None:

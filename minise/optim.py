@@ -79,7 +79,11 @@ class Optimizer:
         scaling = state.get("scaling")
         if scaling is not None and scaling.shape != (2,):
             raise ShapeError(f"optimizer state scaling: found shape {scaling.shape}, expected (2,)")
-        self.steps, self.scaling = steps, scaling
+        self.steps = steps
+        if scaling is not None and self.scaling is not None:
+            self.scaling[...] = array_module(self.scaling).asarray(scaling)
+        elif scaling is not None:
+            self.scaling = scaling
 
 
 class SGD(Optimizer):

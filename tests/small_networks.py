@@ -36,5 +36,7 @@ def losses(network, optimizer, *, steps, images=3, half=False, device="cpu", gra
         learns.lr = 0.02 / (1 + i)
         step(x, y)
         found.append(step.read()[0])
+    if graph:
+        assert step.take.graph is not None, step.take.why_not
     step.release()
     return found, {name: to_numpy(p.data) for name, p in model.named_parameters()}

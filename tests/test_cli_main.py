@@ -314,6 +314,7 @@ class TestDoctor:
             return SimpleNamespace(get_function=lambda name: None)
 
         runtime = SimpleNamespace(
+            CUDARuntimeError=MemoryError,
             getDeviceCount=lambda: 1,
             getDeviceProperties=lambda _: {"name": b"Card", "major": 9, "minor": 0},
             memGetInfo=lambda: (3 * 2**30, 4 * 2**30),
@@ -322,7 +323,10 @@ class TestDoctor:
         cupy = ModuleType("cupy")
         cupy.__version__, cupy.ndarray = "14.2.0", type(None)
         cupy.RawModule = module
-        cupy.cuda = SimpleNamespace(runtime=runtime, nvrtc=SimpleNamespace(getVersion=nvrtc_version))
+        driver = SimpleNamespace(CUDADriverError=MemoryError)
+        cupy.cuda = SimpleNamespace(
+            driver=driver, runtime=runtime, nvrtc=SimpleNamespace(getVersion=nvrtc_version)
+        )
         monkeypatch.setitem(sys.modules, "cupy", cupy)
         found = lines(minise("doctor", "--json"))[0]["compute"]["GPU"]
         assert found["ok"] is ok

@@ -11,6 +11,7 @@ from small_networks import losses
 from minise import backend
 from minise.config import TrainConfig
 from minise.job import train
+from minise.kernels import cuda_capture, cuda_update
 from minise.models import build
 from minise.optim import SGD
 from minise.revisit import evaluate_run
@@ -46,6 +47,7 @@ def test_a_batch_of_another_size_does_not_disturb_the_captured_step():
         )
         for x, y in batches:
             step(backend.to_device(x, "cuda"), backend.to_device(y, "cuda"))
+        assert not graph or step.take.graph is not None, step.take.why_not
         found.append(model.state_dict())
     for name, p in found[0].items():
         assert np.array_equal(p, found[1][name]), name
@@ -77,6 +79,7 @@ def test_a_thousand_steps_need_no_more_memory_than_a_hundred(graph):
 
     for _ in range(100):
         step(x, y)
+    assert not graph or step.take.graph is not None, step.take.why_not
     before = held()
     for _ in range(1000):
         step(x, y)
@@ -93,6 +96,19 @@ def test_the_memory_of_a_graph_comes_back_when_its_training_ends():
         cupy.get_default_memory_pool().free_all_blocks()
         held.append(cupy.cuda.runtime.memGetInfo()[0])
     assert held[2] >= held[1]
+
+
+def test_the_pool_of_a_graph_frees_nothing_to_serve_a_request():
+    import cupy
+
+    pool = cuda_capture.lasting_pool(cupy)
+    with cupy.cuda.using_allocator(pool.malloc):
+        cupy.empty(1 << 20)
+        before = pool.total_bytes()
+        with pytest.raises(MemoryError):
+            cupy.empty(1 << 40)
+    assert pool.total_bytes() == before >= 1 << 20
+    pool.free_all_blocks()
 
 
 def test_a_gpu_without_enough_memory_is_told_in_one_line():
@@ -141,7 +157,8 @@ def stopped_after_an_epoch(folder, **options):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(tmp_path, precision):
+def test_a_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(tmp_path, precision, monkeypatch):
+    monkeypatch.setattr(cuda_update, "PATIENCE", 1)  # so that the loss scale moves
     config = stopped_after_an_epoch(tmp_path / "stopped", precision=precision)
     *_, resumed = train(config, tmp_path / "stopped", resume=True)
     *_, whole = train(config, tmp_path / "whole")

@@ -64,6 +64,12 @@ def test_a_run_is_resumed_by_the_configuration_it_was_begun_with_and_by_no_other
     begun.close()
     with pytest.raises(ConfigError, match=r"epochs: found 3, expected 2 as .* was begun"):
         next(job.train(dataclasses.replace(config, epochs=3), tmp_path / "run", resume=True))
+    with pytest.raises(
+        ConfigError, match=r"dataset: found 'cifar10', expected 'shapes10'"
+    ):  # nothing is fetched
+        next(job.train(dataclasses.replace(config, dataset="cifar10"), tmp_path / "run", resume=True))
+    with pytest.raises(ConfigError, match=r"limit_train: found None, expected 300 as .* was begun"):
+        next(job.train(dataclasses.replace(config, limit_train=None), tmp_path / "run", resume=True))
     *_, done = job.train(config, tmp_path / "run", resume=True)
     assert isinstance(done, job.Finished)
 

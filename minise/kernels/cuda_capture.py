@@ -46,6 +46,8 @@ def lasting_pool(cupy: Any) -> Any:
         try:
             return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)
         except cupy.cuda.runtime.CUDARuntimeError as error:
+            if error.status != cupy.cuda.runtime.errorMemoryAllocation:
+                raise
             raise cupy.cuda.memory.OutOfMemoryError(size, pool.total_bytes()) from error
 
     pool = cupy.cuda.MemoryPool(allocate)
@@ -59,7 +61,7 @@ class CapturedStep:
 
     before: called ahead of every replay, to bring to the device what has changed since the last step. A batch of
     another shape than the captured one is computed without the graph, and so are all batches if a step cannot be
-    captured: if it has an op that waits for the GPU, or that CuPy computes by cuBLAS.
+    captured: if it has an op that waits for the GPU, or that CuPy computes by cuBLAS, or if memory is short.
     """
 
     def __init__(self, step: Callable[[Array, Array], Any], before: Callable[[], None]) -> None:
@@ -106,18 +108,17 @@ class CapturedStep:
                         stream.end_capture()
                     raise
                 self.graph = stream.end_capture()
-        except (
-            RuntimeError
-        ) as error:  # of CuPy, on what cannot be captured; a GPU that fails will say so again
+        except (RuntimeError, MemoryError) as error:
+            # What cannot be captured, CuPy says by several kinds; a GPU that fails will say so again.
             self.why_not = str(error) or "an op of the step cannot be captured"
         finally:
             _later.reset(token)
-        if self.why_not is not None:
-            self.release()
-            return
-        self.inputs = inputs
         for action in later:
             action()
+        if self.why_not is None:
+            self.inputs = inputs
+        else:
+            self.release()
 
     def release(self) -> None:
         """Give the graph's memory back, but for what arrays still lie in: a pool that is dropped would keep it."""

@@ -46,7 +46,7 @@ class Program(Protocol):
 def source(name: str) -> str:
     """The text of a file of `minise/kernels/cuda` with the headers of that folder in the place of their #include.
 
-    In ASCII, without the letters of comments that are none: CuPy writes it in the encoding of the user's language.
+    Letters outside ASCII, which only comments have, are left out: CuPy writes the source in the locale's encoding.
     """
     text = (FOLDER / name).read_text(encoding="utf-8").encode("ascii", "ignore").decode()
     return re.sub(r'#include "([^"]+)"\n', lambda match: source(match[1]), text)
@@ -70,7 +70,7 @@ def stamp() -> Path:
 
 
 def cached() -> bool:
-    """Whether this machine has compiled kernels before; CuPy finds them again, those that are of the same shapes."""
+    """Whether any of these sources was compiled here before; CuPy finds again what was of the same shapes."""
     return stamp().exists()
 
 
@@ -84,9 +84,6 @@ class NvrtcProgram:
             code=with_constants(source(name), defines), options=("-std=c++17",), backend="nvrtc"
         )
         self.functions: dict[str, Any] = {}
-        with contextlib.suppress(OSError):  # then the next training says again that it compiles
-            stamp().parent.mkdir(parents=True, exist_ok=True)
-            stamp().touch()
 
     def launch(
         self,
@@ -99,7 +96,10 @@ class NvrtcProgram:
     ) -> None:
         function = self.functions.get(kernel)
         if function is None:
-            function = self.functions[kernel] = self.module.get_function(kernel)
+            function = self.functions[kernel] = self.module.get_function(kernel)  # compiled now
+            with contextlib.suppress(OSError):  # then the next training says again that it compiles
+                stamp().parent.mkdir(parents=True, exist_ok=True)
+                stamp().touch()
         if shared > SHARED_BY_DEFAULT and shared > function.max_dynamic_shared_size_bytes:
             function.max_dynamic_shared_size_bytes = shared
         function(tuple(grid), tuple(block), tuple(arguments), shared_mem=shared)

@@ -109,9 +109,7 @@ class Update:
 
     def begin(self, optimizer: Any) -> None:
         """Tell the device of the step to come, unless that is for whoever replays it; look for overflows."""
-        if capturing():
-            optimizer.steps -= 1  # whoever replays the step counts it
-        else:
+        if not capturing():
             self.announce(optimizer)
         if self.scaled:
             for rows in self.tables:
@@ -260,6 +258,8 @@ def forget(optimizer: Any) -> None:
 
 def step(optimizer: Any) -> tuple[Any, Any]:
     """One step of the optimiser."""
+    if capturing():
+        optimizer.steps -= 1  # whoever replays the step counts it
     update_of(optimizer)(optimizer)
     return None, None
 
