@@ -64,12 +64,12 @@ class Stepper:
         self.read_at = time.perf_counter()
         scale = None
         whole = optimizer.kernel() is not None
-        if half and not whole:
-            raise ConfigError(
-                f"precision: found fp16 for an optimizer that has no kernel here ({type(optimizer).__name__}),"
-                " expected fp32"
-            )
         if half:
+            if not whole:
+                raise ConfigError(
+                    f"precision: found fp16 for an optimizer that has no kernel here ({type(optimizer).__name__}),"
+                    " expected fp32"
+                )
             from minise.kernels.cuda_update import update_of
 
             scale = update_of(optimizer).scale_losses(optimizer)

@@ -66,7 +66,8 @@ class CapturedStep:
 
     def __init__(self, step: Callable[[Array, Array], Any], before: Callable[[], None]) -> None:
         self.step, self.before = step, before
-        self.warm: tuple[Any, int] = (None, 0)
+        self.kind: Any = None
+        self.warm = 0
         self.graph: Any = None
         self.pool: Any = None
         self.inputs: tuple[Array, Array] | None = None
@@ -75,12 +76,13 @@ class CapturedStep:
 
     def __call__(self, x: Array, y: Array) -> Any:
         """What `step` returns; of a replayed step, arrays that the next one writes again."""
+        kind = x.shape, x.dtype
         if self.inputs is None and self.why_not is None:
-            kind, steps = (x.shape, x.dtype), self.warm[1]
-            self.warm = kind, steps + 1 if kind == self.warm[0] else 1
-            if self.warm[1] > WARM_UP:
+            self.warm = self.warm + 1 if kind == self.kind else 1
+            self.kind = kind
+            if self.warm > WARM_UP:
                 self.capture(x, y)
-        if self.inputs is None or x.shape != self.inputs[0].shape or x.dtype != self.inputs[0].dtype:
+        if self.inputs is None or kind != self.kind:
             return self.step(x, y)
         for own, given in zip(self.inputs, (x, y), strict=True):
             own[...] = given
