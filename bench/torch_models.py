@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], float | None]] = {
     "prelu": (F.prelu, 0.25),
     "sigmoid": (torch.sigmoid, None),
     "tanh": (torch.tanh, None),
+    "gelu": (partial(F.gelu, approximate="tanh"), None),
 }
 """The function, and where its learnable parameter starts, if it has one."""
 

@@ -50,6 +50,7 @@ class TrainConfig:
     reduction: int | None = None
     alpha: str = "layer"
     trunk_act: str = "relu"
+    gate_bias: float = 0.0
 
     epochs: int = 10
     batch_size: int = 128
@@ -110,7 +111,7 @@ class TrainConfig:
 
     def model_options(self) -> dict[str, Any]:
         """What `minise.models.build` is given beside the name and the number of classes."""
-        names = ("act", "reduction", "alpha", "trunk_act", "seed")
+        names = ("act", "reduction", "alpha", "trunk_act", "gate_bias", "seed")
         return {name: getattr(self, name) for name in names}
 
     def to_toml(self) -> str:
@@ -150,6 +151,7 @@ RULES = {
     "reduction": at_least(1),
     "alpha": one_of(("layer", "channel")),
     "trunk_act": one_of(ACTIVATIONS),
+    "gate_bias": Rule(math.isfinite, "a finite number"),
     "epochs": at_least(1),
     "batch_size": at_least(2),
     "optimizer": one_of(OPTIMIZERS),

@@ -148,6 +148,11 @@ MUTANTS = [
     ),
     *_of("tanh", ("1 - saved * saved", "1 - saved", "y for y²")),
     *_of(
+        "gelu",
+        ("s + x * s", "s + s", "the sigmoid's slope without x"),
+        ("1 + 3 * GELU_CUBIC", "1 + GELU_CUBIC", "x³ differentiated to x²"),
+    ),
+    *_of(
         "conv2d",
         (
             ".sum(axis=0).reshape(w.shape)",

@@ -12,7 +12,9 @@ from minise.stepping import Stepper
 
 def options():
     rngs = {"trunk_rng": np.random.default_rng(0), "se_rng": np.random.default_rng(1)}
-    return Options(act="felu", reduction=4, alpha="layer", trunk_act="relu", se_bias=True, **rngs)
+    return Options(
+        act="felu", reduction=4, alpha="layer", trunk_act="relu", se_bias=True, gate_bias=0.0, **rngs
+    )
 
 
 NETWORKS = {

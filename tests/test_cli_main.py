@@ -80,7 +80,7 @@ def test_help_is_fast_and_imports_nothing_heavy():
         (["train", "--epochs"], ["--epochs"]),
         (["train", "--epochs", "many"], ["--epochs", "many"]),
         (["train", "--model", "vgg"], ["--model", "vgg", "se-resnet20"]),
-        (["train", "--act", "gelu"], ["--act", "felu"]),
+        (["train", "--act", "swash"], ["--act", "felu"]),
         (["train", "--optimizer", "lion"], ["sgd"]),
         (["train", "--schedule", "step"], ["cosine"]),
         (["train", "--dataset", "mnist"], ["mnist", "cifar10"]),

@@ -123,11 +123,21 @@ def test_the_effective_width_of_an_excitation(channels, reduction, hidden):
     assert SE(channels, reduction=reduction, rng=RNG(0)).hidden == hidden
 
 
+def test_gates_start_where_they_are_told():
+    u = Tensor(np.ones((2, 16, 3, 3), np.float32))
+    for gate_bias, expected in ((0.0, 0.5), (2.0, 1 / (1 + np.exp(-2)))):
+        layer = SE(16, gate_bias=gate_bias, rng=RNG(0))
+        assert (layer.bias2.data == gate_bias).all()
+        layer.weight2.data[:] = 0
+        assert np.allclose(layer(u).data, expected)
+
+
 def test_layers_refuse_what_they_cannot_use():
     for make, message in (
         (lambda: SE(4, reduction=0, rng=RNG(0)), "reduction: found 0"),
-        (lambda: SE(4, act="gelu", rng=RNG(0)), "act: 'gelu' is unknown, expected one of relu, felu"),
+        (lambda: SE(4, act="swash", rng=RNG(0)), "act: 'swash' is unknown, expected one of relu, felu"),
         (lambda: SE(4, alpha="image", rng=RNG(0)), "alpha: 'image' is unknown"),
+        (lambda: SE(4, bias=False, gate_bias=2.0, rng=RNG(0)), "gate_bias: found 2.0, but the block has no"),
     ):
         with pytest.raises(ConfigError, match=message):
             make()

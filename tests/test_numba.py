@@ -243,11 +243,12 @@ def running(c, dtype):
 def test_batch_norm_act_agrees_with_its_composition(data):
     size = data.draw
     n, c, h, w = (size(st.integers(2, 9)) for _ in range(4))
-    train, relu, residual, biases = (size(st.booleans()) for _ in range(4))
+    train, residual, biases = (size(st.booleans()) for _ in range(3))
+    act = size(st.sampled_from([None, "relu"] if residual else [None, "relu", "gelu"]))
     hidden, se_act = size(st.integers(0, 3)), size(st.sampled_from(sorted(ACTIVATIONS)))
     rng = np.random.default_rng(size(st.integers(0, 99)))
     inputs = norm_inputs(rng, n, c, h, w, residual, hidden, biases, se_act)
-    options = {"act": "relu" if relu else None, "se_act": se_act if hidden else None, "train": train}
+    options = {"act": act, "se_act": se_act if hidden else None, "train": train}
     moved = {}
 
     def own(f):

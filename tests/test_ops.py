@@ -73,6 +73,14 @@ def test_sigmoid_neither_overflows_nor_loses_its_tail():
     assert np.allclose(forward("sigmoid", x), [0, 9.357622968839299e-14, 0.5, 1, 1], rtol=1e-12, atol=0)
 
 
+def test_gelu_is_close_to_x_times_the_normal_distribution():
+    x = np.array([-1e4, -3.0, -1.0, 0.0, 1.0, 3.0, 1e4])
+    y = [0, -0.00404970, -0.15865525, 0, 0.84134475, 2.99595030, 1e4]
+    assert np.allclose(forward("gelu", x), y, rtol=0, atol=5e-4)
+    gx = gradients("gelu", np.ones(7), x)[0]
+    assert np.allclose(gx, [0, -0.01194565, -0.08331547, 0.5, 1.08331547, 1.01194565, 1], rtol=0, atol=1e-3)
+
+
 # --- ties ------------------------------------------------------------------------------------------------------
 
 
@@ -221,7 +229,7 @@ BAD = {
             {"act": "felu"},
             r"alpha is None, expected \(\)",
         ),
-        ((Z((1, 2, 3, 3)), Z((1, 2)), None, Z((2, 1)), None), {"act": "gelu"}, "'gelu' is unknown"),
+        ((Z((1, 2, 3, 3)), Z((1, 2)), None, Z((2, 1)), None), {"act": "swash"}, "'swash' is unknown"),
     ],
 }
 

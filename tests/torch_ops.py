@@ -80,6 +80,7 @@ TWINS = {
     "prelu": partial(functional, "prelu"),
     "sigmoid": lambda torch, x: torch.sigmoid(x),
     "tanh": lambda torch, x: torch.tanh(x),
+    "gelu": lambda torch, x: torch.nn.functional.gelu(x, approximate="tanh"),
     "conv2d": partial(functional, "conv2d"),
     "max_pool2d": lambda torch, x, *, kernel, **options: torch.max_pool2d(x, kernel, **options),
     "avg_pool2d": lambda torch, x, *, kernel, **options: functional(

@@ -247,8 +247,8 @@ def batch_norm_act_case(draw: Draw, rng: Rng) -> Case:
         d = draw(st.integers(1, 3))
         inputs += [signed(rng, (d, c)), signed(rng, (d,)), signed(rng, (c, d)), signed(rng, (c,))]
         options["se_act"] = "tanh"
-    if residual is not None and draw(st.booleans()):
-        options["act"] = "relu"
+    if draw(st.booleans()):
+        options["act"] = "gelu" if residual is None else "relu"
     return Case(inputs, options)
 
 

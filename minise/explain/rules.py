@@ -36,6 +36,8 @@ class Rule:
         return f"{act}'(x) = {self.slope}{'' if self.slope == self.slope_above else ' for x <= 0'}"
 
 
+GATE = "1 / (1 + e^(-(1.5958·x + 0.07135·x·x·x)))"
+GELU, GELU_SLOPE = f"x · {GATE}", f"{GATE} · (1 + (x - y)·(1.5958 + 0.21406·x·x))"
 SIGMOID, LOGISTIC = "1 / (1 + e^(-x))", "y·(1 - y)"
 RULES = {
     "relu": Rule("max(x, 0)", "0", "max(x, 0)"),
@@ -45,6 +47,7 @@ RULES = {
     "prelu": Rule("alpha·x", "alpha", learns="x"),
     "sigmoid": Rule(SIGMOID, LOGISTIC, SIGMOID, LOGISTIC),
     "tanh": Rule("tanh(x)", "1 - y·y", "tanh(x)", "1 - y·y"),
+    "gelu": Rule(GELU, GELU_SLOPE, GELU, GELU_SLOPE),
 }
 """A row for each of `ACTIVATIONS`."""
 NAMES = re.compile(r"\b(x|y|alpha)\b")

@@ -14,6 +14,7 @@ import numpy as np
 from minise.backend import Array
 from minise.errors import ConfigError
 from minise.interchange.onnx_graph import Graph
+from minise.ops.activation import GELU_CUBIC, GELU_SCALE
 from minise.tape import Call
 
 END = np.iinfo(np.int64).max
@@ -55,8 +56,15 @@ def tanh(graph: Graph, x: str) -> str:
     return graph.node("Tanh", x)
 
 
+def gelu(graph: Graph, x: str) -> str:
+    """x σ(t), t = 2 √(2/π) (x + 0.044715 x³)."""
+    square = graph.node("Mul", graph.constant(GELU_SCALE * GELU_CUBIC), graph.node("Mul", x, x))
+    t = graph.node("Mul", x, graph.node("Add", square, graph.constant(GELU_SCALE)))
+    return graph.node("Mul", x, graph.node("Sigmoid", t))
+
+
 ACTIVATIONS: dict[str, Callable[..., str]] = {
-    f.__name__: f for f in (relu, felu, elu, leaky_relu, prelu, sigmoid, tanh)
+    f.__name__: f for f in (relu, felu, elu, leaky_relu, prelu, sigmoid, tanh, gelu)
 }
 
 

@@ -26,6 +26,7 @@ SE_ACTS = {
     "prelu": 0.0,
     "sigmoid": 0.0,
     "tanh": 0.0,
+    "gelu": 0.0,
 }
 """The activations of hidden units in the order of `cuda/activation.cuh`; their parameter if it is fixed, else 0."""
 THREADS, LANES, STATISTICS_ROWS = 256, 8, 64

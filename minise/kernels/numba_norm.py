@@ -1,10 +1,11 @@
-"""Batch norm, SE gate, shortcut and ReLU in one kernel: one pass over x for its statistics, one for y.
+"""Batch norm, SE gate, shortcut and ReLU or GELU in one kernel: one pass over x for its statistics, one for y.
 
 Batch norm makes u = w x̂ + b of x, SE makes s u of that, with a gate s for each plane (image and channel).
 Both are affine in x, so y = relu(scale x + shift + residual) with coefficients for each plane; and SE's squeeze,
 the mean of u, is w and b applied to the mean of x̂, which the statistics have already found.
 
-Backward, with g = gy where y > 0, two sums for each plane are enough: A = Σ g and B = Σ g x̂.
+Backward, with g = gy where y > 0 (and gy gelu'(scale x + shift) for GELU), two sums for each plane are enough:
+A = Σ g and B = Σ g x̂.
     the gate        gs = Σ g u = w B + b A, from which the excitation's backward makes gz
     by u            gu = s g + gz / hw
     the norm        gw = Σ gu x̂ = Σ_n s B + gz mean(x̂),   gb = Σ gu = Σ_n s A + gz
@@ -31,6 +32,7 @@ from minise.ops.linear import linear_backward, linear_forward
 from minise.ops.se import check_se
 
 NOTHING = np.empty((0, 0), np.float32)
+ACTS = {None: loops.NOTHING, "relu": loops.RELU, "gelu": loops.GELU}
 
 
 def supports(
@@ -42,14 +44,18 @@ def supports(
     *se: Any,
     **options: Any,
 ) -> bool:
-    """Maps in float32, with ReLU or nothing after them; what is wrong with shapes is for the reference to say."""
+    """Maps in float32, with ReLU or nothing after them, or GELU where no shortcut comes in.
+
+    What is wrong with shapes is for the reference to say.
+    """
     arrays = [a for a in (x, w, b, residual, *se) if a is not None]
     return (
         x.ndim == 4
         and x.size > 0
         and all(a.dtype == np.float32 for a in arrays)
         and (residual is None or residual.shape == x.shape)
-        and options.get("act") in (None, "relu")
+        and options.get("act") in ACTS
+        and (residual is None or options.get("act") != "gelu")
     )
 
 
@@ -143,13 +149,13 @@ def batch_norm_act_forward(
         scale, shift = s * scale, s * shift
     y = empty(x.shape, x.dtype)
     others = NOTHING if residual is None else planes(residual)
-    over_planes(loops.affine, planes(x), every(scale, n), every(shift, n), others, act is not None, planes(y))
-    return y, (x, y if act else None, plane_mean, mean, inv, w, b, s, excitation, train)
+    over_planes(loops.affine, planes(x), every(scale, n), every(shift, n), others, ACTS[act], planes(y))
+    return y, (x, y if act == "relu" else None, act, plane_mean, mean, inv, w, b, s, excitation, train)
 
 
 def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """The gradients as the formulas above have them."""
-    x, y, plane_mean, mean, inv, w, b, s, excitation, train = saved
+    x, y, act, plane_mean, mean, inv, w, b, s, excitation, train = saved
     n, c, hw = len(x), len(w), x.shape[2] * x.shape[3]
     m = n * hw
     relu = y is not None
@@ -158,7 +164,15 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     needs = (*needs, *(False,) * (INPUTS - given))
     maps = planes(gy), planes(y if relu else gy), planes(x), every(mean, n)
     by_one, by_x_hat = np.empty((2, n, c), x.dtype)  # A and B, for each plane
-    over_planes(loops.sums, *maps, relu, by_one.reshape(-1), by_x_hat.reshape(-1))
+    totals = by_one.reshape(-1), by_x_hat.reshape(-1)
+    gx = empty(x.shape, x.dtype)
+    if act == "gelu":
+        gate = 1 if s is None else s
+        affine = every(gate * (w * inv), n), every(gate * (b - w * inv * mean), n)
+        over_planes(loops.gelu_sums, planes(gy), planes(x), every(mean, n), *affine, planes(gx), *totals)
+        maps = planes(gx), planes(gx), planes(x), every(mean, n)
+    else:
+        over_planes(loops.sums, *maps, relu, *totals)
     by_x_hat *= inv
     if s is None:
         s, gz, gse = 1, 0, [None] * 5
@@ -167,7 +181,6 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         gz, *gse = excite_backward(w * by_x_hat + b * by_one, excitation, needs[5:])
         gw = (s * by_x_hat + gz * (plane_mean - mean) * inv).sum(axis=0)
         gb = (s * by_one + gz).sum(axis=0)
-    gx = empty(x.shape, x.dtype)
     gr = empty(x.shape, x.dtype) if needs[3] and relu else None
     by_x, shift = (-w * inv**2 * gw / m, gz / hw - gb / m) if train else (np.zeros_like(w), gz / hw)
     coefficients = every(w * inv * s, n), every(by_x, n), every(w * inv * shift, n)

@@ -1,6 +1,6 @@
 """The loops under the fused norm's numba kernels. A *plane* is one channel of one image: hw numbers in a row.
 
-Batch norm, SE's gate and their gradients are affine in a plane's pixels, so the work on pixels is four loops with
+Batch norm, SE's gate and their gradients are affine in a plane's pixels, so the work on pixels is a few loops with
 two or three coefficients a plane; all else is arithmetic on tables of (n, c) or (c,) numbers.
 The compiler may reorder nothing here (no fastmath): sums run in vectors of 8, what is over at a plane's end last.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from minise.kernels.numba_gelu import gelu, gelu_slope
 from minise.kernels.numba_tiles import (
     LANES,
     sum_of_plane,
@@ -39,9 +40,13 @@ def moments(x, mean, squares):
         squares[p] = total
 
 
+NOTHING, RELU, GELU = 0, 1, 2
+"""What the numbers go through at the end, as the loops are told it."""
+
+
 @loop
-def affine(x, scale, shift, residual, relu, y):
-    """y[p] = scale[p] x[p] + shift[p] (+ residual[p]), cut off below 0 if `relu`; residual may be empty."""
+def affine(x, scale, shift, residual, act, y):
+    """y[p] = act(scale[p] x[p] + shift[p] (+ residual[p])); residual may be empty."""
     planes, hw = x.shape
     for p in range(planes):
         a, b = scale[p], shift[p]
@@ -51,9 +56,12 @@ def affine(x, scale, shift, residual, relu, y):
         else:
             for i in range(hw):
                 y[p, i] = a * x[p, i] + b
-        if relu:
+        if act == RELU:
             for i in range(hw):
                 y[p, i] = ZERO if y[p, i] <= 0 else y[p, i]
+        elif act == GELU:
+            for i in range(hw):
+                y[p, i] = gelu(y[p, i])
 
 
 @loop
@@ -72,6 +80,23 @@ def sums(gy, y, x, mean, relu, total, products):
             g = gy[p, i] if y[p, i] > 0 or not relu else ZERO
             t += g
             s += g * (x[p, i] - own)
+        total[p] = t
+        products[p] = s
+
+
+@loop
+def gelu_sums(gy, x, mean, scale, shift, g, total, products):
+    """g = gy gelu'(scale[p] x[p] + shift[p]), and the sums of that g as in `sums`."""
+    planes, hw = x.shape
+    whole = hw // LANES
+    for p in range(planes):
+        own, a, b = mean[p], scale[p], shift[p]
+        for i in range(hw):
+            g[p, i] = gy[p, i] * gelu_slope(a * x[p, i] + b)
+        t, s = sums_of_products((g[p].ctypes.data, x[p].ctypes.data), own, whole)
+        for i in range(whole * LANES, hw):
+            t += g[p, i]
+            s += g[p, i] * (x[p, i] - own)
         total[p] = t
         products[p] = s
 

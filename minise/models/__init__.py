@@ -59,12 +59,14 @@ def build(
     alpha: str = "layer",
     trunk_act: str = "relu",
     se_bias: bool = True,
+    gate_bias: float = 0.0,
     seed: int = 0,
 ) -> Module:
     """The model `name` from `MODELS`, in float32, for x (n, 3, h, w) -> logits (n, classes).
 
     act: the excitation's activation (default felu), reduction: the SE bottleneck's (default 16); both only for
-    models with SE blocks. alpha: learnable activation parameters per "layer" or per "channel".
+    models with SE blocks. gate_bias: where the gates start (see `SE`). alpha: learnable activation parameters
+    per "layer" or per "channel".
     Two models of one seed have the same trunk weights, whatever their SE blocks.
     Raises ConfigError for a name or an option that cannot be used.
     """
@@ -85,6 +87,7 @@ def build(
         alpha=alpha,
         trunk_act=trunk_act,
         se_bias=se_bias,
+        gate_bias=gate_bias,
         trunk_rng=np.random.default_rng([seed, 0]),
         se_rng=np.random.default_rng([seed, 1]),
     )

@@ -24,6 +24,7 @@ class Options:
     alpha: str
     trunk_act: str
     se_bias: bool
+    gate_bias: float
     trunk_rng: np.random.Generator
     se_rng: np.random.Generator
 
@@ -42,5 +43,6 @@ class Options:
             act=self.act,
             alpha=self.alpha,
             bias=self.se_bias,
+            gate_bias=self.gate_bias,
             rng=self.se_rng,
         )

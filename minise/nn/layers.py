@@ -106,7 +106,9 @@ class SE(Module):
     hidden: the effective width of the bottleneck, channels // reduction but at least 1: with few channels and
     a large reduction it is a single unit, and if that one dies every gate becomes a constant.
     alpha: "layer" for one learnable parameter of `act`, "channel" for one a hidden unit.
-    weight1 by Kaiming's rule (fan in), weight2 by LeCun's, biases 0: every gate starts near a half.
+    weight1 by Kaiming's rule (fan in), weight2 by LeCun's, bias1 0, bias2 `gate_bias`: every gate starts near its
+    sigmoid, a half at 0. Gates near 1 change little at first of what the network would be without them.
+    Raises ConfigError, among others for a gate_bias where there are no biases.
     """
 
     def __init__(
@@ -117,10 +119,13 @@ class SE(Module):
         act: str = "felu",
         alpha: str = "layer",
         bias: bool = True,
+        gate_bias: float = 0.0,
         rng: np.random.Generator,
     ) -> None:
         if reduction < 1:
             raise ConfigError(f"reduction: found {reduction}, expected at least 1")
+        if gate_bias and not bias:
+            raise ConfigError(f"gate_bias: found {gate_bias}, but the block has no biases; expected 0")
         if alpha not in ("layer", "channel"):
             raise ConfigError(f"alpha: {alpha!r} is unknown, expected layer or channel")
         self.hidden = hidden = max(1, channels // reduction)
@@ -128,7 +133,7 @@ class SE(Module):
         self.weight1 = Parameter(kaiming_normal((hidden, channels), rng, fan="in"))
         self.bias1 = Parameter(np.zeros(hidden, np.float32), "bias") if bias else None
         self.weight2 = Parameter(lecun_normal((channels, hidden), rng))
-        self.bias2 = Parameter(np.zeros(channels, np.float32), "bias") if bias else None
+        self.bias2 = Parameter(np.full(channels, gate_bias, np.float32), "bias") if bias else None
         self.alpha = activation_parameter(act, hidden if alpha == "channel" else None)
 
     def forward(self, u: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from minise.backend import Array, array_module
 from minise.errors import ShapeError
 from minise.ops.basic import Gradients, Needs
@@ -116,6 +118,24 @@ def tanh_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     return (gy * (1 - saved * saved),)
 
 
+GELU_SCALE, GELU_CUBIC = 2 * (2 / np.pi) ** 0.5, 0.044715
+
+
+def gelu_forward(x: Array) -> tuple[Array, Any]:
+    """GELU: y = x σ(t), t = 2 √(2/π) (x + 0.044715 x³), where σ(t) is close to Φ(x), the normal distribution.
+
+    gx = gy (σ(t) + x σ(t) (1 - σ(t)) t'), t' = 2 √(2/π) (1 + 3 · 0.044715 x²).
+    Source: Hendrycks and Gimpel, 2016, arXiv:1606.08415, the form with tanh, written with σ(t) = (1 + tanh(t/2)) / 2.
+    """
+    s, _ = sigmoid_forward(GELU_SCALE * (x + GELU_CUBIC * x * x * x))
+    return x * s, (x, s)
+
+
+def gelu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    x, s = saved
+    return (gy * (s + x * s * (1 - s) * (GELU_SCALE * (1 + 3 * GELU_CUBIC * x * x))),)
+
+
 def _per_channel(op: str, a: Array, x: Array) -> Array:
     """A learnable () or (c,) parameter, shaped so that it broadcasts along x's axis 1."""
     if a.ndim == 0:
@@ -139,6 +159,7 @@ leaky_relu = Op(leaky_relu_forward, leaky_relu_backward)
 prelu = Op(prelu_forward, prelu_backward)
 sigmoid = Op(sigmoid_forward, sigmoid_backward)
 tanh = Op(tanh_forward, tanh_backward)
+gelu = Op(gelu_forward, gelu_backward)
 
 
 @dataclass(frozen=True)
@@ -157,6 +178,7 @@ ACTIVATIONS = {
     "prelu": Activation(prelu, start=0.25),
     "sigmoid": Activation(sigmoid),
     "tanh": Activation(tanh),
+    "gelu": Activation(gelu),
 }
 
 
