@@ -194,7 +194,7 @@ def like(name: str, act: str | None = None, **options: Any) -> nn.Module:
     chosen = Options((act or "felu") if name.startswith("se-") else None, **options)
     plain = name.removeprefix("se-")
     if plain in FASTNETS:
-        return FastNet(FASTNETS[plain], chosen)
+        return FastNet(FASTNETS[plain].widths, chosen)
     if plain == "convnet":
         return ConvNet(chosen)
     return ResNet(int(plain.removeprefix("resnet")), chosen)

@@ -48,6 +48,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "lr": "Learning rate at its peak.",
         "momentum": "Of sgd and muon.",
         "nesterov": "Nesterov's form of momentum.",
+        "norm_rate": "With muon, how many times faster batch norms learn.",
         "weight_decay": "How strongly weights are pulled to zero; those that muon turns are not.",
         "decay": "What decay pulls: weights alone, or biases, norms and alphas too.",
         "schedule": "How the learning rate goes.",
@@ -99,7 +100,7 @@ DEFAULTS = {
 }
 """What None stands for, in words."""
 METAVARS = {"data_dir": "DIR", "mirror": "URL", "reduction": "R", "lr": "RATE", "seed": "SEED"}
-TUNED = ("lr", "momentum", "nesterov", "weight_decay")
+TUNED = ("lr", "momentum", "nesterov", "norm_rate", "weight_decay")
 """Options whose values suit one optimiser."""
 TYPES: dict[type, tuple[Any, str]] = {
     int: (click.INT, "N"),

@@ -58,6 +58,7 @@ class TrainConfig:
     lr: float | None = None
     momentum: float = 0.9
     nesterov: bool = True
+    norm_rate: float = 1.0
     weight_decay: float = 5e-4
     decay: str = "weights"
     schedule: str = "cosine"
@@ -157,6 +158,7 @@ RULES = {
     "optimizer": one_of(OPTIMIZERS),
     "lr": POSITIVE,
     "momentum": FRACTION,
+    "norm_rate": POSITIVE,
     "weight_decay": at_least(0),
     "decay": one_of(("weights", "all")),
     "schedule": one_of(SCHEDULES),

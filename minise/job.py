@@ -241,6 +241,7 @@ def optimizer_for(config: TrainConfig, model: Module) -> Optimizer:
         lr=config.lr,
         momentum=config.momentum,
         nesterov=config.nesterov,
+        norm_rate=config.norm_rate,
         weight_decay=config.weight_decay,
         spare=SPARED if config.decay == "weights" else (),
     )

@@ -207,12 +207,25 @@ class Muon(SGD):
 
     The norm of w is held at √k, which is for convolutions with a batch norm behind them: that makes the same of w at
     any norm, so that lr is the relative change. All other parameters learn by SGD with Nesterov's momentum 0.85 at
-    four times the learning rate; only those know weight decay.
-    Source: Jordan et al., 2024; with the norms held, Jordan, 2024, the airbench networks.
+    four times the learning rate, those of batch norm at `norm_rate` times that; only those know weight decay, which
+    pulls all of them alike.
+    Source: Jordan et al., 2024; with the norms held and fast batch norms, Jordan, 2024, the airbench networks.
     """
 
     rest_rate, rest_momentum = 4.0, 0.85
     polynomial = ORTHOGONALISE
+
+    def __init__(
+        self, parameters: Iterable[tuple[str, Parameter]], *, norm_rate: float = 1.0, **options: Any
+    ) -> None:
+        super().__init__(parameters, **options)
+        if not norm_rate > 0:
+            raise ConfigError(f"norm_rate: found {norm_rate}, expected a number above 0")
+        self.norm_rate = norm_rate
+
+    def rate(self, p: Parameter) -> float:
+        """By how much faster than lr a parameter learns that is no convolution's."""
+        return self.rest_rate * (self.norm_rate if p.kind == "norm" else 1.0)
 
     def update(self, p: Parameter, decay: float, *state: Array) -> None:
         (v,) = state
@@ -220,7 +233,9 @@ class Muon(SGD):
             p.data *= len(p.data) ** 0.5 / (array_module(v).linalg.norm(p.data) + 1e-7)
             p.data -= self.lr * orthogonalise(move(v, decayed(p, 0.0), self.momentum, self.nesterov))
         else:
-            p.data -= self.lr * self.rest_rate * move(v, decayed(p, decay), self.rest_momentum, nesterov=True)
+            rate = self.rate(p)
+            g = decayed(p, decay * self.rest_rate / rate)
+            p.data -= self.lr * rate * move(v, g, self.rest_momentum, nesterov=True)
 
 
 @dataclass(frozen=True)
@@ -235,7 +250,7 @@ class OptimizerSpec:
 OPTIMIZERS = {
     "sgd": OptimizerSpec(SGD, ("momentum", "nesterov"), lr=0.1),
     "adamw": OptimizerSpec(AdamW, (), lr=1e-3),
-    "muon": OptimizerSpec(Muon, ("momentum", "nesterov"), lr=0.24),
+    "muon": OptimizerSpec(Muon, ("momentum", "nesterov", "norm_rate"), lr=0.24),
 }
 
 

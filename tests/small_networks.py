@@ -3,7 +3,7 @@
 import numpy as np
 
 from minise.backend import to_device, to_numpy
-from minise.models.fastnet import FastNet
+from minise.models.fastnet import FastNet, FastShape
 from minise.models.options import Options
 from minise.models.resnet import ResNet
 from minise.optim import make_optimizer
@@ -19,7 +19,7 @@ def options():
 
 NETWORKS = {
     "resnet8": lambda: ResNet(8, 10, options()),
-    "fastnet": lambda: FastNet((8, 16, 16), 10, options()),
+    "fastnet": lambda: FastNet(FastShape((8, 16, 16)), 10, options()),
 }
 
 

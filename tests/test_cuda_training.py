@@ -26,8 +26,15 @@ pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
 
 def parameters():
     rng = np.random.default_rng(0)
-    shapes = {"conv": (6, 4, 3, 3), "wide": (40, 2, 1, 1), "bias": (5,), "alpha": (), "large": (70, 90)}
-    kinds = {"bias": "bias", "alpha": "alpha"}
+    shapes = {
+        "conv": (6, 4, 3, 3),
+        "wide": (40, 2, 1, 1),
+        "bias": (5,),
+        "alpha": (),
+        "large": (70, 90),
+        "norm": (9,),
+    }
+    kinds = {"bias": "bias", "alpha": "alpha", "norm": "norm"}
     return {
         k: Parameter(np.array(rng.standard_normal(s), np.float32), kinds.get(k, "weight"))
         for k, s in shapes.items()
@@ -67,7 +74,7 @@ def train(name, device_side, steps=3, scale=1.0, bad=(), **options):
         ("sgd", {"momentum": 0.0, "nesterov": False}),
         ("adamw", {}),
         ("muon", {"momentum": 0.6, "nesterov": True}),
-        ("muon", {"momentum": 0.6, "nesterov": False}),
+        ("muon", {"momentum": 0.6, "nesterov": False, "norm_rate": 8.0}),
     ],
 )
 def test_an_optimizer_takes_the_steps_of_the_reference(name, options):

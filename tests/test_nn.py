@@ -91,8 +91,9 @@ def test_batch_norm_tracks_in_training_and_uses_it_after():
 
 def test_batch_norm_without_scale_and_shift_has_nothing_that_learns():
     x = Tensor(RNG(0).standard_normal((4, 3, 5, 5)))
-    plain, other = BatchNorm(3), BatchNorm(3, affine=False)
+    plain, other = BatchNorm(3), BatchNorm(3, scale=False, shift=False)
     assert other.parameters() == []
+    assert [name for name, _ in BatchNorm(3, scale=False).named_parameters()] == ["bias"]
     assert other.state_dict().keys() == plain.state_dict().keys()
     for apply in (lambda norm: norm(x), lambda norm: norm_act(x, norm)):
         assert np.array_equal(apply(other).data, apply(plain).data)
@@ -265,16 +266,19 @@ def test_the_gradient_of_a_whole_model(act):
         assert np.isfinite(loss(*[Tensor(p.data) for p in parameters]).data)
 
 
-def test_whitening_makes_patches_independent_of_variance_1():
+@pytest.mark.parametrize(("name", "side"), [("fastnet", 3), ("fastnet-wide", 2)])
+def test_whitening_makes_patches_independent_of_variance_1(name, side):
     rng = RNG(0)
     rough = rng.standard_normal((200, 3, 16, 16))
     images = (
         rough + np.roll(rough, 1, axis=2) + 0.5 * np.roll(rough, 1, axis=3) + rough.sum(axis=1, keepdims=True)
     )
-    model = build("fastnet")
+    model = build(name)
     model.calibrate(images.astype(np.float32))
+    weight = model.whitening.weight.data
+    assert not weight[..., side:, :].any() and not weight[..., side:].any()
     with no_grad():
-        y = ops.conv2d(Tensor(images.astype(np.float32)), model.whitening.weight.data).data
+        y = ops.conv2d(Tensor(images.astype(np.float32)), weight[..., :side, :side]).data
     flat = y.transpose(1, 0, 2, 3).reshape(24, -1)
     assert np.abs(np.cov(flat[:12]) - np.eye(12)).max() < 0.01
     assert np.allclose(flat[:12], -flat[12:], atol=1e-5)

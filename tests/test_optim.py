@@ -63,6 +63,17 @@ def test_orthogonalise_keeps_the_singular_vectors_and_brings_the_values_near_1(s
     assert not orthogonalise(np.zeros(shape)).any()
 
 
+@pytest.mark.parametrize(("kind", "factor"), [("norm", 8.0), ("bias", 1.0)])
+def test_muons_norm_rate_is_of_batch_norms_alone_and_leaves_decay_as_it_is(kind, factor):
+    for gradient, decay in ((1.0, 0.0), (0.0, 0.5)):
+        muon = Muon(one(kind=kind), lr=0.1, norm_rate=8.0, weight_decay=decay)
+        plain = Muon(one(kind=kind), lr=0.1, weight_decay=decay)
+        far, near = (1 - walk(optimizer, [gradient]) for optimizer in (muon, plain))
+        assert far == pytest.approx(near * (factor if gradient else 1.0))
+    with pytest.raises(ConfigError, match="norm_rate: found 0, expected a number above 0"):
+        Muon(one(), lr=0.1, norm_rate=0)
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_muon_turns_convolutions_and_leaves_the_rest_to_sgd(nesterov):
     rng = np.random.default_rng(0)

@@ -89,8 +89,8 @@ def conv_layer(draw: Draw, rng: Rng) -> tuple[Module, tuple[int, ...]]:
 def norm_layer(draw: Draw, rng: Rng) -> tuple[Module, tuple[int, ...]]:
     """In training and after it, with scale and shift or without."""
     c = draw(SIZES)
-    layer = BatchNorm(c, affine=draw(st.booleans())).train(draw(st.booleans()))
-    return layer, (draw(st.integers(4, 6)), c, draw(SIZES), draw(SIZES))
+    layer = BatchNorm(c, scale=draw(st.booleans()), shift=draw(st.booleans()))
+    return layer.train(draw(st.booleans())), (draw(st.integers(4, 6)), c, draw(SIZES), draw(SIZES))
 
 
 def activation_layer(act: str, draw: Draw, rng: Rng) -> tuple[Module, tuple[int, ...]]:

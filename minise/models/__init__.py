@@ -11,7 +11,7 @@ import numpy as np
 from minise.backend import array_module, use_backend
 from minise.errors import ConfigError
 from minise.models.convnet import ConvNet
-from minise.models.fastnet import FastNet
+from minise.models.fastnet import FastNet, FastShape
 from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION, Options
 from minise.models.resnet import ResNet
 from minise.nn import SE, Module
@@ -27,7 +27,11 @@ class ModelSpec:
     summary: str
 
 
-FASTNETS = {"fastnet-slim": (48, 96, 192), "fastnet": (64, 128, 256), "fastnet-wide": (64, 256, 256)}
+FASTNETS = {
+    "fastnet-slim": FastShape((48, 96, 192)),
+    "fastnet": FastShape((64, 128, 256)),
+    "fastnet-wide": FastShape((64, 256, 256), patch=2, scale=False),
+}
 
 
 def _rows() -> dict[str, ModelSpec]:
@@ -37,10 +41,10 @@ def _rows() -> dict[str, ModelSpec]:
         for depth in (20, 32, 44, 56, 110):
             make = partial(ResNet, depth)
             rows[f"{prefix}resnet{depth}"] = ModelSpec(make, has_se, f"CIFAR ResNet-{depth}{words}")
-        for name, widths in FASTNETS.items():
-            channels = "/".join(map(str, widths))
+        for name, shape in FASTNETS.items():
+            channels = "/".join(map(str, shape.widths))
             rows[f"{prefix}{name}"] = ModelSpec(
-                partial(FastNet, widths),
+                partial(FastNet, shape),
                 has_se,
                 f"six convolutions, {channels} channels, made for speed{words}",
             )

@@ -50,16 +50,22 @@ class Conv2d(Module):
 class BatchNorm(Module):
     """Batch normalisation of (n, c) or (n, c, h, w); weight 1, bias 0, running mean 0, running var 1.
 
-    affine False: weight and bias are buffers, which do not learn.
+    scale, shift: whether weight and bias learn; one that does not is a buffer.
     """
 
     def __init__(
-        self, channels: int, *, affine: bool = True, momentum: float = 0.1, eps: float = 1e-5
+        self,
+        channels: int,
+        *,
+        scale: bool = True,
+        shift: bool = True,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
     ) -> None:
         self.momentum, self.eps = momentum, eps
         ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
-        self.weight = Parameter(ones, "norm") if affine else Buffer(ones)
-        self.bias = Parameter(zeros, "norm") if affine else Buffer(zeros)
+        self.weight = Parameter(ones, "norm") if scale else Buffer(ones)
+        self.bias = Parameter(zeros, "norm") if shift else Buffer(zeros)
         self.running_mean = Buffer(np.zeros(channels, np.float32))
         self.running_var = Buffer(np.ones(channels, np.float32))
 
