@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from minise.models import FASTNETS
+from minise.models.fastnet import FastShape
 
 
 def felu(x: Tensor, alpha: Tensor) -> Tensor:
@@ -157,15 +158,20 @@ class ConvNet(nn.Module):
 
 
 class FastGroup(nn.Module):
-    """Convolution, pooling, batch norm, activation; convolution, batch norm, SE, activation."""
+    """Convolution, pooling, batch norm, activation; convolution, batch norm, SE, activation.
 
-    def __init__(self, inputs: int, outputs: int, options: Options) -> None:
+    scale: whether that of the norms learns.
+    """
+
+    def __init__(self, inputs: int, outputs: int, scale: bool, options: Options) -> None:
         super().__init__()
         self.conv1, self.bn1 = options.conv(inputs, outputs), nn.BatchNorm2d(outputs)
         self.act1 = options.activation(outputs)
         self.conv2, self.bn2 = options.conv(outputs, outputs), nn.BatchNorm2d(outputs)
         self.se = options.se(outputs)
         self.act2 = options.activation(outputs)
+        for norm in (self.bn1, self.bn2):
+            norm.weight.requires_grad_(scale)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act1(self.bn1(F.max_pool2d(self.conv1(x), 2)))
@@ -175,13 +181,16 @@ class FastGroup(nn.Module):
 class FastNet(nn.Module):
     """A fixed first convolution, three groups, the maximum over the map, a linear layer."""
 
-    def __init__(self, widths: tuple[int, ...], options: Options) -> None:
+    def __init__(self, shape: FastShape, options: Options) -> None:
         super().__init__()
+        widths = shape.widths
         self.whitening = options.conv(3, 24).requires_grad_(False)
         self.bn = nn.BatchNorm2d(24).requires_grad_(False)
         self.act = options.activation(24)
         inputs = (24, *widths[:-1])
-        self.groups = nn.Sequential(*(FastGroup(i, o, options) for i, o in zip(inputs, widths, strict=True)))
+        self.groups = nn.Sequential(
+            *(FastGroup(i, o, shape.scale, options) for i, o in zip(inputs, widths, strict=True))
+        )
         self.classifier = nn.Linear(widths[-1], options.classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -194,7 +203,7 @@ def like(name: str, act: str | None = None, **options: Any) -> nn.Module:
     chosen = Options((act or "felu") if name.startswith("se-") else None, **options)
     plain = name.removeprefix("se-")
     if plain in FASTNETS:
-        return FastNet(FASTNETS[plain].widths, chosen)
+        return FastNet(FASTNETS[plain], chosen)
     if plain == "convnet":
         return ConvNet(chosen)
     return ResNet(int(plain.removeprefix("resnet")), chosen)

@@ -39,7 +39,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "reduction": "SE hidden width = channels // R, but at least 1.",
         "alpha": "Learnable activation parameters: one a layer, or one a channel.",
         "trunk_act": "The activation outside SE blocks.",
-        "gate_bias": "Where the biases of SE gates start: at 0 each gate is about 0.5, at 2 about 0.88.",
+        "gate_bias": "Where the biases of SE gates, if any, start: at 0 gates are about 0.5, at 2 about 0.88.",
     },
     "Training": {
         "epochs": "Passes over the training images.",

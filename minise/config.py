@@ -17,6 +17,7 @@ from minise.data import DATASETS
 from minise.errors import ConfigError
 from minise.models import MODELS
 from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
+from minise.nn.layers import MOST_GATE_BIAS
 from minise.ops import ACTIVATIONS
 from minise.optim import OPTIMIZERS
 from minise.schedules import SCHEDULES
@@ -152,7 +153,7 @@ RULES = {
     "reduction": at_least(1),
     "alpha": one_of(("layer", "channel")),
     "trunk_act": one_of(ACTIVATIONS),
-    "gate_bias": Rule(math.isfinite, "a finite number"),
+    "gate_bias": Rule(lambda v: abs(v) <= MOST_GATE_BIAS, f"-{MOST_GATE_BIAS} to {MOST_GATE_BIAS}"),
     "epochs": at_least(1),
     "batch_size": at_least(2),
     "optimizer": one_of(OPTIMIZERS),

@@ -69,16 +69,21 @@ class Optimizer:
 
     def load_state_dict(self, state: Mapping[str, Array], steps: int) -> None:
         """Go on where another optimiser of the same kind and parameters stopped. Raises ShapeError."""
-        for slot in self.slots:
-            for name, own in self.state[slot].items():
-                found = state.get(f"{slot}/{name}")
-                if found is None or found.shape != own.shape:
-                    shape = "nothing" if found is None else f"shape {found.shape}"
-                    raise ShapeError(f"optimizer state {slot}/{name}: found {shape}, expected {own.shape}")
-                own[...] = array_module(own).asarray(found)
+        own = {f"{slot}/{name}": a for slot in self.slots for name, a in self.state[slot].items()}
+        for name, a in own.items():
+            found = state.get(name)
+            if found is None or found.shape != a.shape:
+                shape = "nothing" if found is None else f"shape {found.shape}"
+                raise ShapeError(f"optimizer state {name}: found {shape}, expected {a.shape}")
         scaling = state.get("scaling")
         if scaling is not None and scaling.shape != (2,):
             raise ShapeError(f"optimizer state scaling: found shape {scaling.shape}, expected (2,)")
+        if left := sorted(state.keys() - own.keys() - {"scaling"}):
+            raise ShapeError(
+                f"optimizer state {left[0]}: found {state[left[0]].shape}, but nothing of that name learns"
+            )
+        for name, a in own.items():
+            a[...] = array_module(a).asarray(state[name])
         self.steps = steps
         if scaling is not None and self.scaling is not None:
             self.scaling[...] = array_module(self.scaling).asarray(scaling)

@@ -13,6 +13,7 @@ from minise import backend
 from minise.kernels import cuda_norm
 from minise.kernels.cuda_launch import launch
 from minise.ops import (
+    ACTIVATIONS,
     add,
     batch_norm_act,
     conv2d,
@@ -143,6 +144,10 @@ def test_conv2d(machine, n, c, h, w, k, size, stride, padding, bias, dtype):
     assert y.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
+def test_a_gate_can_have_every_activation():
+    assert set(cuda_norm.SE_ACTS) == set(ACTIVATIONS)
+
+
 @TYPES
 @pytest.mark.parametrize(
     ("shape", "units", "se_act", "per_unit", "residual", "act", "train", "bias"),
@@ -156,6 +161,9 @@ def test_conv2d(machine, n, c, h, w, k, size, stride, padding, bias, dtype):
         ((2, 8, 4, 4), 2, "leaky_relu", False, False, "relu", True, True),
         ((2, 8, 4, 4), 2, "sigmoid", False, False, "relu", False, True),
         ((2, 8, 4, 4), 2, "tanh", False, False, "relu", True, True),
+        ((2, 16, 6, 6), 4, "gelu", False, False, "gelu", True, True),
+        ((2, 5, 7, 5), 0, None, False, False, "gelu", True, True),
+        ((2, 8, 4, 4), 2, "felu", True, False, "gelu", False, True),
     ],
 )
 def test_batch_norm_act(machine, shape, units, se_act, per_unit, residual, act, train, bias, dtype):

@@ -105,6 +105,16 @@ def test_decay_spares_what_the_option_says(decay, spared):
     assert kinds["shrunk"] == {"weight", "bias", "norm", "alpha"} - spared
 
 
+def test_gates_and_norms_are_as_the_options_say():
+    config = TrainConfig(model="se-convnet", gate_bias=2.0, optimizer="muon", norm_rate=8.0).resolved(100)
+    model = build(config.model, **config.model_options())
+    assert all((group.se.bias2.data == 2).all() for group in model.groups)
+    assert job.optimizer_for(config, model).norm_rate == 8
+    for option, value in (("gate_bias", float("nan")), ("gate_bias", -21.0), ("norm_rate", 0.0)):
+        with pytest.raises(ConfigError, match=f"{option}: found {value}, expected "):
+            TrainConfig(**{option: value})
+
+
 def test_score_counts_the_first_and_the_first_five():
     logits = np.zeros((4, 7))
     logits[:] = -np.arange(7)  # the answers are 0, 1, 2, … in this order

@@ -203,6 +203,31 @@ def test_loops_of_other_versions_are_forgotten(tmp_path):
     forget_stale(blocked / "cache", "one")  # costs nothing but the cache
 
 
+def test_every_loop_that_threads_run_is_prepared():
+    from minise.kernels import numba_loops
+
+    named = ((getattr(f, "__name__", ""), f) for f in vars(numba_loops).values())
+    files = [f for name, f in named if name.startswith("minise.kernels.numba_")]
+    found = (f for file in files for f in vars(file).values() if hasattr(f, "targetoptions"))
+    loops = {f for f in found if f.targetoptions.get("nogil")}
+    assert loops == set(numba_loops.LOOPS)
+    numba_loops.prepare()
+    assert all(loop.signatures for loop in loops)
+
+
+def test_gelu_far_out_and_for_what_is_no_number():
+    """The norm lets x through as it is: of two images of a channel, mean 0 and variance 1."""
+    far = np.array([-1e4, -40, -12, -1e-30, 0, 12, 40, 1e4], np.float32)
+    x = np.stack([far, np.zeros_like(far)]).reshape(2, 8, 1, 1)
+    one, zero = np.ones(8, np.float32), np.zeros(8, np.float32)
+    options = {"act": "gelu", "running": (zero, one), "train": False, "eps": 0.0}
+    agree(batch_norm_act, batch_norm_act_composed, [x, one, zero, None, None], options)
+    x[0, 3] = np.nan
+    with backend.use_backend("numba"):
+        y = batch_norm_act(Tensor(x), one, zero, None, None, **options).data
+    assert np.isnan(y).sum() == 1
+
+
 def test_what_is_compiled_is_told_apart_by_file_and_line(tmp_path, monkeypatch):
     from minise.kernels import numba_loops, numba_pool
 

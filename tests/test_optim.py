@@ -103,6 +103,17 @@ def test_decay_spares_the_kinds_that_it_is_told_to(name):
         assert (walk(optimizer, [0.0]) != 1.0) == moved
 
 
+def test_a_state_of_other_parameters_is_refused_and_changes_nothing():
+    optimizer = SGD(one(), lr=0.1, momentum=0.9)
+    name = next(iter(optimizer.state_dict()))
+    shape = optimizer.state_dict()[name].shape
+    state = {name: np.full(shape, 7.0), "velocity/more": np.zeros(3)}
+    with pytest.raises(ShapeError, match=r"velocity/more: found \(3,\), but nothing of that name learns"):
+        optimizer.load_state_dict(state, 3)
+    assert optimizer.steps == 0
+    assert not optimizer.state_dict()[name].any()
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_state_goes_round(name):
     gradients = [1.0, -0.3, 0.2, 2.0]

@@ -40,21 +40,33 @@ def in_torch(name, groups, **options):
     return step
 
 
-def muon(groups, *, momentum=0.0, nesterov=False):
+def muon(groups, *, momentum=0.0, nesterov=False, norm_rate=1.0):
     """Muon from PyTorch's parts: its own `torch.optim.Muon` computes in bfloat16, for matrices, and holds no norms.
 
-    All but convolutions learn by `torch.optim.SGD`. For those, a singular value decomposition comes first, and the
-    polynomial is taken of the singular values one by one.
+    All but convolutions learn by `torch.optim.SGD`, those of six numbers, batch norm's, at a rate of their own. For
+    convolutions, a singular value decomposition comes first, and the polynomial is taken of the values one by one.
     """
     import torch
 
     velocities = {p: torch.zeros_like(p) for group in groups for p in group["params"] if p.ndim == 4}
-    rest = [group | {"params": [p for p in group["params"] if p.ndim < 4]} for group in groups]
-    step_rest = in_torch("SGD", rest, momentum=0.85, nesterov=True)
+
+    def sgd(norms, factor):
+        chosen = [
+            {
+                "params": [p for p in group["params"] if p.ndim < 4 and (p.shape == (6,)) == norms],
+                "weight_decay": group["weight_decay"] / factor,
+            }
+            for group in groups
+        ]
+        step = in_torch("SGD", chosen, momentum=0.85, nesterov=True)
+        return lambda lr: step(4 * factor * lr)
+
+    step_rest, step_norms = sgd(False, 1.0), sgd(True, norm_rate)
 
     @torch.no_grad()
     def step(lr):
-        step_rest(4 * lr)
+        step_rest(lr)
+        step_norms(lr)
         for p, v in velocities.items():
             v.mul_(momentum).add_(p.grad)
             u = p.grad.add(v, alpha=momentum) if nesterov else v
@@ -106,6 +118,7 @@ def give_gradients(rng, ours, theirs):
         ("muon", {}),
         ("muon", {"momentum": 0.6}),
         ("muon", {"momentum": 0.6, "nesterov": True}),
+        ("muon", {"momentum": 0.6, "nesterov": True, "norm_rate": 8.0}),
     ],
 )
 def test_optimiser_step_for_step(name, options, spare):

@@ -1,4 +1,5 @@
-"""Batch norm, SE gate, shortcut and ReLU on a GPU: the launches around `cuda/norm_forward.cu` and `norm_backward.cu`.
+"""Batch norm, SE gate, shortcut and ReLU or GELU on a GPU: the launches around `cuda/norm_forward.cu` and
+`norm_backward.cu`.
 
 The formulas stand in those files. Maps may be float16 or float32; parameters, statistics and gates are float32.
 """
@@ -48,8 +49,8 @@ def supports(
     *se: Any,
     **options: Any,
 ) -> bool:
-    """Maps of one type with ReLU or nothing after them, and float32 parameters; what is wrong with shapes is for the
-    reference to say.
+    """Maps of one type with ReLU or nothing after them, GELU too where no shortcut comes in, and float32 parameters;
+    what is wrong with shapes is for the reference to say.
     """
     if not (x.ndim == 4 and x.size > 0 and is_map_type(x, residual)):
         return False
@@ -59,7 +60,7 @@ def supports(
     return (
         all(a.dtype == np.float32 for a in (w, b, *se, *(options.get("running") or ())) if a is not None)
         and (residual is None or residual.shape == x.shape)
-        and options.get("act") in (None, "relu")
+        and options.get("act") in ((None, "relu", "gelu") if residual is None else (None, "relu"))
         and c // vector <= THREADS
         and 2 * THREADS * vector + 4 * c + hidden <= SHARED_FLOATS
     )
@@ -93,8 +94,8 @@ def batch_norm_act_forward(
     pieces = pieces_of(hw)
     constants = dict(
         HALF=half(x), C=c, HW=hw, PIECES=pieces, D=d, SE_ACT=list(SE_ACTS).index(se_act) if se_act else 0,
-        ALPHAS=1 if gate_of[4] is None else gate_of[4].size, TRAIN=int(train), RELU=int(act is not None),
-        RESIDUAL=int(residual is not None),
+        ALPHAS=1 if gate_of[4] is None else gate_of[4].size, TRAIN=int(train),
+        RELU=int(act == "relu"), GELU=int(act == "gelu"), RESIDUAL=int(residual is not None),
     )  # fmt: skip
     file, maps = "norm_forward.cu", nhwc(x)
     parts, z = None, xp.empty((n, c), np.float32) if d else None
@@ -116,7 +117,7 @@ def batch_norm_act_forward(
         file, "normalise", maps, None if residual is None else nhwc(residual), z, mean, inv, w, b, *gate_of, fixed,
         hidden, gate, nhwc(y), grid=(n * pieces,), block=THREADS, constants=constants,
     )  # fmt: skip
-    return y, (x, y if act else None, z, mean, inv, w, b, gate_of, fixed, hidden, gate, constants)
+    return y, (x, y if act == "relu" else None, z, mean, inv, w, b, gate_of, fixed, hidden, gate, constants)
 
 
 def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
@@ -133,7 +134,20 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         return array_module(x).empty(shape, np.float32)
 
     planes = parts = floats(n, pieces, 2, c)
-    launch(file, "sums", *maps, mean, inv, parts, grid=(n * pieces,), block=THREADS, constants=constants)
+    launch(
+        file,
+        "sums",
+        *maps,
+        mean,
+        inv,
+        w,
+        b,
+        gate,
+        parts,
+        grid=(n * pieces,),
+        block=THREADS,
+        constants=constants,
+    )
     gz = by_gate = by_hidden = by_alpha = None
     if d:
         planes, gz, by_gate = floats(n, 2, c), floats(n, c), floats(n, c)
@@ -156,7 +170,7 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gx = empty_maps(x, x.shape)
     gr = empty_maps(x, x.shape) if needs[3] and y is not None else None
     launch(
-        file, "combine", *maps, mean, inv, w, gw, gb, gate, gz, nhwc(gx), None if gr is None else nhwc(gr),
+        file, "combine", *maps, mean, inv, w, b, gw, gb, gate, gz, nhwc(gx), None if gr is None else nhwc(gr),
         np.int32(n), grid=(n * pieces,), block=THREADS, constants=constants,
     )  # fmt: skip
     gradients = (gx, gw, gb, gy if y is None else gr, None, *gse, galpha)

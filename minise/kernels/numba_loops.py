@@ -20,12 +20,14 @@ from minise.kernels.numba_conv2d import CONV2D
 from minise.kernels.numba_norm import BATCH_NORM, BATCH_NORM_ACT
 from minise.kernels.numba_pool import MAX_POOL2D
 from minise.kernels.numba_winograd import CHANNELS
+from minise.ops import activation
 
 LOOPS: tuple[Any, ...] = (
     *(numba_correlate.forward, numba_correlate.backward),
     *(numba_winograd_loops.correlate, numba_winograd_loops.transform_weights),
     *(numba_winograd_weights.reduce, numba_winograd_weights.gather),
     *(numba_planes.moments, numba_planes.affine, numba_planes.sums, numba_planes.combine, numba_planes.add),
+    *(numba_planes.gelu_sums, numba_planes.combine_in_place),
     *(numba_pool.forward, numba_pool.forward_pairs, numba_pool.backward),
 )
 
@@ -52,8 +54,8 @@ def forget_stale(folder: Path, digest: str) -> None:
 
 
 def digest() -> str:
-    """A checksum over the files that the loops are made of."""
-    files = sorted(Path(__file__).parent.glob("numba_*.py"))
+    """A checksum over the files that the loops are made of; GELU's constants are the reference's."""
+    files = [*sorted(Path(__file__).parent.glob("numba_*.py")), Path(activation.__file__)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -81,8 +83,9 @@ def prepare() -> None:
         )
         y, saved = CONV2D.forward(images, weights, padding=1)
         CONV2D.backward(y, saved, (True, True))
-    y, saved = BATCH_NORM_ACT.forward(x, c, c, x, act="relu")
-    BATCH_NORM_ACT.backward(y, saved, (True, True, True, True))
+    for act, residual in (("relu", x), ("gelu", None)):
+        y, saved = BATCH_NORM_ACT.forward(x, c, c, residual, act=act)
+        BATCH_NORM_ACT.backward(y, saved, (True, True, True, residual is not None))
     for kernel in (2, 3):
         y, saved = MAX_POOL2D.forward(x, kernel=kernel)
         MAX_POOL2D.backward(y, saved, (True,))

@@ -1,7 +1,7 @@
 """Batch norm, SE gate, shortcut and ReLU or GELU in one kernel: one pass over x for its statistics, one for y.
 
 Batch norm makes u = w x̂ + b of x, SE makes s u of that, with a gate s for each plane (image and channel).
-Both are affine in x, so y = relu(scale x + shift + residual) with coefficients for each plane; and SE's squeeze,
+Both are affine in x, so y = act(scale x + shift + residual) with coefficients for each plane; and SE's squeeze,
 the mean of u, is w and b applied to the mean of x̂, which the statistics have already found.
 
 Backward, with g = gy where y > 0 (and gy gelu'(scale x + shift) for GELU), two sums for each plane are enough:
@@ -32,7 +32,7 @@ from minise.ops.linear import linear_backward, linear_forward
 from minise.ops.se import check_se
 
 NOTHING = np.empty((0, 0), np.float32)
-ACTS = {None: loops.NOTHING, "relu": loops.RELU, "gelu": loops.GELU}
+ACTS = {None: loops.LINEAR, "relu": loops.RELU, "gelu": loops.GELU}
 
 
 def supports(
@@ -169,8 +169,8 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     if act == "gelu":
         gate = 1 if s is None else s
         affine = every(gate * (w * inv), n), every(gate * (b - w * inv * mean), n)
-        over_planes(loops.gelu_sums, planes(gy), planes(x), every(mean, n), *affine, planes(gx), *totals)
-        maps = planes(gx), planes(gx), planes(x), every(mean, n)
+        upstream, _, *of_x = maps
+        over_planes(loops.gelu_sums, upstream, *of_x, *affine, planes(gx), *totals)
     else:
         over_planes(loops.sums, *maps, relu, *totals)
     by_x_hat *= inv
@@ -184,7 +184,12 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gr = empty(x.shape, x.dtype) if needs[3] and relu else None
     by_x, shift = (-w * inv**2 * gw / m, gz / hw - gb / m) if train else (np.zeros_like(w), gz / hw)
     coefficients = every(w * inv * s, n), every(by_x, n), every(w * inv * shift, n)
-    over_planes(loops.combine, *maps, *coefficients, relu, planes(gx), NOTHING if gr is None else planes(gr))
+    if act == "gelu":
+        over_planes(loops.combine_in_place, planes(gx), *of_x, *coefficients)
+    else:
+        over_planes(
+            loops.combine, *maps, *coefficients, relu, planes(gx), NOTHING if gr is None else planes(gr)
+        )
     gradients = (gx, gw, gb, gr if relu else gy, None, *gse)
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
 

@@ -40,7 +40,7 @@ def moments(x, mean, squares):
         squares[p] = total
 
 
-NOTHING, RELU, GELU = 0, 1, 2
+LINEAR, RELU, GELU = 0, 1, 2
 """What the numbers go through at the end, as the loops are told it."""
 
 
@@ -119,6 +119,16 @@ def combine(gy, y, x, mean, by_g, by_x, shift, relu, gx, gr):
         else:
             for i in range(hw):
                 gx[p, i] = a * gy[p, i] + b * (x[p, i] - own) + c
+
+
+@loop
+def combine_in_place(g, x, mean, by_g, by_x, shift):
+    """The same with g as it is, and gx where g was: of one array for both, the compiler makes no vectors."""
+    planes, hw = x.shape
+    for p in range(planes):
+        own, a, b, c = mean[p], by_g[p], by_x[p], shift[p]
+        for i in range(hw):
+            g[p, i] = a * g[p, i] + b * (x[p, i] - own) + c
 
 
 @loop

@@ -106,6 +106,10 @@ class Activation(Module):
         return op(x) if self.alpha is None else op(x, self.alpha)
 
 
+MOST_GATE_BIAS = 20
+"""Beyond it a gate is 0 or 1 to all digits, and would never learn."""
+
+
 class SE(Module):
     """A Squeeze-and-Excitation block around `act`.
 
@@ -130,6 +134,8 @@ class SE(Module):
     ) -> None:
         if reduction < 1:
             raise ConfigError(f"reduction: found {reduction}, expected at least 1")
+        if not abs(gate_bias) <= MOST_GATE_BIAS:
+            raise ConfigError(f"gate_bias: found {gate_bias}, expected -{MOST_GATE_BIAS} to {MOST_GATE_BIAS}")
         if gate_bias and not bias:
             raise ConfigError(f"gate_bias: found {gate_bias}, but the block has no biases; expected 0")
         if alpha not in ("layer", "channel"):

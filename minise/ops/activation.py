@@ -125,7 +125,8 @@ def gelu_forward(x: Array) -> tuple[Array, Any]:
     """GELU: y = x σ(t), t = 2 √(2/π) (x + 0.044715 x³), where σ(t) is close to Φ(x), the normal distribution.
 
     gx = gy (σ(t) + x σ(t) (1 - σ(t)) t'), t' = 2 √(2/π) (1 + 3 · 0.044715 x²).
-    Source: Hendrycks and Gimpel, 2016, arXiv:1606.08415, the form with tanh, written with σ(t) = (1 + tanh(t/2)) / 2.
+    Source: Hendrycks and Gimpel, 2016, arXiv:1606.08415, the form with tanh (PyTorch's `approximate="tanh"`), written
+    with σ(t) = (1 + tanh(t / 2)) / 2.
     """
     s, _ = sigmoid_forward(GELU_SCALE * (x + GELU_CUBIC * x * x * x))
     return x * s, (x, s)
@@ -133,7 +134,8 @@ def gelu_forward(x: Array) -> tuple[Array, Any]:
 
 def gelu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     x, s = saved
-    return (gy * (s + x * s * (1 - s) * (GELU_SCALE * (1 + 3 * GELU_CUBIC * x * x))),)
+    squares = array_module(x).minimum(x * x, 1e4)  # float16 ends at 256²; 1 - s or s has long been 0 there
+    return (gy * (s + x * s * (1 - s) * (GELU_SCALE * (1 + 3 * GELU_CUBIC * squares))),)
 
 
 def _per_channel(op: str, a: Array, x: Array) -> Array:

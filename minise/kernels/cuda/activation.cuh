@@ -6,16 +6,19 @@ constexpr float GELU_SCALE = 1.5957691216f, GELU_CUBIC = 0.044715f;
 
 __device__ inline float sigmoid(float x) { return 1 / (1 + expf(-x)); }
 
-// GELU's σ(t), and t'(x).
 __device__ inline float gelu_gate(float x) { return sigmoid(GELU_SCALE * (x + GELU_CUBIC * x * x * x)); }
-__device__ inline float gelu_rate(float x) { return GELU_SCALE * (1 + 3 * GELU_CUBIC * x * x); }
+__device__ inline float gelu(float x) { return x * gelu_gate(x); }
+__device__ inline float gelu_slope(float x) {
+    float s = gelu_gate(x);
+    return s + x * s * (1 - s) * GELU_SCALE * (1 + 3 * GELU_CUBIC * x * x);
+}
 
 __device__ inline float activate(float x, float a) {
     switch (SE_ACT) {
         case ACT_RELU: return x < 0 ? 0 : x;  // a NaN stays one
         case ACT_SIGMOID: return sigmoid(x);
         case ACT_TANH: return tanhf(x);
-        case ACT_GELU: return x * gelu_gate(x);
+        case ACT_GELU: return gelu(x);
         case ACT_LEAKY_RELU: case ACT_PRELU: return x > 0 ? x : a * x;
         default: return x > 0 ? x : a * expm1f(x);
     }
@@ -28,7 +31,7 @@ __device__ inline float slope(float x, float a) {
         case ACT_RELU: return x > 0;
         case ACT_SIGMOID: y = sigmoid(x); return y * (1 - y);
         case ACT_TANH: y = tanhf(x); return 1 - y * y;
-        case ACT_GELU: y = gelu_gate(x); return y * (1 + x * (1 - y) * gelu_rate(x));
+        case ACT_GELU: return gelu_slope(x);
         case ACT_LEAKY_RELU: case ACT_PRELU: return x > 0 ? 1 : a;
         default: return x > 0 ? 1 : a * expf(x);
     }

@@ -1,4 +1,4 @@
-// Backward of y = act(s · u + residual) with u = w x̂ + b, where g = gy · act'(y):
+// Backward of y = act(s · u + residual) with u = w x̂ + b, where g = gy · act'(s · u + residual):
 //
 //     two sums a plane        A = Σ g,  B = Σ g x̂                                                  `sums`
 //     the gate                gs = Σ g u = w B + b A, and through the excitation gz                `gates`
@@ -6,26 +6,44 @@
 //     the parameters          gw = Σ gu x̂ = Σ_n s B + gz mean(x̂),  gb = Σ gu = Σ_n s A + gz         `parameters`
 //     by x                    gx = w (gu - gb / m - x̂ gw / m) / √(σ² + eps), affine in g and x      `combine`
 //
-// Outside training μ and σ² are constants, and gx = w gu / √(σ² + eps).
+// Outside training μ and σ² are constants, and gx = w gu / √(σ² + eps). ReLU's slope is read off y; for GELU, which
+// comes without a residual, s · u is computed again.
 #include "maps.cuh"
 #include "activation.cuh"
 
-// What reaches the sum that went into the activation.
-__device__ inline float upstream(Element gy, Element y) { return !RELU || wide(y) > 0 ? wide(gy) : 0; }
+// What reaches the number that went into the activation, affine in x: it is scale x + shift where that is asked for.
+__device__ inline float upstream(Element gy, Element y, float input) {
+    return GELU ? wide(gy) * gelu_slope(input) : !RELU || wide(y) > 0 ? wide(gy) : 0;
+}
+
+// scale and shift of a thread's channels, for GELU.
+__device__ inline void affine(const Walk& at, const float* mean, const float* inv, const float* w, const float* b,
+                              const float* gate, float* scale, float* shift) {
+    if (!GELU || !at.on) return;
+    UNROLL
+    for (int j = 0; j < V; j++) {
+        int c = at.channel + j;
+        float s = D ? gate[(long)at.image * C + c] : 1;
+        scale[j] = s * w[c] * inv[c];
+        shift[j] = s * b[c] - mean[c] * scale[j];
+    }
+}
 
 // parts: (n, PIECES, 2, C), A and B of each piece.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    sums(const Element* gy, const Element* y, const Element* x, const float* mean, const float* inv, float* parts) {
+    sums(const Element* gy, const Element* y, const Element* x, const float* mean, const float* inv, const float* w,
+         const float* b, const float* gate, float* parts) {
     __shared__ float rows[2 * ROWS * C], found[2 * C];
     Walk at;
-    float by_one[V] = {}, by_x[V] = {};
+    float by_one[V] = {}, by_x[V] = {}, scale[V] = {}, shift[V] = {};
+    affine(at, mean, inv, w, b, gate, scale, shift);
     if (at.on)
         for (int pixel = at.row; pixel < PIECE; pixel += ROWS) {
             Vector g = load(gy, at.place(pixel)), v = load(x, at.place(pixel)), out;
             if (RELU) out = load(y, at.place(pixel));
             UNROLL
             for (int j = 0; j < V; j++) {
-                float up = upstream(g.of[j], RELU ? out.of[j] : g.of[j]);
+                float up = upstream(g.of[j], RELU ? out.of[j] : g.of[j], scale[j] * wide(v.of[j]) + shift[j]);
                 by_one[j] += up;
                 by_x[j] += up * (wide(v.of[j]) - mean[at.channel + j]) * inv[at.channel + j];
             }
@@ -118,15 +136,17 @@ extern "C" __global__ void __launch_bounds__(1024)
 // gx, and g as the residual's gradient where that is wanted (else null).
 extern "C" __global__ void __launch_bounds__(THREADS)
     combine(const Element* gy, const Element* y, const Element* x, const float* mean, const float* inv, const float* w,
-            const float* gw, const float* gb, const float* gate, const float* gz, Element* gx, Element* gr, int n) {
+            const float* b, const float* gw, const float* gb, const float* gate, const float* gz, Element* gx, Element* gr,
+            int n) {
     __shared__ float by_g[C], by_x[C], rest[C];
     Walk at;
-    float m = (float)n * HW;
+    float m = (float)n * HW, scale[V] = {}, shift[V] = {};
+    affine(at, mean, inv, w, b, gate, scale, shift);
     for (int c = threadIdx.x; c < C; c += THREADS) {
-        float scale = w[c] * inv[c], through = D ? gz[(long)at.image * C + c] / HW : 0;
-        by_g[c] = D ? scale * gate[(long)at.image * C + c] : scale;
-        by_x[c] = TRAIN ? -scale * inv[c] * gw[c] / m : 0;
-        rest[c] = scale * (TRAIN ? through - gb[c] / m : through) - by_x[c] * mean[c];
+        float by_u = w[c] * inv[c], through = D ? gz[(long)at.image * C + c] / HW : 0;
+        by_g[c] = D ? by_u * gate[(long)at.image * C + c] : by_u;
+        by_x[c] = TRAIN ? -by_u * inv[c] * gw[c] / m : 0;
+        rest[c] = by_u * (TRAIN ? through - gb[c] / m : through) - by_x[c] * mean[c];
     }
     __syncthreads();
     if (!at.on) return;
@@ -135,7 +155,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         if (RELU) out = load(y, at.place(pixel));
         UNROLL
         for (int j = 0; j < V; j++) {
-            float up = upstream(g.of[j], RELU ? out.of[j] : g.of[j]);
+            float up = upstream(g.of[j], RELU ? out.of[j] : g.of[j], scale[j] * wide(v.of[j]) + shift[j]);
             int c = at.channel + j;
             v.of[j] = narrow(by_g[c] * up + by_x[c] * wide(v.of[j]) + rest[c]);
             g.of[j] = narrow(up);

@@ -131,7 +131,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         for (int j = 0; j < V; j++) {
             float value = scale[at.channel + j] * wide(v.of[j]) + shift[at.channel + j];
             if (RESIDUAL) value += wide(r.of[j]);
-            v.of[j] = narrow(RELU && value < 0 ? 0 : value);  // a NaN stays one
+            v.of[j] = narrow(GELU ? gelu(value) : RELU && value < 0 ? 0 : value);  // a NaN stays one
         }
         store(y, at.place(pixel), v);
     }
