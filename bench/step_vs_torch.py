@@ -1,7 +1,7 @@
 """Time training steps of a model in minise and in PyTorch, in turn, on the same cores.
 
-    python bench/step_vs_torch.py [--model se-resnet20] [--batch-size 128] [--pairs 10] [--backend numba]
-                                  [--forward] [--compile] [--memory]
+    python bench/step_vs_torch.py [--model se-resnet20] [--trunk-act relu] [--batch-size 128] [--pairs 10]
+                                  [--backend numba] [--forward] [--compile] [--memory]
 
 A step is forward, loss, backward and SGD with momentum, in float32; with --forward, the evaluation of a batch. Both
 sides start from the same weights and take the same batches, and their first losses must agree to 1e-4. A pair is one
@@ -29,7 +29,7 @@ import numpy as np
 from minise.backend import BACKENDS, use_backend
 from minise.kernels.threads import available_threads, set_threads
 from minise.models import MODELS, build
-from minise.ops import softmax_cross_entropy
+from minise.ops import ACTIVATIONS, softmax_cross_entropy
 from minise.optim import SGD
 from minise.tape import Tensor, no_grad
 from minise.train import train_step
@@ -46,10 +46,15 @@ def batch(size: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.standard_normal((size, 3, 32, 32), np.float32), rng.integers(0, 10, size)
 
 
+def options(args: argparse.Namespace) -> dict[str, str | None]:
+    """What both sides build their model with."""
+    return {"act": "relu" if MODELS[args.model].has_se else None, "trunk_act": args.trunk_act}
+
+
 def ours(args: argparse.Namespace) -> Step:
     """A function that takes one step and returns its loss."""
     x, y = batch(args.batch_size)
-    model = build(args.model, act="relu" if MODELS[args.model].has_se else None)
+    model = build(args.model, **options(args))
     optimizer = SGD(model.named_parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
 
     def train() -> float:
@@ -72,10 +77,9 @@ def theirs(args: argparse.Namespace, form: str) -> Step:
 
     torch.set_num_threads(args.threads)
     x, y = batch(args.batch_size)
-    act = "relu" if MODELS[args.model].has_se else None
     layout = torch.contiguous_format if "contiguous" in form else torch.channels_last
-    model = like(args.model, act)
-    copy_weights(build(args.model, act=act).state_dict(), model)
+    model = like(args.model, **options(args))
+    copy_weights(build(args.model, **options(args)).state_dict(), model)
     model = model.to(memory_format=layout)
     learning = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(learning, lr=0.1, momentum=0.9, weight_decay=5e-4)
@@ -143,6 +147,7 @@ def measure_alone(args: argparse.Namespace, side: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="se-resnet20", choices=[n for n in MODELS if "convnet" not in n])
+    parser.add_argument("--trunk-act", default="relu", choices=list(ACTIVATIONS))
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--backend", default="numba", choices=[b for b in BACKENDS if b != "cuda"])
@@ -158,7 +163,9 @@ def main() -> None:
     sides = [OURS, *(FORMS if args.compile else FORMS[:2])]
     what = "evaluation" if args.forward else "training step"
     allocator = "tuned" if os.environ.get(TUNED) == "0" else "as it comes"
-    print(f"{args.model}, {what}, batch {args.batch_size}, {args.threads} threads, backend {args.backend}")
+    print(
+        f"{args.model}, {args.trunk_act}, {what}, batch {args.batch_size}, {args.threads} threads, backend {args.backend}"
+    )
     print(f"medians of {args.pairs} steps, taken in turn; C library's allocator {allocator}")
     compare_memory(args, sides) if args.memory else compare_speed(args, sides)
 

@@ -18,6 +18,7 @@ from .report import print_json
 @click.command("bench")
 @train_option("model", "What to time.")
 @train_option("act", "The activation inside SE blocks.")
+@train_option("trunk_act", "The activation outside SE blocks.")
 @train_option("batch_size", "Images a step.")
 @click.option(
     "--backend",
@@ -32,7 +33,13 @@ from .report import print_json
 @train_option("threads", "CPU threads.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a backend, one a line.")
 def command(
-    backends: tuple[str, ...], model: str, act: str | None, batch_size: int, steps: int, **options: Any
+    backends: tuple[str, ...],
+    model: str,
+    act: str | None,
+    trunk_act: str,
+    batch_size: int,
+    steps: int,
+    **options: Any,
 ) -> None:
     """Time training steps of a model, whole and op by op, on every backend in turn.
 
@@ -49,6 +56,7 @@ def command(
         steps=steps,
         training=not options["forward"],
         act=act,
+        trunk_act=trunk_act,
     )
     if options["as_json"]:
         for result in times:

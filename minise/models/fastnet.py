@@ -7,7 +7,8 @@
 The first layer's filters are the principal directions of 3 x 3 (or 2 x 2) patches of the training images, each scaled
 to variance 1, and their negatives, since a ReLU follows. The other convolutions start as the identity on as many
 channels as come in. Both let the first steps be large.
-Source: Jordan, 2024, "94 % on CIFAR-10 in 3.29 seconds", arXiv:2404.00498 (there with GELU, 2 x 2 patches and no SE);
+Source: Jordan, 2024, "94 % on CIFAR-10 in 3.29 seconds", arXiv:2404.00498 (there with GELU, 2 x 2 patches, norms
+that shift but do not scale, and no SE);
 whitening and the scaled classifier: Page, 2019, "How to train your ResNet".
 """
 
