@@ -163,9 +163,8 @@ def main() -> None:
     sides = [OURS, *(FORMS if args.compile else FORMS[:2])]
     what = "evaluation" if args.forward else "training step"
     allocator = "tuned" if os.environ.get(TUNED) == "0" else "as it comes"
-    print(
-        f"{args.model}, {args.trunk_act}, {what}, batch {args.batch_size}, {args.threads} threads, backend {args.backend}"
-    )
+    trunk = f"{args.model}, {args.trunk_act}"
+    print(f"{trunk}, {what}, batch {args.batch_size}, {args.threads} threads, backend {args.backend}")
     print(f"medians of {args.pairs} steps, taken in turn; C library's allocator {allocator}")
     compare_memory(args, sides) if args.memory else compare_speed(args, sides)
 
