@@ -48,8 +48,11 @@ class Optimizer:
             return
         for name, p in self.parameters.items():
             if p.grad is not None:
-                decay = 0.0 if p.kind in self.spare else self.weight_decay
-                self.update(p, decay, *(self.state[slot][name] for slot in self.slots))
+                self.update(p, self.decay(p), *(self.state[slot][name] for slot in self.slots))
+
+    def decay(self, p: Parameter) -> float:
+        """The weight decay of a parameter."""
+        return 0.0 if p.kind in self.spare else self.weight_decay
 
     def kernel(self) -> Kernel | None:
         """What takes the step for all parameters at once, where the backend has that."""
@@ -62,14 +65,18 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """NumPy copies of the state arrays, named `slot/parameter`, and of `scaling` if there is one."""
-        arrays = {f"{slot}/{name}": a for slot in self.slots for name, a in self.state[slot].items()}
+        arrays = self._arrays()
         if self.scaling is not None:
             arrays["scaling"] = self.scaling
         return {name: to_numpy(a).copy() for name, a in arrays.items()}
 
+    def _arrays(self) -> dict[str, Array]:
+        """The state arrays themselves, by the names of `state_dict`."""
+        return {f"{slot}/{name}": a for slot in self.slots for name, a in self.state[slot].items()}
+
     def load_state_dict(self, state: Mapping[str, Array], steps: int) -> None:
         """Go on where another optimiser of the same kind and parameters stopped. Raises ShapeError."""
-        own = {f"{slot}/{name}": a for slot in self.slots for name, a in self.state[slot].items()}
+        own = self._arrays()
         for name, a in own.items():
             found = state.get(name)
             if found is None or found.shape != a.shape:
@@ -232,15 +239,17 @@ class Muon(SGD):
         """By how much faster than lr a parameter learns that is no convolution's."""
         return self.rest_rate * (self.norm_rate if p.kind == "norm" else 1.0)
 
+    def decay(self, p: Parameter) -> float:
+        """The weight decay of a parameter that is no convolution's, as strong at any rate."""
+        return super().decay(p) * self.rest_rate / self.rate(p)
+
     def update(self, p: Parameter, decay: float, *state: Array) -> None:
         (v,) = state
         if p.ndim == 4:
             p.data *= len(p.data) ** 0.5 / (array_module(v).linalg.norm(p.data) + 1e-7)
             p.data -= self.lr * orthogonalise(move(v, decayed(p, 0.0), self.momentum, self.nesterov))
         else:
-            rate = self.rate(p)
-            g = decayed(p, decay * self.rest_rate / rate)
-            p.data -= self.lr * rate * move(v, g, self.rest_momentum, nesterov=True)
+            p.data -= self.lr * self.rate(p) * move(v, decayed(p, decay), self.rest_momentum, nesterov=True)
 
 
 @dataclass(frozen=True)

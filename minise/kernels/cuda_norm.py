@@ -135,19 +135,8 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
     planes = parts = floats(n, pieces, 2, c)
     launch(
-        file,
-        "sums",
-        *maps,
-        mean,
-        inv,
-        w,
-        b,
-        gate,
-        parts,
-        grid=(n * pieces,),
-        block=THREADS,
-        constants=constants,
-    )
+        file, "sums", *maps, mean, inv, w, b, gate, parts, grid=(n * pieces,), block=THREADS, constants=constants,
+    )  # fmt: skip
     gz = by_gate = by_hidden = by_alpha = None
     if d:
         planes, gz, by_gate = floats(n, 2, c), floats(n, c), floats(n, c)

@@ -100,12 +100,10 @@ class Update:
         self.scaled = False
         self.tables: list[Rows] = []
 
-    def decays(self, names: list[str], optimizer: Any) -> list[float]:
-        return [0.0 if self.parameters[n].kind in optimizer.spare else optimizer.weight_decay for n in names]
-
     def rows(self, names: list[str], optimizer: Any, **numbers: list[float]) -> Rows:
-        numbers = {"decays": self.decays(names, optimizer), **numbers}
-        self.tables.append(Rows(self.xp, [self.parameters[n] for n in names], **numbers))
+        parameters = [self.parameters[n] for n in names]
+        decays = [optimizer.decay(p) for p in parameters]
+        self.tables.append(Rows(self.xp, parameters, decays=decays, **numbers))
         return self.tables[-1]
 
     def begin(self, optimizer: Any) -> None:
@@ -186,14 +184,11 @@ class MuonUpdate(Update):
         super().__init__(optimizer)
         self.matrices = [n for n, p in self.parameters.items() if p.ndim == 4]
         self.others = [n for n in self.parameters if n not in self.matrices]
-        rates = [optimizer.rate(self.parameters[n]) for n in self.others]
-        decays = self.decays(self.others, optimizer)
         self.rest = self.rows(
             self.others,
             optimizer,
-            rates=rates,
-            decays=[d * optimizer.rest_rate / r for d, r in zip(decays, rates, strict=True)],
-            momenta=[optimizer.rest_momentum] * len(rates),
+            rates=[optimizer.rate(self.parameters[n]) for n in self.others],
+            momenta=[optimizer.rest_momentum] * len(self.others),
         )
         self.turned = self.rows(
             self.matrices, optimizer, norms=[len(self.parameters[n].data) ** 0.5 for n in self.matrices]

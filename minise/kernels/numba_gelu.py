@@ -15,7 +15,7 @@ from numpy.polynomial import chebyshev
 
 from minise.ops.activation import GELU_CUBIC, GELU_SCALE
 
-ZERO, ONE = np.float32(0), np.float32(1)
+ONE = np.float32(1)
 BY_U = np.float32(GELU_SCALE * np.log2(np.e))
 BY_CUBE = np.float32(GELU_SCALE * np.log2(np.e) * GELU_CUBIC)
 SLOPE = np.float32(GELU_SCALE)
