@@ -6,6 +6,7 @@ here for the next array of exactly that size. Never more than `KEPT_BYTES` wait,
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import OrderedDict
@@ -49,7 +50,7 @@ class _Lease:
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """`numpy.empty`: an array with undefined contents."""
     global _kept
-    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     if size < SMALL:
         return np.empty(shape, dtype)
     with _lock:

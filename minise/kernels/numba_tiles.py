@@ -18,6 +18,8 @@ from numba.extending import intrinsic
 
 LANES, ROWS, WIDE = 8, 4, 3
 """Numbers in a vector, rows in a tile, vectors (or columns) in a tile: 12 sums and 4 operands fill 16 registers."""
+TALL = 6
+"""Rows in a tile that is two vectors wide."""
 
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
@@ -78,9 +80,9 @@ def numbers(builder: Any, pack: Any, count: int) -> list[Any]:
     return [builder.extract_value(pack, i) for i in range(count)]
 
 
-def accumulators(builder: Any, wide: int = WIDE) -> list[list[Any]]:
-    """ROWS x wide vectors of zeros, which the compiler keeps in registers."""
-    tile = [[cgutils.alloca_once(builder, VECTOR) for _ in range(wide)] for _ in range(ROWS)]
+def accumulators(builder: Any, wide: int = WIDE, rows: int = ROWS) -> list[list[Any]]:
+    """rows x wide vectors of zeros, which the compiler keeps in registers."""
+    tile = [[cgutils.alloca_once(builder, VECTOR) for _ in range(wide)] for _ in range(rows)]
     for row in tile:
         for accumulator in row:
             builder.store(ZEROS, accumulator)
@@ -121,6 +123,41 @@ def _correlate_tile(wide: int) -> Any:
 
 
 tile_of_3, tile_of_2, tile_of_1 = (_correlate_tile(wide) for wide in (3, 2, 1))
+
+
+def _product_tile(wide: int) -> Any:
+    """A tile of 6 rows by `wide` vectors."""
+    signature = types.void(_ADDRESS, _ADDRESS, _INT, _ADDRESS, _ADDRESS, _INT)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        x, offsets, m, w, y, step = arguments
+        x, w, y = (pointer(builder, a) for a in (x, w, y))
+        offsets = pointer(builder, offsets, INT32)
+        tile = accumulators(builder, wide, TALL)
+        with cgutils.for_range(builder, m, intp=INT64) as loop:
+            offset = builder.sext(builder.load(builder.gep(offsets, [loop.index])), INT64)
+            first = builder.mul(loop.index, INT64(wide * LANES))
+            vectors = [load(builder, w, builder.add(first, INT64(v * LANES))) for v in range(wide)]
+            for r, row in enumerate(tile):
+                at = builder.add(offset, INT64(r * LANES))
+                number = _splat(builder, builder.load(builder.gep(x, [at])))
+                for accumulator, vector in zip(row, vectors, strict=True):
+                    add_product(builder, accumulator, number, vector)
+        for r, row in enumerate(tile):
+            first = builder.mul(INT64(r), step)
+            for v, accumulator in enumerate(row):
+                store(builder, builder.load(accumulator), y, builder.add(first, INT64(v * LANES)))
+        return context.get_dummy_value()
+
+    @intrinsic
+    def product_tile(context, x, offsets, m, w, y, step):
+        """y[step r + 8 v + lane] = Σ_m x[offsets[m] + 8 r] w[m, v, lane] for rows r, vectors v."""
+        return signature, generate
+
+    return product_tile
+
+
+product_tile_of_2, product_tile_of_1 = (_product_tile(wide) for wide in (2, 1))
 
 
 def _sum_tile(wide: int) -> Any:

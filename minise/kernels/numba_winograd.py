@@ -17,25 +17,32 @@ Source: Lavin and Gray, 2015, arXiv:1509.09308; the gradient of w is the same bi
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 
 from minise.backend import Array
 from minise.kernels import numba_winograd_loops as loops
 from minise.kernels import numba_winograd_weights as gradient_loops
 from minise.kernels.memory import empty
-from minise.kernels.numba_tiles import LANES, ROWS, WIDE
+from minise.kernels.numba_tiles import LANES, TALL
 from minise.kernels.numba_winograd_loops import K_BLOCK, PLACES
 from minise.kernels.threads import crew, scratch, share
 
-V_NUMBERS = 65536
-"""V of a block of tiles, in the L2 cache, with its products beside it."""
+V_NUMBERS, TILES = 1 << 17, 96
+"""V of a block of tiles, in the L2 cache with its products beside it; more tiles than this gain nothing."""
 GRADIENT_NUMBERS, GRADIENT_TILES = 1 << 18, 96
 """V and E of a block of tiles, near the L2 cache; but so many tiles at least, or the ends of its sums cost much."""
-CHANNELS = 24
+CHANNELS = 16
 """With fewer channels the transforms cost more than the products that they save."""
 CHUNKS = 16
 CHUNK_BYTES = 32 << 20
 """gw is a sum over so many chunks of the batch, whatever the number of threads; fewer if they took more memory."""
+LINE = 16
+"""Numbers in a line of the cache."""
+FEW_FILTERS = 1 << 14
+"""So few filters are transformed before another thread is awake."""
 
 
 def whole(count: int, step: int) -> int:
@@ -53,17 +60,28 @@ def suits(x: Array, w: Array, stride: int, padding: int) -> bool:
     )
 
 
-def sizes(tiles_wanted: int, n: int, h: int, w: int) -> tuple[int, int, int]:
-    """Rows of tiles in a block, how far apart the channels of V are, and the pitch of the phase planes."""
-    tw = w // 2
-    rows = max(1, min(tiles_wanted // tw, n * h // 2))
-    slack = 0 if tw % LANES == 0 else LANES
-    return rows, whole(rows * tw, LANES) + slack, whole(tw, LANES) + LANES
+def apart(numbers: int) -> int:
+    """How far apart the 16 places of so many numbers lie: an odd number of lines, or the cache could not hold all."""
+    return (-(-numbers // LINE) | 1) * LINE
 
 
-def planes_size(rows: int, h: int, pitch: int) -> int:
-    """Numbers in the phase planes of a channel, for as many rows of tiles as lie in one image."""
-    return 4 * (min(rows, h // 2) + 1) * pitch
+@lru_cache(maxsize=1024)
+def pixel_places(h: int, w: int) -> Array:
+    """Where the pixels of an image go whose channels are turned, in rows of w + 2 pixels below a row of zeros."""
+    row, column = np.divmod(np.arange(h * w), w)
+    return (((row + 1) * (w + 2) + column + 1) * LANES).astype(np.int32)
+
+
+@lru_cache(maxsize=1024)
+def channel_offsets(c: int, length: int) -> Array:
+    """Where the channels of V's first tile lie."""
+    panel, lane = np.divmod(np.arange(c), LANES)
+    return (panel * length * LANES + lane).astype(np.int32)
+
+
+def planes(rows: int, h: int, w: int) -> int:
+    """Numbers in a panel of an image whose channels are turned, for so many rows of tiles as far as one image has."""
+    return (2 * min(rows, h // 2) + 2) * (w + 2) * LANES
 
 
 def winograd(x: Array, w: Array, *, turned: bool = False) -> Array:
@@ -71,19 +89,28 @@ def winograd(x: Array, w: Array, *, turned: bool = False) -> Array:
     n, c, height, width = x.shape
     k = w.shape[1] if turned else w.shape[0]
     row, column, first, tap = (9, 9 * k, 8, -1) if turned else (9 * c, 9, 0, 1)
-    groups = -(-k // ROWS)
-    weights = empty((groups * PLACES * c * ROWS,), x.dtype)
+    u = empty((whole(k, LANES) * PLACES * c,), x.dtype)
     flat = np.ascontiguousarray(w).reshape(-1)
-    share(lambda i, j: loops.transform_weights(flat, i, j, c, row, column, first, tap, weights), groups)
-    wanted = max(WIDE * LANES, V_NUMBERS // (PLACES * c))
-    rows, length, pitch = sizes(wanted, n, height, width)
-    size = PLACES * (c + K_BLOCK) * length + 4 * pitch + planes_size(rows, height, pitch)
-    offsets = np.arange(c, dtype=np.int32) * np.int32(length)
+
+    def transform(i: int, j: int) -> None:
+        loops.transform_weights(flat, i, j, c, row, column, first, tap, u)
+
+    blocks = -(-k // K_BLOCK)
+    if k * c < FEW_FILTERS:
+        transform(0, blocks)
+    else:
+        share(transform, blocks)
+    tw = width // 2
+    wanted = min(TILES, max(4 * TALL, V_NUMBERS // (PLACES * c)))
+    rows = max(1, min(wanted // tw, n * height // 2))
+    length = whole(rows * tw, TALL)
+    steps = apart(whole(c, LANES) * length), apart(K_BLOCK * length)
+    size = PLACES * sum(steps) + planes(rows, height, width)
+    tables = channel_offsets(c, length), pixel_places(height, width), rows, length, steps
     y = empty((n, k, height, width), x.dtype)
 
     def part(i: int, j: int) -> None:
-        memory = scratch("planes", (size,), x.dtype)
-        loops.correlate(x[i:j], weights, y[i:j], offsets, rows, length, pitch, memory)
+        loops.correlate(x[i:j], u, y[i:j], *tables, scratch("planes", (size,), x.dtype))
 
     share(part, n)
     return y
@@ -94,20 +121,19 @@ def winograd_weights(x: Array, gy: Array) -> Array:
     n, c, height, width = x.shape
     k = gy.shape[1]
     shape = (PLACES, whole(k, LANES), whole(c, LANES))
-    chunks = min(CHUNKS, n, max(2, CHUNK_BYTES // (4 * int(np.prod(shape)))))
+    chunks = min(CHUNKS, n, max(2, CHUNK_BYTES // (4 * math.prod(shape))))
     th, tw = height // 2, width // 2
     wanted = max(GRADIENT_TILES, GRADIENT_NUMBERS // (PLACES * (shape[1] + shape[2])))
     rows = min(-(-wanted // tw), -(-n // chunks) * th)
-    planes = (2 * min(rows, th) + 2) * (width + 2) * LANES
-    size = PLACES * (shape[1] + shape[2]) * rows * tw + planes
-    row, column = np.divmod(np.arange(height * width), width)
-    places = ((row * (width + 2) + column + 1) * LANES).astype(np.int32)
+    steps = apart(shape[2] * rows * tw), apart(shape[1] * rows * tw)
+    size = PLACES * sum(steps) + planes(rows, height, width)
+    places = pixel_places(height, width)
     gu = empty((chunks, *shape), x.dtype)
 
     def chunk(i: int) -> None:
         part = slice(i * n // chunks, (i + 1) * n // chunks)
         memory = scratch("planes", (size,), x.dtype)
-        gradient_loops.reduce(x[part], gy[part], gu[i], rows, rows * tw, places, memory)
+        gradient_loops.reduce(x[part], gy[part], gu[i], rows, rows * tw, steps, places, memory)
 
     crew().map(chunk, chunks)
     gw = np.empty((k, c, 3, 3), x.dtype)

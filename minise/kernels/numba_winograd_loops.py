@@ -1,8 +1,9 @@
 """The loops of Winograd's algorithm: transforms and products of blocks of tiles that stay in the cache.
 
-V, the transformed patches, is laid out as (16, channels, tiles), so that a vector holds eight tiles. For
-neighbouring tiles to be neighbours in memory too, a channel is first split by the parity of its rows and columns:
-its phase planes. `minise.kernels.numba_winograd` has the algebra.
+Channels are taken eight at a time, a *panel*, so that a vector holds one pixel's, or one tile's, of eight channels.
+For that each panel of an image is first turned: (rows, columns, 8), with a border of one zero. V, the transformed
+patches, is (16, panels, tiles, 8). Channels that a last panel lacks repeat the last one.
+`minise.kernels.numba_winograd` has the algebra.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from minise.kernels.numba_tiles import LANES, ROWS, tile_of_1, tile_of_2, tile_of_3
-from minise.kernels.numba_transforms import back_tile, patch_tile, split
+from minise.kernels.numba_tiles import LANES, TALL, product_tile_of_1, product_tile_of_2
+from minise.kernels.numba_transforms import back, gradient, patch, turn, turn_back, weights
 
 PLACES = 16
-K_BLOCK = 16
+K_BLOCK = 2 * LANES
 """Output channels whose products wait in the cache for the transform back."""
 
 loop = njit(cache=True, nogil=True, error_model="numpy")
@@ -22,163 +23,158 @@ inner = njit(cache=True, error_model="numpy")
 
 
 @inner
-def lay_out(image, top, count, planes, pitch):
-    """The phase planes of one channel (h, w) for `count` rows of tiles from `top` on.
-
-    With a border of one zero around the image, pixel (2 r + a, 2 j + b) goes to plane (a, b) at (r, j).
-    """
-    h, w = image.shape
-    plane = (count + 1) * pitch
-    for r in range(count + 1):
-        for a in range(2):
-            odd = planes[2 * a * plane + r * pitch :]
-            even = planes[(2 * a + 1) * plane + r * pitch :]
-            row = 2 * (top + r) + a - 1
-            if 0 <= row < h:
-                pixels = image[row]
-                for j in range(0, w // LANES * LANES, LANES):
-                    split(pixels.ctypes.data + 4 * j, even.ctypes.data + 2 * j, odd.ctypes.data + 2 * j + 4)
-                for j in range(w // LANES * (LANES // 2), w // 2):
-                    even[j] = pixels[2 * j]
-                    odd[j + 1] = pixels[2 * j + 1]
-            else:
-                even[: w // 2] = 0
-                odd[: w // 2 + 1] = 0
-            odd[0] = 0
-            even[w // 2] = 0
+def channels(first, c, size):
+    """Where eight channels from `first` on lie, each of so many numbers; the last is repeated past it."""
+    return (
+        min(first, c - 1) * size,
+        min(first + 1, c - 1) * size,
+        min(first + 2, c - 1) * size,
+        min(first + 3, c - 1) * size,
+        min(first + 4, c - 1) * size,
+        min(first + 5, c - 1) * size,
+        min(first + 6, c - 1) * size,
+        min(first + 7, c - 1) * size,
+    )
 
 
 @inner
-def transform(image, top, count, planes, pitch, v, stride):
-    """V of `count` rows of tiles of one channel.
+def turn_channels(image, first, top, count, places, planes):
+    """A panel of an image (c, h, w) with its channels side by side, for `count` rows of tiles from `top` on.
 
-    Rows follow one another without a gap: what a vector writes past its row's end is written over by the next.
+    places: where each pixel goes when the planes begin with the row above the image; rows are w + 2 pixels.
     """
-    lay_out(image, top, count, planes, pitch)
-    tw = image.shape[1] // 2
-    for i in range(count):
-        for j in range(0, tw, LANES):
-            at = planes.ctypes.data + 4 * (i * pitch + j)
-            patch_tile(at, (count + 1) * pitch, pitch, v.ctypes.data + 4 * (i * tw + j), stride)
+    c, h, w = image.shape
+    pitch = (w + 2) * LANES
+    low, high = max(0, 2 * top - 1), min(h, 2 * (top + count) + 1)
+    shift = 2 * top * pitch
+    if top == 0:
+        planes[:pitch] = 0
+    if high == 2 * (top + count):
+        planes[(2 * count + 1) * pitch : (2 * count + 2) * pitch] = 0
+    for i in range(2 * count + 2):
+        planes[i * pitch : i * pitch + LANES] = 0
+        planes[(i + 1) * pitch - LANES : (i + 1) * pitch] = 0
+    x_at = channels(first, c, h * w)
+    at = low * w
+    while at + LANES <= high * w:
+        turn(image.ctypes.data + 4 * at, x_at, planes.ctypes.data - 4 * shift, places[at:].ctypes.data)
+        at += LANES
+    flat = image.reshape(-1)
+    while at < high * w:
+        for i in range(LANES):
+            planes[places[at] - shift + i] = flat[x_at[i] + at]
+        at += 1
 
 
 @inner
-def transform_block(x, start, stop, planes, pitch, v, length):
-    """V (16, c, length) of the rows of tiles from `start` to `stop`, counted through all images."""
+def transform(x, start, stop, places, planes, v, length, step, patches):
+    """V (16, panels, length, 8), or E, of the rows of tiles from `start` to `stop`, counted through all images.
+
+    step: how far apart the 16 lie.
+    """
     _, c, h, w = x.shape
     th, tw = h // 2, w // 2
+    pitch = (w + 2) * LANES
     at, row = 0, start
     while row < stop:
         top = row % th
         count = min(th - top, stop - row)
-        for channel in range(c):
-            target = v[channel * length + at :]
-            transform(x[row // th, channel], top, count, planes, pitch, target, c * length)
+        for panel in range(-(-c // LANES)):
+            turn_channels(x[row // th], panel * LANES, top, count, places, planes)
+            y = v.ctypes.data + 4 * (panel * length + at) * LANES
+            for i in range(count):
+                for j in range(tw):
+                    corner = planes.ctypes.data + 8 * (i * pitch + j * LANES)
+                    if patches:
+                        patch(corner, pitch, LANES, y, 4 * step, step)
+                    else:
+                        gradient(corner + 4 * (pitch + LANES), pitch, LANES, y, 4 * step, step)
+                    y += 4 * LANES
         at += count * tw
         row += count
 
 
 @inner
-def transform_back(m, length, y, channel, start, stop, rows):
-    """One channel of y, for the rows of tiles from `start` to `stop`, from its products m (16, length)."""
-    h, w = y.shape[2:]
+def transform_back(m, step, y, first, start, stop, planes):
+    """Up to 16 channels of y for the rows of tiles from `start` to `stop`, from their products m (16, tiles, 16)."""
+    _, k, h, w = y.shape
     th, tw = h // 2, w // 2
-    direct = tw % LANES == 0
-    pitch = w if direct else -(-tw // LANES) * 2 * LANES
-    for row in range(start, stop):
-        image = y[row // th, channel]
-        top = 2 * (row % th)
-        target = image[top] if direct else rows
-        for j in range(0, tw, LANES):
-            at = 4 * ((row - start) * tw + j)
-            back_tile(m.ctypes.data + at, length, target.ctypes.data + 8 * j, pitch)
-        if not direct:
-            for i in range(2):
-                pixels, own = image[top + i], rows[i * pitch :]
-                for j in range(w):
-                    pixels[j] = own[j]
+    for half in range(min(K_BLOCK, k - first + LANES - 1) // LANES):
+        source = m.ctypes.data + 4 * half * LANES
+        y_at = channels(first + half * LANES, k, h * w)
+        row = start
+        while row < stop:
+            top = row % th
+            count = min(th - top, stop - row)
+            for i in range(count):
+                for j in range(tw):
+                    target = planes.ctypes.data + 8 * (i * w + j) * LANES
+                    back(source, 4 * step, step, target, w * LANES, LANES)
+                    source += 4 * K_BLOCK
+            image = y[row // th].reshape(-1)[2 * top * w :]
+            at = 0
+            while at + LANES <= 2 * count * w:
+                turn_back(planes.ctypes.data + 4 * at * LANES, image.ctypes.data + 4 * at, y_at)
+                at += LANES
+            while at < 2 * count * w:
+                for i in range(LANES):
+                    image[y_at[i] + at] = planes[at * LANES + i]
+                at += 1
+            row += count
 
 
 @inner
-def products(v, length, vectors, offsets, weights, m, groups):
-    """m (4 groups rows, 16, length) = Σ_c U V for each place."""
+def products(v, v_step, tiles, offsets, u, wide, m, m_step):
+    """m (16, tiles, 16) = Σ_c V U for each place."""
     c = len(offsets)
     for place in range(PLACES):
-        x = v[place * c * length :].ctypes.data
-        for group in range(groups):
-            w = weights[(group * PLACES + place) * c * ROWS :].ctypes.data
-            first = group * ROWS * PLACES + place
-            y_row = (
-                first * length,
-                (first + PLACES) * length,
-                (first + 2 * PLACES) * length,
-                (first + 3 * PLACES) * length,
-            )
-            i = 0
-            while i < vectors:
-                at, rest = i * LANES, vectors - i
-                if rest == 3 or rest > 4:
-                    three = (at, at + LANES, at + 2 * LANES)
-                    tile_of_3(x, offsets.ctypes.data, c, w, m.ctypes.data, three, y_row, at)
-                    i += 3
-                elif rest > 1:
-                    tile_of_2(x, offsets.ctypes.data, c, w, m.ctypes.data, (at, at + LANES), y_row, at)
-                    i += 2
-                else:
-                    tile_of_1(x, offsets.ctypes.data, c, w, m.ctypes.data, (at,), y_row, at)
-                    i += 1
+        x = v.ctypes.data + 4 * place * v_step
+        w = u.ctypes.data + 4 * place * c * wide
+        y = m.ctypes.data + 4 * place * m_step
+        for _ in range(-(-tiles // TALL)):
+            if wide == K_BLOCK:
+                product_tile_of_2(x, offsets.ctypes.data, c, w, y, K_BLOCK)
+            else:
+                product_tile_of_1(x, offsets.ctypes.data, c, w, y, K_BLOCK)
+            x += 4 * TALL * LANES
+            y += 4 * TALL * K_BLOCK
 
 
 @loop
-def correlate(x, weights, y, offsets, rows, length, pitch, memory):
+def correlate(x, u, y, offsets, places, rows, length, steps, memory):
     """y (n, k, h, w) from x (n, c, h, w) and U, `rows` rows of tiles at a time. memory: scratch numbers."""
     n, c, h, w = x.shape
     k = y.shape[1]
-    v, rest = memory[: PLACES * c * length], memory[PLACES * c * length :]
-    m, rest = rest[: K_BLOCK * PLACES * length], rest[K_BLOCK * PLACES * length :]
-    two_rows, planes = rest[: 4 * pitch], rest[4 * pitch :]
+    v_step, m_step = steps
+    v, rest = memory[: PLACES * v_step], memory[PLACES * v_step :]
+    m, planes = rest[: PLACES * m_step], rest[PLACES * m_step :]
     for start in range(0, n * (h // 2), rows):
         stop = min(start + rows, n * (h // 2))
-        transform_block(x, start, stop, planes, pitch, v, length)
-        vectors = -(-(stop - start) * (w // 2) // LANES)
+        transform(x, start, stop, places, planes, v, length, v_step, True)
         for first in range(0, k, K_BLOCK):
-            count = min(K_BLOCK, k - first)
-            own = weights[first // ROWS * PLACES * c * ROWS :]
-            products(v, length, vectors, offsets, own, m, -(-count // ROWS))
-            for i in range(count):
-                transform_back(m[i * PLACES * length :], length, y, first + i, start, stop, two_rows)
+            own = u[first * PLACES * c :]
+            wide = K_BLOCK if k - first > LANES else LANES
+            products(v, v_step, (stop - start) * (w // 2), offsets, own, wide, m, m_step)
+            transform_back(m, m_step, y, first, start, stop, planes)
 
 
 @loop
-def transform_weights(w, start, stop, columns, row_step, column_step, first, tap_step, weights):
-    """U, for groups start … stop of 4 rows, as the tiles read it: (groups, 16, columns, 4).
+def transform_weights(w, start, stop, columns, row_step, column_step, first, tap_step, u):
+    """U, for blocks start … stop of 16 rows, as the tiles read it: (blocks, 16, columns, 16), the last perhaps of 8.
 
-    Tap t of row r and column c is w[r row_step + c column_step + first + t tap_step]; rows past the last are 0.
+    Tap t of row r and column c is w[r row_step + c column_step + first + t tap_step]; past the last, it is repeated.
     """
-    half = np.float32(0.5)
     rows = len(w) // (9 * columns)
-    g = np.empty((3, 3), np.float32)
-    t = np.empty((4, 3), np.float32)
-    for group in range(start, stop):
-        own = weights[group * PLACES * columns * ROWS :]
-        for r in range(ROWS):
-            row = group * ROWS + r
+    taps = np.empty((9, LANES), np.float32)
+    for block in range(start, stop):
+        own = u[block * PLACES * columns * K_BLOCK :]
+        wide = K_BLOCK if rows - block * K_BLOCK > LANES else LANES
+        step = columns * wide
+        for panel in range(0, wide, LANES):
             for c in range(columns):
-                for p in range(3):
-                    for q in range(3):
-                        at = row * row_step + c * column_step + first + (3 * p + q) * tap_step
-                        g[p, q] = w[at] if row < rows else 0
-                for q in range(3):
-                    outer = g[0, q] + g[2, q]
-                    t[0, q] = g[0, q]
-                    t[1, q] = half * (outer + g[1, q])
-                    t[2, q] = half * (outer - g[1, q])
-                    t[3, q] = g[2, q]
-                for p in range(4):
-                    outer = t[p, 0] + t[p, 2]
-                    at = c * ROWS + r
-                    step = columns * ROWS
-                    own[4 * p * step + at] = t[p, 0]
-                    own[(4 * p + 1) * step + at] = half * (outer + t[p, 1])
-                    own[(4 * p + 2) * step + at] = half * (outer - t[p, 1])
-                    own[(4 * p + 3) * step + at] = t[p, 2]
+                for r in range(LANES):
+                    at = min(block * K_BLOCK + panel + r, rows - 1) * row_step + c * column_step + first
+                    for tap in range(9):
+                        taps[tap, r] = w[at + tap * tap_step]
+                target = own[c * wide + panel :].ctypes.data
+                weights(taps.ctypes.data, 3 * LANES, LANES, target, 4 * step, step)

@@ -9,6 +9,7 @@ machine is busy, delays nobody.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -118,7 +119,7 @@ def share(work: Callable[[int, int], Any], n: int) -> None:
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Array:
     """An array with undefined contents that this thread reuses: fresh memory costs more than it computes."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     held: Array | None = getattr(_scratch, name, None)
     if held is None or held.nbytes < size:
         held = np.empty(size, np.uint8)
