@@ -92,11 +92,11 @@ def test_conv2d_agrees_on_a_resnets_shapes(c, k, size, stride):
 @settings(max_examples=40)
 @given(data=st.data())
 def test_conv2d_agrees_where_winograd_suits(data):
-    """Maps narrower than a vector, rows of tiles that end inside one, blocks that end inside an image."""
-    from minise.kernels.numba_winograd import suits
+    """Tiles of 2 and of 4, maps of few pixels, panels of channels that are not full, blocks that end in an image."""
+    from minise.kernels.numba_winograd import tile_size
 
     size = data.draw
-    n, c, k = size(st.integers(1, 20)), size(st.integers(24, 41)), size(st.integers(24, 41))
+    n, c, k = size(st.integers(1, 20)), size(st.integers(16, 41)), size(st.integers(16, 41))
     h, w = 2 * size(st.integers(1, 9)), 2 * size(st.integers(1, 18))
     rng = np.random.default_rng(size(st.integers(0, 99)))
     inputs = [
@@ -104,28 +104,46 @@ def test_conv2d_agrees_where_winograd_suits(data):
         normal(rng, k, c, 3, 3),
         normal(rng, k) if size(st.booleans()) else None,
     ]
-    assert suits(inputs[0], inputs[1], stride=1, padding=1)
+    assert tile_size(inputs[0], inputs[1], stride=1, padding=1) == (4 if h % 4 == w % 4 == 0 else 2)
     agree(conv2d, OPS["conv2d"], inputs, {"stride": 1, "padding": 1})
 
 
-@pytest.mark.parametrize(("c", "k", "size"), [(64, 64, 8), (256, 256, 4), (24, 64, 32)])
-def test_winograd_rounds_like_direct_convolution(c, k, size):
-    """Its error against float64, relative to the largest value, is at most four times that of direct convolution."""
+def winograds_errors(c, k, size, tile):
+    """The largest errors of y, gx and gw, and those of direct convolution, as parts of the largest value."""
     from minise.kernels.numba_conv2d import direct_backward, direct_forward
     from minise.kernels.numba_winograd import winograd, winograd_weights
 
     rng = np.random.default_rng(0)
-    x, w = normal(rng, 9, c, size, size), normal(rng, k, c, 3, 3)
-    exact, _ = OPS["conv2d"].forward(x.astype(np.float64), w.astype(np.float64), padding=1)
-    fast, direct = (
-        np.abs(y - exact).max() for y in (winograd(x, w), direct_forward(x, w, exact.shape, 1, 1))
-    )
-    assert fast <= 4 * direct
-    gy = normal(rng, *exact.shape)
+    x, w, gy = normal(rng, 9, c, size, size), normal(rng, k, c, 3, 3), normal(rng, 9, k, size, size)
     wide = [a.astype(np.float64) for a in (gy, x, w)]
-    _, exact = OPS["conv2d"].backward(wide[0], (*wide[1:], 1, 1), (False, True))
-    _, gw = direct_backward(gy, x, w, 1, 1, (False, True))
-    assert np.abs(winograd_weights(x, gy) - exact).max() <= 4 * np.abs(gw - exact).max()
+    y, _ = OPS["conv2d"].forward(*wide[1:], padding=1)
+    gx, gw = OPS["conv2d"].backward(wide[0], (*wide[1:], 1, 1), (True, True))[:2]
+    fast = winograd(x, w, tile), winograd(gy, w, tile, turned=True), winograd_weights(x, gy, tile)
+    direct = direct_forward(x, w, y.shape, 1, 1), *direct_backward(gy, x, w, 1, 1, (True, True))
+    return [
+        [
+            np.abs(found - exact).max() / np.abs(exact).max()
+            for found, exact in zip(own, (y, gx, gw), strict=True)
+        ]
+        for own in (fast, direct)
+    ]
+
+
+SHAPES = pytest.mark.parametrize(("c", "k", "size"), [(64, 64, 8), (256, 256, 4), (24, 64, 32), (16, 16, 32)])
+
+
+@SHAPES
+def test_winograd_on_tiles_of_2_rounds_like_direct_convolution(c, k, size):
+    """Its errors are at most four times those of direct convolution."""
+    fast, direct = winograds_errors(c, k, size, tile=2)
+    assert all(a <= 4 * b for a, b in zip(fast, direct, strict=True))
+
+
+@SHAPES
+def test_winograd_on_tiles_of_4_rounds_by_some_units(c, k, size):
+    """Its errors are at most 2⁻¹⁸ of the largest value: 32 units in the last place of that."""
+    fast, _ = winograds_errors(c, k, size, tile=4)
+    assert max(fast) <= 2**-18
 
 
 @pytest.mark.parametrize(
@@ -133,6 +151,7 @@ def test_winograd_rounds_like_direct_convolution(c, k, size):
     [
         *[
             (1, 24, 24, 2, 2),
+            (5, 16, 19, 4, 12),
             (17, 25, 41, 2, 4),
             (2, 24, 24, 300, 6),
             (3, 30, 26, 34, 36),

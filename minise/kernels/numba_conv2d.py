@@ -17,7 +17,7 @@ from minise.backend import Array, Kernel
 from minise.kernels import numba_correlate as loops
 from minise.kernels.memory import empty
 from minise.kernels.numba_tiles import LANES, ROWS, WIDE
-from minise.kernels.numba_winograd import suits, winograd, winograd_weights
+from minise.kernels.numba_winograd import tile_size, winograd, winograd_weights
 from minise.kernels.threads import crew, scratch, share
 from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
@@ -179,7 +179,8 @@ def conv2d_forward(
     """`minise.ops.conv2d.conv2d_forward`: Winograd's algorithm where it suits, or else without columns."""
     shape = check_conv2d(x, w, b, stride, padding)
     x = np.ascontiguousarray(x)
-    y = winograd(x, w) if suits(x, w, stride, padding) else direct_forward(x, w, shape, stride, padding)
+    tile = tile_size(x, w, stride, padding)
+    y = winograd(x, w, tile) if tile else direct_forward(x, w, shape, stride, padding)
     if b is not None:
         y += b[:, None, None]
     return y, (x, w, stride, padding)
@@ -191,9 +192,9 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gy = np.ascontiguousarray(gy, x.dtype)
     gx: Array | None
     gw: Array | None
-    if suits(x, w, stride, padding):
-        gx = winograd(gy, w, turned=True) if needs[0] else None
-        gw = winograd_weights(x, gy) if needs[1] else None
+    if tile := tile_size(x, w, stride, padding):
+        gx = winograd(gy, w, tile, turned=True) if needs[0] else None
+        gw = winograd_weights(x, gy, tile) if needs[1] else None
     else:
         gx, gw = direct_backward(gy, x, w, stride, padding, needs)
     gb = gy.sum(axis=(0, 2, 3)) if needs[2:] == (True,) else None

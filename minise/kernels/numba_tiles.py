@@ -49,11 +49,16 @@ def _splat(builder: Any, number: Any) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, LANES), [0] * LANES))
 
 
-def add_product(builder: Any, accumulator: Any, a: Any, b: Any) -> None:
-    """accumulator += a b, in one instruction where the processor has it."""
+def muladd(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a b + c, in one instruction where the processor has it."""
     kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
-    muladd = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
-    builder.store(builder.call(muladd, [a, b, builder.load(accumulator)]), accumulator)
+    name = f"llvm.fmuladd.v{LANES}f32"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
+
+
+def add_product(builder: Any, accumulator: Any, a: Any, b: Any) -> None:
+    """accumulator += a b."""
+    builder.store(muladd(builder, a, b, builder.load(accumulator)), accumulator)
 
 
 def _sum(builder: Any, vector: Any) -> Any:

@@ -1,11 +1,14 @@
 """Winograd's transforms of eight channels at once, as vector instructions; `numba_winograd` says what for.
 
-Each is a matrix product from both sides with one of the matrices, whose entries are 0, 1 or -1, and 1/2 for weights:
-so they are additions. A pixel's eight channels lie side by side; `turn` and `turn_back` bring them there and back.
+Each is a matrix product from both sides. The matrices are full of 0, 1 and -1 and of pairs of rows that differ in
+the signs of every other entry, so few operations make one. A pixel's eight channels lie side by side; `turn` and
+`turn_back` bring them there and back.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -19,78 +22,152 @@ from minise.kernels.numba_tiles import (
     VECTOR,
     ZEROS,
     load,
+    muladd,
     numbers,
     pointer,
     store,
 )
 
-HALVES = ir.Constant(VECTOR, [0.5] * LANES)
-
 Vectors = list[Any]
+Matrix = Callable[[Any, Vectors], Vectors]
 _ADDRESS, _INT = types.uintp, types.intp
+ROOT = math.sqrt(2)
 
 
-def _patch(b: Any, d: Vectors) -> Vectors:
+def _constant(number: float) -> Any:
+    return ir.Constant(VECTOR, [number] * LANES)
+
+
+def _plus(b: Any, y: Any, factor: float, x: Any) -> Any:
+    """y + factor x."""
+    return muladd(b, _constant(factor), x, y)
+
+
+def _times(b: Any, factor: float, x: Any) -> Any:
+    return b.fmul(_constant(factor), x)
+
+
+def _both(b: Any, even: Any, odd: Any) -> Vectors:
+    """What a polynomial is at a point and at its negative, from its even and its odd part."""
+    return [b.fadd(even, odd), b.fsub(even, odd)]
+
+
+def _patch_2(b: Any, d: Vectors) -> Vectors:
     """Bᵀ d of 4 values."""
     return [b.fsub(d[0], d[2]), b.fadd(d[1], d[2]), b.fsub(d[2], d[1]), b.fsub(d[1], d[3])]
 
 
-def _gradient(b: Any, g: Vectors) -> Vectors:
+def _patch_4(b: Any, d: Vectors) -> Vectors:
+    """Bᵀ d of 6 values."""
+    first = _plus(b, b.fadd(d[0], d[4]), -2.5, d[2])
+    last = _plus(b, b.fadd(d[1], d[5]), -2.5, d[3])
+    inner = _both(b, _plus(b, d[4], -2, d[2]), _times(b, ROOT / 2, _plus(b, d[3], -2, d[1])))
+    outer = _both(b, _plus(b, d[4], -0.5, d[2]), _times(b, ROOT, _plus(b, d[3], -0.5, d[1])))
+    return [first, *inner, *outer, last]
+
+
+def _gradient_2(b: Any, g: Vectors) -> Vectors:
     """A g of 2 values."""
-    return [g[0], b.fadd(g[0], g[1]), b.fsub(g[0], g[1]), b.fsub(ZEROS, g[1])]
+    return [g[0], *_both(b, g[0], g[1]), b.fsub(ZEROS, g[1])]
 
 
-def _back(b: Any, m: Vectors) -> Vectors:
+def _gradient_4(b: Any, g: Vectors) -> Vectors:
+    """A g of 4 values."""
+    inner = _both(b, _plus(b, g[0], 0.5, g[2]), _times(b, ROOT / 2, _plus(b, g[1], 0.5, g[3])))
+    outer = _both(b, _plus(b, g[0], 2, g[2]), _times(b, ROOT, _plus(b, g[1], 2, g[3])))
+    return [g[0], *inner, *outer, g[3]]
+
+
+def _back_2(b: Any, m: Vectors) -> Vectors:
     """Aᵀ m of 4 values."""
     return [b.fadd(b.fadd(m[0], m[1]), m[2]), b.fsub(b.fsub(m[1], m[2]), m[3])]
 
 
-def _weights(b: Any, g: Vectors) -> Vectors:
+def _back_4(b: Any, m: Vectors) -> Vectors:
+    """Aᵀ m of 6 values."""
+    even_inner, odd_inner = _both(b, m[1], m[2])
+    even_outer, odd_outer = _both(b, m[3], m[4])
+    return [
+        b.fadd(m[0], b.fadd(even_inner, even_outer)),
+        _plus(b, _times(b, ROOT / 2, odd_inner), ROOT, odd_outer),
+        _plus(b, _times(b, 0.5, even_inner), 2, even_outer),
+        _plus(b, _plus(b, m[5], ROOT / 4, odd_inner), 2 * ROOT, odd_outer),
+    ]
+
+
+def _weights_2(b: Any, g: Vectors) -> Vectors:
     """G g of 3 values."""
     outer = b.fadd(g[0], g[2])
-    halves = [b.fmul(HALVES, f(outer, g[1])) for f in (b.fadd, b.fsub)]
-    return [g[0], *halves, g[2]]
+    return [g[0], *(_times(b, 0.5, v) for v in _both(b, outer, g[1])), g[2]]
 
 
-def _weights_back(b: Any, u: Vectors) -> Vectors:
+def _weights_4(b: Any, g: Vectors) -> Vectors:
+    """G g of 3 values."""
+    inner = _both(b, _plus(b, g[0], 0.5, g[2]), _times(b, ROOT / 2, g[1]))
+    outer = _both(b, _plus(b, g[0], 2, g[2]), _times(b, ROOT, g[1]))
+    return [g[0], *(_times(b, -2 / 3, v) for v in inner), *(_times(b, 1 / 6, v) for v in outer), g[2]]
+
+
+def _weights_back_2(b: Any, u: Vectors) -> Vectors:
     """Gᵀ u of 4 values."""
-    plus, minus = (b.fmul(HALVES, f(u[1], u[2])) for f in (b.fadd, b.fsub))
-    return [b.fadd(u[0], plus), minus, b.fadd(u[3], plus)]
+    even, odd = (_times(b, 0.5, v) for v in _both(b, u[1], u[2]))
+    return [b.fadd(u[0], even), odd, b.fadd(u[3], even)]
 
 
-def _both_sides(builder: Any, transform: Any, square: list[Vectors]) -> list[Vectors]:
-    """The transform of a square's columns, then of its rows."""
-    columns = [transform(builder, list(column)) for column in zip(*square, strict=True)]
-    return [transform(builder, list(row)) for row in zip(*columns, strict=True)]
+def _weights_back_4(b: Any, u: Vectors) -> Vectors:
+    """Gᵀ u of 6 values."""
+    even_inner, odd_inner = (_times(b, -2 / 3, v) for v in _both(b, u[1], u[2]))
+    even_outer, odd_outer = (_times(b, 1 / 6, v) for v in _both(b, u[3], u[4]))
+    return [
+        b.fadd(u[0], b.fadd(even_inner, even_outer)),
+        _plus(b, _times(b, ROOT / 2, odd_inner), ROOT, odd_outer),
+        _plus(b, _plus(b, u[5], 0.5, even_inner), 2, even_outer),
+    ]
 
 
-def _transform(transform: Any, size: int) -> Any:
-    """A transform of `size` x `size` vectors."""
-    signature = types.void(_ADDRESS, _INT, _INT, _ADDRESS, _INT, _INT)
+def _both_sides(builder: Any, matrix: Matrix, square: list[Vectors]) -> list[Vectors]:
+    """The matrix times a square's columns, then times its rows."""
+    columns = [matrix(builder, list(column)) for column in zip(*square, strict=True)]
+    return [matrix(builder, list(row)) for row in zip(*columns, strict=True)]
+
+
+def _transform(two: Matrix, four: Matrix, sizes: tuple[int, int]) -> Any:
+    """A transform by the matrix of F(2 x 2) or of F(4 x 4), of squares of these sizes."""
+    signature = types.void(_INT, _ADDRESS, _INT, _INT, _ADDRESS, _INT, _INT)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, x_row, x_column, y, y_row, y_column = arguments
+        tile, x, x_row, x_column, y, y_row, y_column = arguments
         x, y = pointer(builder, x), pointer(builder, y)
 
         def at(i: int, row: Any, j: int, column: Any) -> Any:
             return builder.add(builder.mul(INT64(i), row), builder.mul(INT64(j), column))
 
-        square = [[load(builder, x, at(i, x_row, j, x_column)) for j in range(size)] for i in range(size)]
-        for i, row in enumerate(_both_sides(builder, transform, square)):
-            for j, vector in enumerate(row):
-                store(builder, vector, y, at(i, y_row, j, y_column))
+        def emit(matrix: Matrix, size: int) -> None:
+            square = [[load(builder, x, at(i, x_row, j, x_column)) for j in range(size)] for i in range(size)]
+            for i, row in enumerate(_both_sides(builder, matrix, square)):
+                for j, vector in enumerate(row):
+                    store(builder, vector, y, at(i, y_row, j, y_column))
+
+        with builder.if_else(builder.icmp_signed("==", tile, INT64(2))) as (then, otherwise):
+            with then:
+                emit(two, sizes[0])
+            with otherwise:
+                emit(four, sizes[1])
         return context.get_dummy_value()
 
     @intrinsic
-    def transform_square(context, x, x_row, x_column, y, y_row, y_column):
-        """The square at y from that at x; so many numbers lie between rows and between columns."""
+    def transform_square(context, tile, x, x_row, x_column, y, y_row, y_column):
+        """The square at y from that at x, for tiles of 2 or 4; so many numbers lie between rows and columns."""
         return signature, generate
 
     return transform_square
 
 
-patch, gradient, back = _transform(_patch, 4), _transform(_gradient, 2), _transform(_back, 4)
-weights, weights_back = _transform(_weights, 3), _transform(_weights_back, 4)
+patch = _transform(_patch_2, _patch_4, (4, 6))
+gradient = _transform(_gradient_2, _gradient_4, (2, 4))
+back = _transform(_back_2, _back_4, (4, 6))
+weights = _transform(_weights_2, _weights_4, (3, 3))
+weights_back = _transform(_weights_back_2, _weights_back_4, (4, 6))
 
 
 def _transposed(builder: Any, rows: Vectors) -> Vectors:

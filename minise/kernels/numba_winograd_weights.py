@@ -9,12 +9,13 @@ import numpy as np
 
 from minise.kernels.numba_tiles import LANES, ROWS, sum_tile_of_1, sum_tile_of_2, sum_tile_of_3
 from minise.kernels.numba_transforms import weights_back
-from minise.kernels.numba_winograd_loops import PLACES, inner, loop, transform
+from minise.kernels.numba_winograd_loops import inner, loop, transform
 
 
 @inner
-def add_products(v, e, tiles, length, panels, rows, gu):
-    """gu (k8, c8) += Eᵀ V for one place."""
+def add_products(v, e, tiles, length, panels, gu):
+    """gu (k8, c8) += Eᵀ V for one place; panels: how many they have."""
+    panels, rows = panels
     panel = length * LANES
     width = panels * LANES
     i = 0
@@ -34,41 +35,44 @@ def add_products(v, e, tiles, length, panels, rows, gu):
 
 
 @loop
-def reduce(x, gy, gu, rows, length, steps, places, memory):
-    """gu (16, k8, c8) = Σ over tiles of E times V for each place; k8, c8: whole eights of channels."""
-    n, c, h, w = x.shape
-    panels, k_panels = -(-c // LANES), -(-gy.shape[1] // LANES)
+def reduce(x, gy, gu, tile, pixels, rows, steps, memory):
+    """gu (places, k8, c8) = Σ over tiles of E times V for each place; k8, c8: whole eights of channels."""
+    n, _, h, w = x.shape
+    places, k_whole, c_whole = gu.shape
+    length = rows * (w // tile)
     v_step, e_step = steps
-    v, rest = memory[: PLACES * v_step], memory[PLACES * v_step :]
-    e, planes = rest[: PLACES * e_step], rest[PLACES * e_step :]
+    v, rest = memory[: places * v_step], memory[places * v_step :]
+    e, planes = rest[: places * e_step], rest[places * e_step :]
     gu[:] = 0
-    for start in range(0, n * (h // 2), rows):
-        stop = min(start + rows, n * (h // 2))
-        transform(x, start, stop, places, planes, v, length, v_step, True)
-        transform(gy, start, stop, places, planes, e, length, e_step, False)
-        tiles = (stop - start) * (w // 2)
-        for place in range(PLACES):
+    for start in range(0, n * (h // tile), rows):
+        stop = min(start + rows, n * (h // tile))
+        transform(x, start, stop, tile, pixels, planes, v, length, v_step, True)
+        transform(gy, start, stop, tile, pixels, planes, e, length, e_step, False)
+        tiles = (stop - start) * (w // tile)
+        for place in range(places):
             own = gu[place].reshape(-1)
-            add_products(v[place * v_step :], e[place * e_step :], tiles, length, panels, k_panels, own)
+            panels = c_whole // LANES, k_whole // LANES
+            add_products(v[place * v_step :], e[place * e_step :], tiles, length, panels, own)
 
 
 @loop
-def gather(gu, gw, start, stop):
-    """gw (k, c, 3, 3) = Gᵀ [Σ over chunks of gu (chunks, 16, k8, c8)] G, for channels start … stop of gy."""
+def gather(gu, gw, tile, start, stop):
+    """gw (k, c, 3, 3) = Gᵀ [Σ over chunks of gu (chunks, places, k8, c8)] G, for channels start … stop of gy."""
     c = gw.shape[1]
-    width = gu.shape[3]
-    u = np.empty((PLACES, width), np.float32)
+    chunks, places, _, width = gu.shape
+    u = np.empty((places, width), np.float32)
     taps = np.empty((9, LANES), np.float32)
     for r in range(start, stop):
-        for place in range(PLACES):
+        for place in range(places):
             own = u[place]
             own[:] = gu[0, place, r]
-            for chunk in range(1, len(gu)):
+            for chunk in range(1, chunks):
                 more = gu[chunk, place, r]
                 for i in range(len(own)):
                     own[i] += more[i]
         for first in range(0, c, LANES):
-            weights_back(u[0, first:].ctypes.data, 4 * width, width, taps.ctypes.data, 3 * LANES, LANES)
+            source = u[0, first:].ctypes.data
+            weights_back(tile, source, (tile + 2) * width, width, taps.ctypes.data, 3 * LANES, LANES)
             filters = gw[r, first:].reshape(-1)
             for i in range(min(LANES, c - first)):
                 for tap in range(9):
