@@ -11,13 +11,13 @@ import numpy as np
 from numba import njit
 
 from minise.kernels.numba_gelu import gelu, gelu_slope
-from minise.kernels.numba_tiles import (
-    LANES,
+from minise.kernels.numba_reductions import (
     sum_of_plane,
     sum_of_squares,
     sums_of_cut_products,
     sums_of_products,
 )
+from minise.kernels.numba_tiles import LANES
 
 ZERO = np.float32(0)
 loop = njit(cache=True, nogil=True, error_model="numpy")

@@ -9,7 +9,7 @@ from numba import njit
 
 from minise.backend import Array, Kernel
 from minise.kernels.memory import empty
-from minise.kernels.numba_tiles import pool_tile
+from minise.kernels.numba_reductions import pool_tile
 from minise.kernels.threads import share
 from minise.ops.basic import Gradients, Needs
 

@@ -8,7 +8,6 @@ out: a result is the same bit for bit however often, and into whatever, a loop i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -42,7 +41,7 @@ def store(builder: Any, vector: Any, base: Any, index: Any) -> None:
     builder.store(vector, target).align = 1 if vector.type.element == ir.IntType(8) else 4
 
 
-def _splat(builder: Any, number: Any) -> Any:
+def splat(builder: Any, number: Any) -> Any:
     """A vector of eight times the same number."""
     undefined = ir.Constant(VECTOR, ir.Undefined)
     first = builder.insert_element(undefined, number, INT32(0))
@@ -61,7 +60,7 @@ def add_product(builder: Any, accumulator: Any, a: Any, b: Any) -> None:
     builder.store(muladd(builder, a, b, builder.load(accumulator)), accumulator)
 
 
-def _sum(builder: Any, vector: Any) -> Any:
+def sum_lanes(builder: Any, vector: Any) -> Any:
     """The sum of a vector's numbers: its halves are added, then their halves, and so on."""
     width = LANES
     while width > 1:
@@ -110,7 +109,7 @@ def _correlate_tile(wide: int) -> Any:
             pixels = [load(builder, start, offset) for start in starts]
             first = builder.mul(loop.index, INT64(ROWS))
             for r, row in enumerate(tile):
-                weight = _splat(builder, builder.load(builder.gep(w, [builder.add(first, INT64(r))])))
+                weight = splat(builder, builder.load(builder.gep(w, [builder.add(first, INT64(r))])))
                 for accumulator, vector in zip(row, pixels, strict=True):
                     add_product(builder, accumulator, vector, weight)
         for start, row in zip(numbers(builder, y_row, ROWS), tile, strict=True):
@@ -145,7 +144,7 @@ def _product_tile(wide: int) -> Any:
             vectors = [load(builder, w, builder.add(first, INT64(v * LANES))) for v in range(wide)]
             for r, row in enumerate(tile):
                 at = builder.add(offset, INT64(r * LANES))
-                number = _splat(builder, builder.load(builder.gep(x, [at])))
+                number = splat(builder, builder.load(builder.gep(x, [at])))
                 for accumulator, vector in zip(row, vectors, strict=True):
                     add_product(builder, accumulator, number, vector)
         for r, row in enumerate(tile):
@@ -178,7 +177,7 @@ def _sum_tile(wide: int) -> Any:
             at = builder.mul(loop.index, INT64(LANES))
             vectors = [load(builder, start, at) for start in starts]
             for r, row in enumerate(tile):
-                number = _splat(builder, builder.load(builder.gep(g, [builder.add(at, INT64(r))])))
+                number = splat(builder, builder.load(builder.gep(g, [builder.add(at, INT64(r))])))
                 for accumulator, vector in zip(row, vectors, strict=True):
                     add_product(builder, accumulator, vector, number)
         for r, row in enumerate(tile):
@@ -223,90 +222,7 @@ def reduce_tile(context, x, x_at, g, g_at, pixels, count, sums):
                 for accumulator, column in zip(row, columns, strict=True):
                     add_product(builder, accumulator, gradient, column)
         for i, accumulator in enumerate(a for row in tile for a in row):
-            builder.store(_sum(builder, builder.load(accumulator)), builder.gep(sums, [INT64(i)]))
+            builder.store(sum_lanes(builder, builder.load(accumulator)), builder.gep(sums, [INT64(i)]))
         return context.get_dummy_value()
 
     return signature, generate
-
-
-@intrinsic
-def pool_tile(context, top, low, y, winner):
-    """y[j] = the largest of top[2 j], top[2 j + 1], low[2 j] and low[2 j + 1], winner[j] its place, for j < 4.
-
-    The first of equal values wins, not-a-number always.
-    """
-    signature = types.void(_ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS)
-    four = LANES // 2
-    byte = ir.IntType(8)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        top, low, y = (pointer(builder, a) for a in arguments[:3])
-        rows = [load(builder, row, INT64(0)) for row in (top, low)]
-        masks = [ir.Constant(ir.VectorType(INT32, four), list(range(first, LANES, 2))) for first in range(2)]
-        values = [builder.shuffle_vector(row, row, mask) for row in rows for mask in masks]
-        best, place = values[0], ir.Constant(ir.VectorType(byte, four), [0] * four)
-        for i, value in enumerate(values[1:], start=1):
-            wins = _wins(builder, value, best)
-            best = builder.select(wins, value, best)
-            place = builder.select(wins, ir.Constant(ir.VectorType(byte, four), [i] * four), place)
-        store(builder, best, y, INT64(0))
-        store(builder, place, pointer(builder, arguments[3], byte), INT64(0))
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-def _wins(builder: Any, value: Any, best: Any) -> Any:
-    """value > best, or value is not a number."""
-    return builder.or_(builder.fcmp_ordered(">", value, best), builder.fcmp_unordered("uno", value, value))
-
-
-def _plane_sums(arrays: int, terms: Callable[[Any, list[Any], Any], list[Any]], results: int) -> Any:
-    """Sums over a plane: `terms` makes vectors of what is added up from a vector of each array and the mean."""
-    signature = types.UniTuple(types.float32, results)(types.UniTuple(_ADDRESS, arrays), types.float32, _INT)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        addresses, mean, count = arguments
-        starts = [pointer(builder, address) for address in numbers(builder, addresses, arrays)]
-        means = _splat(builder, mean)
-        totals = [cgutils.alloca_once_value(builder, ZEROS) for _ in range(results)]
-        for total in totals:
-            builder.store(ZEROS, total)
-        with cgutils.for_range(builder, count, intp=INT64) as loop:
-            at = builder.mul(loop.index, INT64(LANES))
-            found = terms(builder, [load(builder, start, at) for start in starts], means)
-            for total, term in zip(totals, found, strict=True):
-                builder.store(builder.fadd(builder.load(total), term), total)
-        sums = [_sum(builder, builder.load(total)) for total in totals]
-        return context.make_tuple(builder, signature.return_type, sums)
-
-    @intrinsic
-    def plane_sums(context, addresses, mean, count):
-        """A tuple of sums over `count` vectors of each array."""
-        return signature, generate
-
-    return plane_sums
-
-
-def _squares(builder: Any, vectors: list[Any], mean: Any) -> list[Any]:
-    """x, mean -> (x - mean)²."""
-    centred = builder.fsub(vectors[0], mean)
-    return [builder.fmul(centred, centred)]
-
-
-def _products(builder: Any, vectors: list[Any], mean: Any) -> list[Any]:
-    """g, x, mean -> g and g (x - mean)."""
-    g, x = vectors
-    return [g, builder.fmul(g, builder.fsub(x, mean))]
-
-
-def _cut_products(builder: Any, vectors: list[Any], mean: Any) -> list[Any]:
-    """g, x, y, mean -> the same, with 0 for g where y <= 0."""
-    g, x, y = vectors
-    return _products(builder, [builder.select(builder.fcmp_ordered(">", y, ZEROS), g, ZEROS), x], mean)
-
-
-sum_of_plane = _plane_sums(1, lambda builder, vectors, mean: vectors, 1)
-sum_of_squares = _plane_sums(1, _squares, 1)
-sums_of_products = _plane_sums(2, _products, 2)
-sums_of_cut_products = _plane_sums(3, _cut_products, 2)

@@ -23,10 +23,10 @@ over Π (p - the other finite points), and Bᵀ's are the coefficients of Π (x 
                                   0    0     1            0   1    0  -5/2  0  1
 
 (F(2 x 2) has some signs in another matrix, which spares operations). The results differ from direct convolution in
-rounding only. How much depends on the points: these two pairs have a product of 1, no entry is large, and
-F(4 x 4) loses at most a third of what it loses with the usual 0, ±1, ±2.
-Sources: Lavin and Gray, 2015, arXiv:1509.09308; the gradient of w is the same bilinear form, transposed. That the
-points decide the rounding: Barabasz, Anderson, Soodhalter and Gregg, 2018, arXiv:1803.10986.
+rounding only. How much depends on the points. Of the form ±p, ±1/p they leave many zeros, and with these F(4 x 4) has
+at most a third of the error that it has with the usual 0, ±1, ±2.
+Sources: Lavin and Gray, 2015, arXiv:1509.09308; the gradient of w is the same bilinear form, transposed. The form of
+the points: Alam, Anderson, Barabasz and Gregg, 2022, arXiv:2201.10369.
 """
 
 from __future__ import annotations

@@ -60,20 +60,21 @@ def gather(gu, gw, tile, start, stop):
     """gw (k, c, 3, 3) = Gᵀ [Σ over chunks of gu (chunks, places, k8, c8)] G, for channels start … stop of gy."""
     c = gw.shape[1]
     chunks, places, _, width = gu.shape
-    u = np.empty((places, width), np.float32)
+    u = np.empty((places, (stop - start) * width), np.float32)
     taps = np.empty((9, LANES), np.float32)
-    for r in range(start, stop):
-        for place in range(places):
-            own = u[place]
-            own[:] = gu[0, place, r]
-            for chunk in range(1, chunks):
-                more = gu[chunk, place, r]
-                for i in range(len(own)):
-                    own[i] += more[i]
+    for place in range(places):
+        own = u[place]
+        own[:] = gu[0, place, start:stop].reshape(-1)
+        for chunk in range(1, chunks):
+            more = gu[chunk, place, start:stop].reshape(-1)
+            for i in range(len(own)):
+                own[i] += more[i]
+    step = (stop - start) * width
+    for r in range(stop - start):
         for first in range(0, c, LANES):
-            source = u[0, first:].ctypes.data
-            weights_back(tile, source, (tile + 2) * width, width, taps.ctypes.data, 3 * LANES, LANES)
-            filters = gw[r, first:].reshape(-1)
+            source = u[0, r * width + first :].ctypes.data
+            weights_back(tile, source, (tile + 2) * step, step, taps.ctypes.data, 3 * LANES, LANES)
+            filters = gw[start + r, first:].reshape(-1)
             for i in range(min(LANES, c - first)):
                 for tap in range(9):
                     filters[9 * i + tap] = taps[tap, i]
