@@ -8,7 +8,7 @@ half of float32's last place. Inputs as behind a ReLU, weights as they are initi
 
 from __future__ import annotations
 
-import contextlib
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -24,20 +24,20 @@ Results = tuple[np.ndarray, ...]
 def ours(x: np.ndarray, w: np.ndarray, gy: np.ndarray) -> dict[str, Results]:
     found = {"direct": (direct_forward(x, w, gy.shape, 1, 1), *direct_backward(gy, x, w, 1, 1, (True, True)))}
     for tile in (2, 4):
-        gradients = winograd(gy, w, tile, turned=True), winograd_weights(x, gy, tile)
+        gradients = winograd(gy, w, tile, flipped=True), winograd_weights(x, gy, tile)
         found[f"F({tile} x {tile})"] = (winograd(x, w, tile), *gradients)
     return found
 
 
 def theirs(x: np.ndarray, w: np.ndarray, gy: np.ndarray) -> dict[str, Results]:
-    with contextlib.suppress(ImportError):
-        import torch
+    if find_spec("torch") is None:
+        return {}
+    import torch
 
-        tensors = [torch.from_numpy(a).requires_grad_() for a in (x, w)]
-        y = torch.nn.functional.conv2d(*tensors, padding=1)
-        gradients = torch.autograd.grad(y, tensors, torch.from_numpy(gy))
-        return {"PyTorch": tuple(a.detach().numpy() for a in (y, *gradients))}
-    return {}
+    tensors = [torch.from_numpy(a).requires_grad_() for a in (x, w)]
+    y = torch.nn.functional.conv2d(*tensors, padding=1)
+    gradients = torch.autograd.grad(y, tensors, torch.from_numpy(gy))
+    return {"PyTorch": tuple(a.detach().numpy() for a in (y, *gradients))}
 
 
 def main() -> None:

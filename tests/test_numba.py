@@ -108,6 +108,74 @@ def test_conv2d_agrees_where_winograd_suits(data):
     agree(conv2d, OPS["conv2d"], inputs, {"stride": 1, "padding": 1})
 
 
+@pytest.mark.parametrize(
+    ("tile", "w_shape", "size", "options"),
+    [
+        (4, (16, 16, 3, 3), (4, 8), (1, 1)),
+        (2, (16, 16, 3, 3), (4, 6), (1, 1)),
+        (2, (1024, 1025, 3, 3), (4, 4), (1, 1)),
+        (0, (16, 16, 3, 3), (4, 7), (1, 1)),
+        (0, (16, 15, 3, 3), (4, 4), (1, 1)),
+        (0, (15, 16, 3, 3), (4, 4), (1, 1)),
+        *[(0, (16, 16, 3, 3), (8, 8), options) for options in ((2, 1), (1, 0), (1, 2))],
+        *[(0, (16, 16, size, size), (8, 8), (1, 1)) for size in (1, 5)],
+    ],
+)
+def test_winograd_takes_what_suits_it(tile, w_shape, size, options):
+    """options: stride and padding."""
+    from minise.kernels.numba_winograd import tile_size
+
+    x, w = np.empty((1, w_shape[1], *size), np.float32), np.empty(w_shape, np.float32)
+    assert tile_size(x, w, *options) == tile
+    if w.size < 1 << 16:
+        rng = np.random.default_rng(0)
+        inputs = [normal(rng, *x.shape), normal(rng, *w.shape), None]
+        agree(conv2d, OPS["conv2d"], inputs, {"stride": options[0], "padding": options[1]})
+
+
+def winograds_matrices(points, tile):
+    """A, G and B, whose rows belong to the finite points and to infinity."""
+    others = [[q for q in points if q != p] for p in points]
+    over = np.array([np.prod([p - q for q in rest]) for p, rest in zip(points, others, strict=True)])
+    a = np.concatenate([np.vander(points, tile, increasing=True), np.eye(1, tile, tile - 1)])
+    g = np.concatenate([np.vander(points, 3, increasing=True) / over[:, None], np.eye(1, 3, 2)])
+    b = [np.append(np.poly(rest)[::-1], 0) for rest in others] + [np.poly(points)[::-1]]
+    return a, g, np.array(b)
+
+
+@pytest.mark.parametrize(
+    ("points", "tile", "moved"),
+    [
+        ([0, 1, -1], 2, ([1, 1, 1, -1], [-1, 1, 1, 1], [-1, 1, 1, -1])),
+        ([0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5)], 4, ([1] * 6,) * 3),
+    ],
+)
+def test_winograds_transforms_are_the_matrices_of_their_points(points, tile, moved):
+    """M x Mᵀ of random squares; moved: the signs that places of A, G and B have from one another."""
+    from numba import njit
+
+    from minise.kernels import numba_transforms
+
+    a, g, b = (
+        np.array(signs)[:, None] * matrix
+        for signs, matrix in zip(moved, winograds_matrices(points, tile), strict=True)
+    )
+    rng = np.random.default_rng(0)
+    for name, matrix in {"patch": b, "gradient": a, "back": a.T, "weights": g, "weights_back": g.T}.items():
+        transform = getattr(numba_transforms, name)
+
+        @njit
+        def run(x, y, transform=transform):
+            transform(tile, x.ctypes.data, x.shape[1] * 8, 8, y.ctypes.data, y.shape[1] * 8, 8)
+
+        rows, columns = matrix.shape
+        x, y = normal(rng, columns, columns, 8), np.full((rows + 1, rows, 8), np.nan, np.float32)
+        run(x, y)
+        expected = np.einsum("ip,pql,jq->ijl", matrix, x, matrix)
+        np.testing.assert_allclose(y[:rows], expected, rtol=1e-5, atol=1e-5, err_msg=name)
+        assert np.isnan(y[rows:]).all()
+
+
 def winograds_errors(c, k, size, tile):
     """The largest errors of y, gx and gw, and those of direct convolution, as parts of the largest value."""
     from minise.kernels.numba_conv2d import direct_backward, direct_forward
@@ -117,16 +185,15 @@ def winograds_errors(c, k, size, tile):
     x, w, gy = normal(rng, 9, c, size, size), normal(rng, k, c, 3, 3), normal(rng, 9, k, size, size)
     wide = [a.astype(np.float64) for a in (gy, x, w)]
     y, _ = OPS["conv2d"].forward(*wide[1:], padding=1)
-    gx, gw = OPS["conv2d"].backward(wide[0], (*wide[1:], 1, 1), (True, True))[:2]
-    fast = winograd(x, w, tile), winograd(gy, w, tile, turned=True), winograd_weights(x, gy, tile)
+    exact = y, *OPS["conv2d"].backward(wide[0], (*wide[1:], 1, 1), (True, True))[:2]
+    fast = winograd(x, w, tile), winograd(gy, w, tile, flipped=True), winograd_weights(x, gy, tile)
     direct = direct_forward(x, w, y.shape, 1, 1), *direct_backward(gy, x, w, 1, 1, (True, True))
-    return [
+    return np.array(
         [
-            np.abs(found - exact).max() / np.abs(exact).max()
-            for found, exact in zip(own, (y, gx, gw), strict=True)
+            [np.abs(a - b).max() / np.abs(b).max() for a, b in zip(own, exact, strict=True)]
+            for own in (fast, direct)
         ]
-        for own in (fast, direct)
-    ]
+    )
 
 
 SHAPES = pytest.mark.parametrize(("c", "k", "size"), [(64, 64, 8), (256, 256, 4), (24, 64, 32), (16, 16, 32)])
@@ -136,47 +203,47 @@ SHAPES = pytest.mark.parametrize(("c", "k", "size"), [(64, 64, 8), (256, 256, 4)
 def test_winograd_on_tiles_of_2_rounds_like_direct_convolution(c, k, size):
     """Its errors are at most four times those of direct convolution."""
     fast, direct = winograds_errors(c, k, size, tile=2)
-    assert all(a <= 4 * b for a, b in zip(fast, direct, strict=True))
+    assert (fast <= 4 * direct).all()
 
 
 @SHAPES
-def test_winograd_on_tiles_of_4_rounds_by_some_units(c, k, size):
-    """Its errors are at most 2⁻¹⁸ of the largest value: 32 units in the last place of that."""
-    fast, _ = winograds_errors(c, k, size, tile=4)
-    assert max(fast) <= 2**-18
+def test_winograd_on_tiles_of_4_rounds_little_worse(c, k, size):
+    """Of y and gx the same, of gw ten times, where direct convolution sums in eight lanes; and 64 units of 2⁻²⁴."""
+    fast, direct = winograds_errors(c, k, size, tile=4)
+    assert (fast <= np.array([4, 4, 10]) * direct).all()
+    assert (fast <= 64 * 2.0**-24).all()
 
 
 @pytest.mark.parametrize(
     ("n", "c", "k", "h", "w"),
     [
-        *[
-            (1, 24, 24, 2, 2),
-            (5, 16, 19, 4, 12),
-            (17, 25, 41, 2, 4),
-            (2, 24, 24, 300, 6),
-            (3, 30, 26, 34, 36),
-            (40, 24, 33, 4, 4),
-        ],
-        *[(33, 96, 24, 12, 14), (3, 48, 48, 32, 32)],
+        *[(1, 24, 24, 2, 2), (5, 16, 19, 4, 12), (17, 25, 41, 2, 4), (2, 24, 24, 300, 6)],
+        *[(3, 30, 26, 34, 36), (40, 24, 33, 4, 4), (33, 96, 24, 12, 14), (3, 48, 48, 32, 32)],
+        *[(2, 72, 73, 8, 8), (1, 130, 81, 8, 20), (5, 65, 17, 6, 10)],
     ],
 )
 def test_winograds_loops_stay_within_their_arrays(n, c, k, h, w, monkeypatch):
-    """Results and scratch memory between canaries and filled with what is not a number; blocks end inside images."""
+    """Scratch memory and results full of NaN, between canaries; inputs between NaN. Blocks end inside images."""
     from minise.kernels import numba_winograd
 
     arrays, canary = [], np.full(64, 12345, np.float32)
 
-    def guarded(shape, dtype):
+    def guarded(shape, dtype, edge=canary):
         size = int(np.prod(shape))
-        arrays.append(np.concatenate([canary, np.full(size, np.nan, np.float32), canary]))
-        return arrays[-1][64:-64].reshape(shape)
+        arrays.append((np.concatenate([edge, np.full(size, np.nan, np.float32), edge]), edge))
+        return arrays[-1][0][64:-64].reshape(shape)
+
+    def surrounded(values):
+        inner = guarded(values.shape, values.dtype, np.full(64, np.nan, np.float32))
+        inner[:] = values
+        return inner
 
     monkeypatch.setattr(numba_winograd, "empty", guarded)
     monkeypatch.setattr(numba_winograd, "scratch", lambda name, shape, dtype: guarded(shape, dtype))
     rng = np.random.default_rng(0)
-    inputs = [normal(rng, n, c, h, w), normal(rng, k, c, 3, 3), None]
+    inputs = [surrounded(normal(rng, n, c, h, w)), surrounded(normal(rng, k, c, 3, 3)), None]
     agree(conv2d, OPS["conv2d"], inputs, {"stride": 1, "padding": 1})
-    assert all((end == canary).all() for a in arrays for end in (a[:64], a[-64:]))
+    assert all(np.array_equal(end, edge, equal_nan=True) for a, edge in arrays for end in (a[:64], a[-64:]))
 
 
 @pytest.mark.parametrize("kernel", ["conv2d", "winograd", "batch_norm", "batch_norm_act", "max_pool2d"])

@@ -176,7 +176,7 @@ def conv2d_supports(x: Array, w: Array, b: Array | None = None, *, stride: int =
 def conv2d_forward(
     x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int = 0
 ) -> tuple[Array, Any]:
-    """`minise.ops.conv2d.conv2d_forward`: Winograd's algorithm where it suits, or else without columns."""
+    """`minise.ops.conv2d.conv2d_forward`: by Winograd's algorithm, or without columns where it has no tile."""
     shape = check_conv2d(x, w, b, stride, padding)
     x = np.ascontiguousarray(x)
     tile = tile_size(x, w, stride, padding)
@@ -193,7 +193,7 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gx: Array | None
     gw: Array | None
     if tile := tile_size(x, w, stride, padding):
-        gx = winograd(gy, w, tile, turned=True) if needs[0] else None
+        gx = winograd(gy, w, tile, flipped=True) if needs[0] else None
         gw = winograd_weights(x, gy, tile) if needs[1] else None
     else:
         gx, gw = direct_backward(gy, x, w, stride, padding, needs)

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 LANES, ROWS, WIDE = 8, 4, 3
 """Numbers in a vector, rows in a tile, vectors (or columns) in a tile: 12 sums and 4 operands fill 16 registers."""
 TALL = 6
-"""Rows in a tile that is two vectors wide."""
+"""Rows in a tile of one or two vectors."""
 
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)

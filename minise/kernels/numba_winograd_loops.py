@@ -15,7 +15,7 @@ from numba import njit
 from minise.kernels.numba_tiles import LANES, TALL, product_tile_of_1, product_tile_of_2
 from minise.kernels.numba_transforms import back, gradient, patch, turn, turn_back, weights
 
-K_PANEL = 2 * LANES
+K_TILE = 2 * LANES
 """Output channels that a tile of products has side by side."""
 
 loop = njit(cache=True, nogil=True, error_model="numpy")
@@ -41,29 +41,32 @@ def channels(first, c, size):
 def turn_channels(image, first, top, count, tile, pixels, planes):
     """A panel of an image (c, h, w) with its channels side by side, for `count` rows of tiles from `top` on.
 
-    pixels: where each pixel goes when the planes begin with the row above the image; rows are w + 2 pixels.
+    The planes begin with the row above the tiles and have rows of w + 2 pixels; pixels: where each pixel goes, of as
+    many rows, from the first one on.
     """
     c, h, w = image.shape
     pitch = (w + 2) * LANES
-    low, high = max(0, tile * top - 1), min(h, tile * (top + count) + 1)
-    shift = tile * top * pitch
     rows = tile * count + 2
-    if top == 0:
+    above = tile * top - 1
+    low, high = max(0, above), min(h, above + rows)
+    if low > above:
         planes[:pitch] = 0
-    if high == h:
+    if high < above + rows:
         planes[(rows - 1) * pitch : rows * pitch] = 0
     for i in range(rows):
         planes[i * pitch : i * pitch + LANES] = 0
         planes[(i + 1) * pitch - LANES : (i + 1) * pitch] = 0
     x_at = channels(first, c, h * w)
-    at = low * w
-    while at + LANES <= high * w:
-        turn(image.ctypes.data + 4 * at, x_at, planes.ctypes.data - 4 * shift, pixels[at:].ctypes.data)
+    places = pixels[(low - above) * w :]
+    flat = image.reshape(-1)[low * w :]
+    size = (high - low) * w
+    at = 0
+    while at + LANES <= size:
+        turn(flat.ctypes.data + 4 * at, x_at, planes.ctypes.data, places[at:].ctypes.data)
         at += LANES
-    flat = image.reshape(-1)
-    while at < high * w:
+    while at < size:
         for i in range(LANES):
-            planes[pixels[at] - shift + i] = flat[x_at[i] + at]
+            planes[places[at] + i] = flat[x_at[i] + at]
         at += 1
 
 
@@ -96,8 +99,8 @@ def transform(x, start, stop, tile, pixels, planes, v, length, step, patches):
 
 
 @inner
-def transform_back(m, step, width, y, first, last, start, stop, tile, planes):
-    """Channels `first` to `last` of y, for the rows of tiles `start` to `stop`, from m (places, tiles, width)."""
+def transform_back(m, m_step, k_step, y, first, last, start, stop, tile, planes):
+    """Channels `first` to `last` of y, for the rows of tiles `start` to `stop`, from m (places, tiles, k_step)."""
     _, k, h, w = y.shape
     th, tw = h // tile, w // tile
     for channel in range(first, last, LANES):
@@ -110,8 +113,8 @@ def transform_back(m, step, width, y, first, last, start, stop, tile, planes):
             for i in range(count):
                 for j in range(tw):
                     target = planes.ctypes.data + 4 * tile * (i * w + j) * LANES
-                    back(tile, source, (tile + 2) * step, step, target, w * LANES, LANES)
-                    source += 4 * width
+                    back(tile, source, (tile + 2) * m_step, m_step, target, w * LANES, LANES)
+                    source += 4 * k_step
             image = y[row // th].reshape(-1)[tile * top * w :]
             size = tile * count * w
             at = 0
@@ -126,63 +129,61 @@ def transform_back(m, step, width, y, first, last, start, stop, tile, planes):
 
 
 @inner
-def products(v, v_step, tiles, offsets, u, first, last, m, m_step, width, places):
-    """m (places, tiles, width) = Σ_c V U, of channels `first` to `last`."""
+def products(v, tiles, offsets, u, first, last, m, k_step, steps, places):
+    """m (places, tiles, k_step) = Σ_c V U, of channels `first` to `last`."""
+    u_step, v_step, m_step = steps
     c = len(offsets)
     for place in range(places):
-        for channel in range(first, last, K_PANEL):
-            wide = K_PANEL if last - channel > LANES else LANES
+        for channel in range(first, last, K_TILE):
             x = v.ctypes.data + 4 * place * v_step
-            w = u.ctypes.data + 4 * c * (places * channel + place * wide)
+            w = u.ctypes.data + 4 * (channel // K_TILE * places + place) * u_step
             y = m.ctypes.data + 4 * (place * m_step + channel - first)
             for _ in range(-(-tiles // TALL)):
-                if wide == K_PANEL:
-                    product_tile_of_2(x, offsets.ctypes.data, c, w, y, width)
+                if last - channel > LANES:
+                    product_tile_of_2(x, offsets.ctypes.data, c, w, y, k_step)
                 else:
-                    product_tile_of_1(x, offsets.ctypes.data, c, w, y, width)
+                    product_tile_of_1(x, offsets.ctypes.data, c, w, y, k_step)
                 x += 4 * TALL * LANES
-                y += 4 * TALL * width
+                y += 4 * TALL * k_step
 
 
 @loop
-def correlate(x, u, y, tile, offsets, pixels, rows, length, width, steps, memory):
-    """y (n, k, h, w) from x (n, c, h, w) and U, `rows` rows of tiles and `width` channels at a time.
+def correlate(x, u, y, tile, offsets, pixels, rows, length, k_step, steps, memory):
+    """y (n, k, h, w) from x (n, c, h, w) and U, `rows` rows of tiles and `k_step` channels at a time.
 
-    memory: scratch numbers.
+    steps: how far apart the places of U, V and m lie. memory: scratch numbers.
     """
     n, k, h, w = y.shape
     places = (tile + 2) ** 2
-    v_step, m_step = steps
+    _, v_step, m_step = steps
     v, rest = memory[: places * v_step], memory[places * v_step :]
     m, planes = rest[: places * m_step], rest[places * m_step :]
     for start in range(0, n * (h // tile), rows):
         stop = min(start + rows, n * (h // tile))
         tiles = (stop - start) * (w // tile)
         transform(x, start, stop, tile, pixels, planes, v, length, v_step, True)
-        for first in range(0, k, width):
-            last = min(first + width, k)
-            products(v, v_step, tiles, offsets, u, first, last, m, m_step, width, places)
-            transform_back(m, m_step, width, y, first, last, start, stop, tile, planes)
+        for first in range(0, k, k_step):
+            last = min(first + k_step, k)
+            products(v, tiles, offsets, u, first, last, m, k_step, steps, places)
+            transform_back(m, m_step, k_step, y, first, last, start, stop, tile, planes)
 
 
 @loop
-def transform_weights(w, start, stop, tile, columns, row_step, column_step, first, tap_step, u):
-    """U, for blocks start … stop of 16 rows, as the tiles read it: (blocks, places, columns, 16), the last perhaps
-    of 8. Tap t of row r and column c is w[r row_step + c column_step + first + t tap_step]; past the last, it is
-    repeated.
+def transform_weights(w, start, stop, tile, columns, row_step, column_step, first, tap_step, u, u_step):
+    """U, for sixteens `start` to `stop` of rows, as the tiles of products read it: (sixteens, places, columns, 16),
+    the last perhaps of 8. Tap t of row r and column c is w[r row_step + c column_step + first + t tap_step]; the last
+    row is repeated past it.
     """
     rows = len(w) // (9 * columns)
-    places = (tile + 2) ** 2
     taps = np.empty((9, LANES), np.float32)
-    for block in range(start, stop):
-        own = u[block * places * columns * K_PANEL :]
-        wide = K_PANEL if rows - block * K_PANEL > LANES else LANES
-        step = columns * wide
+    for sixteen in range(start, stop):
+        own = u[sixteen * (tile + 2) ** 2 * u_step :]
+        wide = K_TILE if rows - sixteen * K_TILE > LANES else LANES
         for panel in range(0, wide, LANES):
             for c in range(columns):
                 for r in range(LANES):
-                    at = min(block * K_PANEL + panel + r, rows - 1) * row_step + c * column_step + first
+                    at = min(sixteen * K_TILE + panel + r, rows - 1) * row_step + c * column_step + first
                     for tap in range(9):
                         taps[tap, r] = w[at + tap * tap_step]
                 target = own[c * wide + panel :].ctypes.data
-                weights(tile, taps.ctypes.data, 3 * LANES, LANES, target, (tile + 2) * step, step)
+                weights(tile, taps.ctypes.data, 3 * LANES, LANES, target, (tile + 2) * u_step, u_step)

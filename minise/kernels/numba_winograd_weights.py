@@ -13,16 +13,15 @@ from minise.kernels.numba_winograd_loops import inner, loop, transform
 
 
 @inner
-def add_products(v, e, tiles, length, panels, gu):
-    """gu (k8, c8) += Eᵀ V for one place; panels: how many they have."""
-    panels, rows = panels
+def add_products(v, e, tiles, length, c_panels, k_panels, gu):
+    """gu (k8, c8) += Eᵀ V for one place."""
     panel = length * LANES
-    width = panels * LANES
+    width = c_panels * LANES
     i = 0
-    while i < panels:
-        rest = panels - i
+    while i < c_panels:
+        rest = c_panels - i
         at = (i * panel, (i + 1) * panel, (i + 2) * panel)
-        for half in range(rows * LANES // ROWS):
+        for half in range(k_panels * LANES // ROWS):
             g = e[half // 2 * panel + half % 2 * ROWS :].ctypes.data
             y = gu[half * ROWS * width + i * LANES :].ctypes.data
             if rest == 3 or rest > 4:
@@ -40,6 +39,7 @@ def reduce(x, gy, gu, tile, pixels, rows, steps, memory):
     n, _, h, w = x.shape
     places, k_whole, c_whole = gu.shape
     length = rows * (w // tile)
+    c_panels, k_panels = c_whole // LANES, k_whole // LANES
     v_step, e_step = steps
     v, rest = memory[: places * v_step], memory[places * v_step :]
     e, planes = rest[: places * e_step], rest[places * e_step :]
@@ -50,9 +50,8 @@ def reduce(x, gy, gu, tile, pixels, rows, steps, memory):
         transform(gy, start, stop, tile, pixels, planes, e, length, e_step, False)
         tiles = (stop - start) * (w // tile)
         for place in range(places):
-            own = gu[place].reshape(-1)
-            panels = c_whole // LANES, k_whole // LANES
-            add_products(v[place * v_step :], e[place * e_step :], tiles, length, panels, own)
+            own_v, own_e = v[place * v_step :], e[place * e_step :]
+            add_products(own_v, own_e, tiles, length, c_panels, k_panels, gu[place].reshape(-1))
 
 
 @loop

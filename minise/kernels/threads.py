@@ -111,9 +111,12 @@ def map_blocks(work: Callable[[slice], T], n: int, bytes_each: int) -> list[T]:
     return crew().map(lambda i: work(slice(i * size, min((i + 1) * size, n))), -(-n // size))
 
 
-def share(work: Callable[[int, int], Any], n: int) -> None:
-    """work(start, stop) on parts of range(n), side by side: some for each thread, so that none waits long."""
-    parts = min(n, PARTS * crew().size)
+def share(work: Callable[[int, int], Any], n: int, least: int = 1) -> None:
+    """work(start, stop) on parts of range(n), side by side: some for each thread, so that none waits long.
+
+    least: how many a part should have.
+    """
+    parts = min(n, max(1, n // least), PARTS * crew().size)
     crew().map(lambda i: work(i * n // parts, (i + 1) * n // parts), parts)
 
 
