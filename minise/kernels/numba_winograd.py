@@ -114,7 +114,7 @@ def winograd(x: Array, w: Array, tile: int, *, flipped: bool = False) -> Array:
     places, th, tw = (tile + 2) ** 2, height // tile, width // tile
     row, column, first, tap = (9, 9 * k, 8, -1) if flipped else (9 * c, 9, 0, 1)
     sixteens, u_step = -(-k // K_TILE), apart(K_TILE * c)
-    u = empty((sixteens * places * u_step,), x.dtype)
+    u = scratch("weights", (sixteens * places * u_step,), x.dtype)
     flat = np.ascontiguousarray(w).reshape(-1)
 
     def transform(i: int, j: int) -> None:
@@ -154,7 +154,7 @@ def winograd_weights(x: Array, gy: Array, tile: int) -> Array:
     strip = tile * min(rows, th) + 2
     size = places * sum(steps) + strip * (width + 2) * LANES
     pixels = pixel_places(strip, width)
-    gu = empty((chunks, *shape), x.dtype)
+    gu = scratch("chunks", (chunks, *shape), x.dtype)
 
     def chunk(i: int) -> None:
         part = slice(i * n // chunks, (i + 1) * n // chunks)
