@@ -60,11 +60,11 @@ GRADIENT_NUMBERS, GRADIENT_TILES = 1 << 18, 192
 """V and E of a block of tiles, near the L2 cache; but so many tiles at least, or the ends of its sums cost much."""
 CHUNKS = 16
 CHUNK_BYTES = 64 << 20
-"""gw is a sum over so many chunks of the batch, whatever the number of threads; fewer, but 2, if they took more."""
+"""gw is a sum over so many chunks of the batch, whatever the number of threads; at least 2, if they took more."""
 LINE = 16
 """Numbers in a line of the cache."""
-FEW_FILTERS = 1 << 14
-"""So few filters are transformed before another thread is awake."""
+PART_FILTERS = 1 << 13
+"""What a thread takes at a time of the weights: fewer filters are transformed before another thread is awake."""
 
 
 def whole(count: int, step: int) -> int:
@@ -120,10 +120,7 @@ def winograd(x: Array, w: Array, tile: int, *, flipped: bool = False) -> Array:
     def transform(i: int, j: int) -> None:
         loops.transform_weights(flat, i, j, tile, c, row, column, first, tap, u, u_step)
 
-    if k * c < FEW_FILTERS:
-        transform(0, sixteens)
-    else:
-        share(transform, sixteens)
+    share(transform, sixteens, least=-(-PART_FILTERS // (K_TILE * c)))
     wanted = min(TILES, max(4 * TALL, V_NUMBERS // (places * c)))
     rows = max(1, min(wanted // tw, n * th))
     length = whole(rows * tw, TALL)
