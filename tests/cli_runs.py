@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +57,32 @@ def environment(**extra: str) -> dict[str, str]:
     """For a subprocess: no download, no colours, no data of the machine that runs the tests."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MINISE", "XDG", "COLUMNS", "LINES"))}
     return kept | {"HOME": "/nonexistent", "MINISE_MIRROR": "http://127.0.0.1:9/"} | extra
+
+
+WAITING = """
+import time
+from minise.checkpoint import Run
+
+def save_and_wait(*args, save=Run.save_resume):
+    save(*args)
+    time.sleep(600)
+
+Run.save_resume = save_and_wait
+"""
+
+
+def waiting_after_an_epoch(folder: Path) -> dict[str, str]:
+    """The environment of a process whose trainings stand still as soon as an epoch is saved: `folder` says how."""
+    (folder / "sitecustomize.py").write_text(WAITING)
+    return environment(PYTHONPATH=str(folder))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Until `condition` holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
 
 
 def start(*args: object, **options) -> subprocess.Popen:

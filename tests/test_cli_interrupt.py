@@ -6,7 +6,19 @@ import os
 import signal
 
 import pytest
-from cli_runs import TINY, environment, failed, lines, measured, minise, start, succeeded, weights
+from cli_runs import (
+    TINY,
+    environment,
+    failed,
+    lines,
+    measured,
+    minise,
+    start,
+    succeeded,
+    wait_for,
+    waiting_after_an_epoch,
+    weights,
+)
 
 from minise import checkpoint
 from minise.checkpoint import Run
@@ -153,7 +165,7 @@ def test_a_disk_that_is_full_from_the_start_is_one_line(monkeypatch):
     failed(minise("train", *TINY, "--run", "r"), 1, "No space left on device")
 
 
-def wait_for(process, words):
+def read_until(process, words):
     for line in process.stdout:
         if words in line:
             return
@@ -166,7 +178,7 @@ def test_a_real_signal_stops_a_real_process(number, code, tmp_path):
     process = start(
         *("train", *TINY, "--epochs", 500, "--run", "r"), cwd=tmp_path, env=environment(PYTHONUNBUFFERED="1")
     )
-    wait_for(process, "epoch   1/500")
+    read_until(process, "epoch   1/500")
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
@@ -180,7 +192,7 @@ def test_a_real_signal_stops_a_real_process(number, code, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 def test_a_reader_that_leaves_stops_the_training_in_order(tmp_path):
     process = start("train", *TINY, "--epochs", 500, "--run", "r", "--json", cwd=tmp_path)
-    wait_for(process, '"epoch"')
+    read_until(process, '"epoch"')
     process.stdout.close()
     assert process.wait(60) == 141
     assert process.stderr.read() == ""
@@ -190,8 +202,8 @@ def test_a_reader_that_leaves_stops_the_training_in_order(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="no such signal")
 def test_killed_without_warning_it_can_be_resumed(whole, tmp_path):
-    process = start(*("train", *THREE, "--run", "r"), cwd=tmp_path, env=environment(PYTHONUNBUFFERED="1"))
-    wait_for(process, "epoch 1/3")
+    process = start(*("train", *THREE, "--run", "r"), cwd=tmp_path, env=waiting_after_an_epoch(tmp_path))
+    wait_for((tmp_path / "r" / "resume.safetensors").exists)
     process.kill()
     process.communicate(timeout=60)
     assert Run.open(tmp_path / "r").info["state"] == "running"
