@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
 from minise.backend import Array, array_module
@@ -36,6 +37,15 @@ def update(
     loss.backward(scale)
     optimizer.step()
     return loss.data, right
+
+
+def constant_weights(device: str) -> Any:
+    """A context in which a model's weights do not change: kernels keep what they make of them."""
+    if device == "cpu":
+        return nullcontext()
+    from minise.kernels.cuda_weights import ConstantWeights
+
+    return ConstantWeights()
 
 
 class Stepper:
@@ -73,13 +83,19 @@ class Stepper:
             from minise.kernels.cuda_update import update_of
 
             scale = update_of(optimizer).scale_losses(optimizer)
-        self.take: Any = lambda x, y: update(model, optimizer, x, y, smoothing=smoothing, scale=scale)
+        self.weights = constant_weights(device)
+
+        def take(x: Array, y: Array) -> tuple[Array, Array]:
+            with self.weights:
+                return update(model, optimizer, x, y, smoothing=smoothing, scale=scale)
+
+        self.take: Any = take
         self.model, self.optimizer, self.captured = model, optimizer, graph and whole
         if self.captured:
             from minise.kernels.cuda_capture import CapturedStep
             from minise.kernels.cuda_update import announce
 
-            self.take = CapturedStep(self.take, before=lambda: announce(optimizer))
+            self.take = CapturedStep(take, before=lambda: announce(optimizer))
 
     def __call__(self, x: Array, y: Array) -> None:
         """Take a step on the batch x (n, 3, h, w), y (n,)."""
@@ -91,6 +107,8 @@ class Stepper:
 
     def release(self) -> None:
         """Give back the memory of a captured step, and with it the gradients of the last; no step follows."""
+        if not self.waits:
+            self.weights.forget()
         if self.captured:
             from minise.kernels.cuda_update import forget
 

@@ -16,7 +16,7 @@ from minise.metrics import Evaluation, score
 from minise.nn import Module
 from minise.optim import Optimizer
 from minise.schedules import Schedule
-from minise.stepping import Stepper, update
+from minise.stepping import Stepper, constant_weights, update
 from minise.tape import Tensor, no_grad
 from minise.views import VIEWS
 
@@ -156,7 +156,7 @@ def predict(
     was_training = model.training
     model.eval()
     logits, labels = [], []
-    with no_grad():
+    with no_grad(), constant_weights(device):
         for x, y in batches:
             x = to_device(x, device)
             contiguous = array_module(x).ascontiguousarray

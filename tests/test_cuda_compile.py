@@ -38,7 +38,7 @@ def programs():
         patch.setattr(cuda_launch, "compiler", Noted)
         for network, optimizer in (("resnet8", "sgd"), ("fastnet", "muon"), ("fastnet", "adamw")):
             for half in (False, True):
-                losses(network, optimizer, steps=1, half=half)
+                losses(network, optimizer, steps=2, half=half, device="cuda")
         model = NETWORKS["resnet8"]().eval()
         model(Tensor(np.ones((2, 3, 32, 32), np.float32)))
         data = load("shapes10", limit_train=8, limit_test=8)
@@ -51,7 +51,7 @@ def programs():
 def test_kernels_compile(programs, architecture):
     assert {name for name, _ in programs} >= {
         "correlate.cu", "correlate_weights.cu", "norm_forward.cu", "norm_backward.cu", "pool.cu", "loss.cu",
-        "product.cu", "update.cu", "augment.cu",
+        "product.cu", "update.cu", "augment.cu", "pack.cu",
     }  # fmt: skip
     for name, defines in programs:
         text = cuda_launch.with_constants(cuda_launch.source(name), defines)

@@ -10,7 +10,7 @@ import pytest
 from cuda_on_cpu import WHY_NOT, cuda_on_cpu
 
 from minise import backend
-from minise.kernels import cuda_norm
+from minise.kernels import cuda_conv2d, cuda_norm
 from minise.kernels.cuda_launch import launch
 from minise.ops import (
     ACTIVATIONS,
@@ -142,6 +142,15 @@ def test_conv2d(machine, n, c, h, w, k, size, stride, padding, bias, dtype):
     y = agree(machine, conv2d, inputs, EXACT[dtype], stride=stride, padding=padding)[0]
     assert y.dtype == dtype
     assert y.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@TYPES
+@pytest.mark.parametrize("wanted", [6, 4])  # blocks: of 32 channels each, or of 64
+def test_convolutions_whose_blocks_have_many_channels(machine, dtype, wanted, monkeypatch):
+    monkeypatch.setattr(cuda_conv2d, "PROCESSORS", wanted)
+    rng = np.random.default_rng(0)
+    inputs = maps(rng, 3, 70, 8, 8, dtype=dtype), weights(rng, 72, 70, 3, 3, dtype=dtype)
+    agree(machine, conv2d, inputs, EXACT[dtype], padding=1)
 
 
 def test_a_gate_can_have_every_activation():

@@ -7,19 +7,23 @@ import numpy as np
 import pytest
 from cli_runs import lines, minise
 from cuda_on_cpu import WHY_NOT, cuda_on_cpu
-from small_networks import losses
+from small_networks import NETWORKS, losses
 
 from minise import backend
 from minise.data import Augment, Batches, load
 from minise.data.augment import reflect
 from minise.data.on_device import DeviceBatches
 from minise.errors import ConfigError, ShapeError
-from minise.kernels import cuda_capture, cuda_update
+from minise.kernels import cuda_capture, cuda_conv2d, cuda_update, cuda_weights
 from minise.kernels.cuda_augment import random_numbers
+from minise.kernels.cuda_launch import launch
 from minise.kernels.cuda_update import update_of
 from minise.nn import Parameter
+from minise.ops import conv2d
 from minise.optim import make_optimizer
 from minise.stepping import Stepper
+from minise.tape import Tensor
+from minise.train import predict
 
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
 
@@ -271,12 +275,59 @@ def test_float16_batches(images):
     ("network", "optimizer", "half", "exact"),
     [("resnet8", "sgd", False, 1e-5), ("fastnet", "muon", True, 2e-3)],
 )
-def test_a_training_goes_as_by_the_reference(network, optimizer, half, exact):
+def test_a_training_goes_as_by_the_reference(network, optimizer, half, exact, monkeypatch):
+    packs = noted(monkeypatch, cuda_weights)
     with cuda_on_cpu():
-        found, _ = losses(network, optimizer, steps=2, half=half)
+        found, _ = losses(network, optimizer, steps=3, half=half, device="cuda")
     with backend.use_backend("reference"):
-        expected, _ = losses(network, optimizer, steps=2)
+        expected, _ = losses(network, optimizer, steps=3)
     np.testing.assert_allclose(found, expected, rtol=exact)
+    assert packs[-3:] == [
+        "pack",
+        "pack_all",
+        "pack_all",
+    ]  # in the first step every convolution's, then all at once
+
+
+def noted(monkeypatch, module):
+    """The names of the kernels that a module launches from now on."""
+    kernels = []
+    monkeypatch.setattr(
+        module,
+        "launch",
+        lambda file, kernel, *a, **k: (kernels.append(kernel), launch(file, kernel, *a, **k)),
+    )
+    return kernels
+
+
+def test_weights_are_packed_again_in_every_step_and_for_every_size_of_batch(monkeypatch):
+    rng = np.random.default_rng(0)
+    w = Tensor(np.float32(rng.standard_normal((20, 8, 3, 3))))
+    images = [np.float32(rng.standard_normal((n, 8, 8, 8))) for n in (2, 8)]
+    monkeypatch.setattr(cuda_conv2d, "PROCESSORS", 3)  # so that blocks have 16 channels, then 32
+    packs = noted(monkeypatch, cuda_weights)
+    weights = cuda_weights.ConstantWeights()
+    for step in range(3):
+        with cuda_on_cpu(), weights:
+            found = [conv2d(Tensor(x), w, padding=1).data for x in images]
+        with backend.use_backend("reference"):
+            expected = [conv2d(Tensor(x), w, padding=1).data for x in images]
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+        w.data[...] *= step - 2
+    assert packs == ["pack", "pack", "pack_all", "pack_all"]
+    with cuda_on_cpu():
+        conv2d(Tensor(images[0]), w, padding=1)
+    assert packs[4:] == ["pack"]  # outside they may change at any time
+
+
+def test_a_model_that_is_evaluated_packs_its_weights_once(monkeypatch):
+    packs = noted(monkeypatch, cuda_weights)
+    batch = np.ones((2, 3, 32, 32), np.float32), np.zeros(2, np.int64)
+    model = NETWORKS["resnet8"]()
+    with cuda_on_cpu():
+        predict(model, [batch, batch], device="cuda")
+    assert len(packs) == sum(p.ndim == 4 for p in model.parameters())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

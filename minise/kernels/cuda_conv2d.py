@@ -14,13 +14,18 @@ import numpy as np
 from minise.backend import Array, Kernel, array_module
 from minise.kernels import cuda_moments
 from minise.kernels.cuda_launch import cover, dense, empty_maps, half, is_map_type, launch, nhwc
+from minise.kernels.cuda_weights import Layout, packed_weights
 from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
 
 PIXELS, THREADS = 128, 128
 WARP_PIXELS = PIXELS * 32 // THREADS
-SHARES = 256
-"""Into how many shares the pixels are cut, at most, for the gradient of w: two for each processor of a large GPU."""
+PROCESSORS = 132
+"""Those of a large GPU: as many blocks at least should there be. A constant, so that no sum depends on the GPU."""
+SHARES = 4 * PROCESSORS
+"""Into how many shares the pixels are cut, at most, for the gradient of w."""
+ADD_ROWS = 16
+"""The most rows of threads that add the shares up."""
 SHARED_LIMIT = 96 * 1024
 """The bytes of shared memory that every GPU of the last years lets a block have."""
 
@@ -76,13 +81,16 @@ class Plan:
 
 
 def plan_correlate(
-    size: tuple[int, int], c: int, k: int, kernel: tuple[int, int], stride: int, itemsize: int
+    n: int, size: tuple[int, int], c: int, k: int, kernel: tuple[int, int], stride: int, itemsize: int
 ) -> Plan | None:
-    """As many channels of y a block, and words of channels of x at a time, as fit; None if even the fewest do not."""
+    """As many channels of y a block as leave no processor idle, and words of channels of x at a time, as fit; None if
+    even the fewest do not.
+    """
     tiles, taps = Tiles.of(*size), kernel[0] * kernel[1]
     words = cover(c * itemsize, 4)
+    most = next((nt for nt in (64, 32) if tiles.count(n) * cover(k, nt) >= PROCESSORS), 16)
     for nt, chunk in ((64, 16), (32, 16), (64, 8), (32, 8), (16, 8), (8, 8)):
-        nt, chunk = min(nt, up(k, 8)), min(chunk, up(words, 8))
+        nt, chunk = min(nt, most, up(k, 8)), min(chunk, up(words, 8))
         operands = 4 * (chunk + 4) * (tiles.seen(*kernel, stride) + taps * nt)
         result = PIXELS * (nt * itemsize + 16) + THREADS // 32 * 2 * nt * 4
         if max(operands, result) <= SHARED_LIMIT:
@@ -126,25 +134,17 @@ def correlate(
     n, c, h, width = x.shape
     k = w.shape[1] if turned else w.shape[0]
     kh, kw = w.shape[2:]
-    plan = plan_correlate(size, c, k, (kh, kw), stride, x.itemsize)
+    plan = plan_correlate(n, size, c, k, (kh, kw), stride, x.itemsize)
     assert plan is not None
     moments = moments and plan.tiles.fit(*size)
     constants = dict(
         HALF=half(x), C=c, K=k, H=h, W=width, HO=size[0], WO=size[1], R=kh, S=kw, STRIDE=stride, PAD_Y=pad[0],
-        PAD_X=pad[1], DILATE=dilate, TURNED=int(turned), MOMENTS=int(moments), **plan.constants,
+        PAD_X=pad[1], DILATE=dilate, MOMENTS=int(moments), **plan.constants,
     )  # fmt: skip
     xp = array_module(x)
     file, nt = "correlate.cu", plan.constants["NT"]
-    packed = xp.empty(up(c, plan.constants["CHUNK"] * 4 // x.itemsize) * kh * kw * up(k, nt), x.dtype)
-    launch(
-        file,
-        "pack",
-        *dense(w),
-        packed,
-        grid=(min(256, cover(packed.size, 256)),),
-        block=256,
-        constants=constants,
-    )
+    layout = Layout(c, k, kh * kw, up(k, nt), plan.constants["CHUNK"] * 4 // x.itemsize, int(turned))
+    packed = packed_weights(w, layout, x.dtype)
     y = empty_maps(x, (n, k, *size))
     parts = xp.empty((n, plan.tiles.per_image, 2, k), np.float32) if moments else None
     launch(
@@ -164,9 +164,10 @@ def correlate_weights(x: Array, gy: Array, shape: tuple[int, ...], *, stride: in
     assert plan is not None
     blocks = cover(k, plan.constants["KT"]), cover(c, plan.constants["CT"])
     shares = max(1, min(plan.tiles.count(n), SHARES // (blocks[0] * blocks[1])))
+    rows = min(ADD_ROWS, power_of_two(shares))
     constants = dict(
         HALF=half(x), C=c, K=k, H=x.shape[2], W=x.shape[3], HO=ho, WO=wo, R=kh, S=kw, STRIDE=stride, PAD=padding,
-        **plan.constants,
+        ADD_ROWS=rows, **plan.constants,
     )  # fmt: skip
     xp = array_module(x)
     parts, gw = xp.empty((shares, kh * kw, k, c), np.float32), xp.empty(shape, np.float32)
@@ -181,8 +182,8 @@ def correlate_weights(x: Array, gy: Array, shape: tuple[int, ...], *, stride: in
         parts,
         gw,
         np.int32(shares),
-        grid=(cover(gw.size, 128),),
-        block=128,
+        grid=(cover(gw.size, 32),),
+        block=32 * rows,
         constants=constants,
     )
     return gw
@@ -202,8 +203,8 @@ def supports(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, pad
         return True  # what is wrong is for the pair to say
     kernel = (kh, kw)
     plans = (
-        plan_correlate(size, c, k, kernel, stride, x.itemsize),
-        plan_correlate(x.shape[2:], k, c, kernel, 1, x.itemsize),
+        plan_correlate(len(x), size, c, k, kernel, stride, x.itemsize),
+        plan_correlate(len(x), x.shape[2:], k, c, kernel, 1, x.itemsize),
         plan_weights(size, c, k, kernel, stride, x.itemsize),
     )
     return all(plan is not None for plan in plans)

@@ -139,6 +139,13 @@ def launch(
     compiled.launch(kernel, grid, (block, 1, 1), plain, shared, through)
 
 
+def address(a: Array | None) -> int:
+    """Where an array's numbers lie, 0 for none."""
+    if a is None:
+        return 0
+    return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
+
+
 def cover(size: int, each: int) -> int:
     """How many pieces of `each` it takes to cover `size`."""
     return -(-size // each)

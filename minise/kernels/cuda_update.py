@@ -14,7 +14,7 @@ import numpy as np
 
 from minise.backend import Array, Kernel, array_module
 from minise.kernels.cuda_capture import capturing, once_captured
-from minise.kernels.cuda_launch import launch
+from minise.kernels.cuda_launch import address, launch
 from minise.kernels.cuda_product import product
 
 THREADS, BLOCK = 256, 4096
@@ -24,13 +24,6 @@ FIRST_SCALE = 2.0**12
 PATIENCE = 500
 """After how many steps without an overflow the loss scale doubles."""
 FILE = "update.cu"
-
-
-def address(a: Array | None) -> int:
-    """Where an array's numbers lie, 0 for none."""
-    if a is None:
-        return 0
-    return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
 
 
 class Rows:

@@ -16,6 +16,7 @@
 #include <ucontext.h>
 
 #define UNROLL
+#define UNROLL_BY(times)
 #define __global__
 #define __device__
 #define __host__

@@ -21,20 +21,7 @@
 #define ROW_TILES (WARP_PIXELS / 16)
 #define COLUMN_TILES (NT / 8)
 
-// The weights in the order in which blocks read them: [chunk][tap][k][channel of the chunk], zeros where there are none.
-// w: (K, C, R, S), or of the convolution whose gradient this is: (C, K, R, S).
-extern "C" __global__ void pack(const float* w, Element* packed) {
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < CHUNKS * TAPS * K_PADDED * CHUNK_CHANNELS;
-         i += gridDim.x * blockDim.x) {
-        int c = i % CHUNK_CHANNELS, k = i / CHUNK_CHANNELS % K_PADDED, tap = i / CHUNK_CHANNELS / K_PADDED % TAPS;
-        c += i / CHUNK_CHANNELS / K_PADDED / TAPS * CHUNK_CHANNELS;
-        float value = 0;
-        if (c < C && k < K) value = TURNED ? w[(c * K + k) * TAPS + TAPS - 1 - tap] : w[(k * C + c) * TAPS + tap];
-        packed[i] = narrow(value);
-    }
-}
-
-// A chunk of the weights of this block's channels of y, for every tap.
+// A chunk of the weights of this block's channels of y, for every tap. packed: as pack.cu makes them.
 __device__ inline void load_taps(unsigned* taps, const Element* packed, int chunk, int k) {
     for (int i = threadIdx.x; i < TAPS * NT * CHUNK / 4; i += THREADS) {
         int vector = i % (CHUNK / 4), row = i / (CHUNK / 4) % NT, tap = i / (CHUNK / 4) / NT;

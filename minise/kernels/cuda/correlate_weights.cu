@@ -112,12 +112,20 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
 }
 
-// gw (K, C, R, S), the sum of the shares.
-extern "C" __global__ void add_shares(const float* shares, float* gw, int count) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= TAPS * K * C) return;
-    int c = i % C, k = i / C % K, tap = i / C / K;
+// gw (K, C, R, S), the sum of the shares. A block has 32 numbers of it, and ADD_ROWS rows of threads that take turns with
+// the shares: one thread alone would wait for memory once a share.
+extern "C" __global__ void __launch_bounds__(WARP* ADD_ROWS) add_shares(const float* shares, float* gw, int count) {
+    __shared__ float rows[ADD_ROWS][WARP];
+    int lane = threadIdx.x % WARP, row = threadIdx.x / WARP, i = blockIdx.x * WARP + lane;
+    bool on = i < TAPS * K * C;
     float sum = 0;
-    for (int share = 0; share < count; share++) sum += shares[long(share) * TAPS * K * C + i];
+    if (on)
+        UNROLL_BY(8)
+        for (int share = row; share < count; share += ADD_ROWS) sum += shares[long(share) * TAPS * K * C + i];
+    rows[row][lane] = sum;
+    __syncthreads();
+    if (row != 0 || !on) return;
+    for (int other = 1; other < ADD_ROWS; other++) sum += rows[other][lane];
+    int c = i % C, k = i / C % K, tap = i / C / K;
     gw[(k * C + c) * TAPS + tap] = sum;
 }

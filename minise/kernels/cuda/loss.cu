@@ -31,14 +31,15 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 // y: the mean of the n losses. One block.
 extern "C" __global__ void __launch_bounds__(THREADS) mean(const float* losses, float* y, int n) {
-    __shared__ float sums[THREADS];
+    __shared__ float sums[THREADS / WARP];
     float sum = 0;
     for (int i = threadIdx.x; i < n; i += THREADS) sum += losses[i];
-    sums[threadIdx.x] = sum;
+    sum = sum_warp(sum);
+    if (threadIdx.x % WARP == 0) sums[threadIdx.x / WARP] = sum;
     __syncthreads();
     if (threadIdx.x) return;
     sum = 0;
-    for (int i = 0; i < THREADS; i++) sum += sums[i];
+    for (int i = 0; i < THREADS / WARP; i++) sum += sums[i];
     *y = sum / n;
 }
 

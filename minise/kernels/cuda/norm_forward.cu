@@ -39,29 +39,50 @@ extern "C" __global__ void __launch_bounds__(THREADS) moments(const Element* x, 
 
 #define LANES 8
 #define STATISTICS_ROWS 64
-// Sum over the STATISTICS_ROWS rows of threads; every thread gets its channel's.
-__device__ inline float sum_channel(float x, float* rows) {
+#define WARPS (LANES * STATISTICS_ROWS / WARP)
+// Σ over the STATISTICS_ROWS rows of threads of two numbers; every thread gets its channel's.
+__device__ inline void sum_channel(float& one, float& other, float (&rows)[2][WARPS * LANES]) {
+    UNROLL
+    for (int step = LANES; step < WARP; step *= 2) {  // the rows of a warp first
+        one += __shfl_xor_sync(0xffffffffu, one, step);
+        other += __shfl_xor_sync(0xffffffffu, other, step);
+    }
+    int lane = threadIdx.x % LANES;
+    if (threadIdx.x % WARP < LANES) {
+        rows[0][threadIdx.x / WARP * LANES + lane] = one;
+        rows[1][threadIdx.x / WARP * LANES + lane] = other;
+    }
     __syncthreads();
-    rows[threadIdx.x] = x;
-    __syncthreads();
-    float sum = 0;
-    for (int row = 0; row < STATISTICS_ROWS; row++) sum += rows[row * LANES + threadIdx.x % LANES];
-    return sum;
+    one = other = 0;
+    UNROLL
+    for (int row = 0; row < WARPS; row++) {
+        one += rows[0][row * LANES + lane];
+        other += rows[1][row * LANES + lane];
+    }
 }
 
 // A block has LANES channels. z: (n, C) or null; mean, inv: (C,); running_mean, running_var: (C,) or null.
 // TRAIN 0: mean and variance are the running ones. parts may be null where neither z nor they depend on it.
+//
+// With d, a piece's mean less that of the first piece of all: σ² m = Σ (squares + PIECE d²) - PIECE (Σ d)² / pieces.
 extern "C" __global__ void __launch_bounds__(LANES* STATISTICS_ROWS)
     statistics(const float* parts, float* z, float* mean, float* inv, float* running_mean, float* running_var, int n, float momentum, float eps) {
-    __shared__ float rows[LANES * STATISTICS_ROWS];
+    __shared__ float rows[2][WARPS * LANES];
     int lane = threadIdx.x % LANES, row = threadIdx.x / LANES, c = blockIdx.x * LANES + lane;
     bool on = c < C;
-    float sum = 0;
+    float first = on && parts ? parts[c] : 0, sum = 0, squares = 0;
     if (on && parts)
+        UNROLL_BY(2)
         for (int image = row; image < n; image += STATISTICS_ROWS) {
             float plane = 0;
-            for (int piece = 0; piece < PIECES; piece++) plane += parts[((long)image * PIECES + piece) * 2 * C + c];
-            if (z) z[(long)image * C + c] = plane / PIECES;
+            UNROLL_BY(8)
+            for (int piece = 0; piece < PIECES; piece++) {
+                const float* part = parts + ((long)image * PIECES + piece) * 2 * C + c;
+                float d = part[0] - first;
+                plane += d;
+                squares += part[C] + PIECE * d * d;
+            }
+            if (z) z[(long)image * C + c] = first + plane / PIECES;
             sum += plane;
         }
     if (!TRAIN) {
@@ -71,15 +92,11 @@ extern "C" __global__ void __launch_bounds__(LANES* STATISTICS_ROWS)
         }
         return;
     }
-    float mu = sum_channel(sum, rows) / (n * PIECES), squares = 0;
-    if (on)
-        for (int i = row; i < n * PIECES; i += STATISTICS_ROWS) {
-            const float* part = parts + (long)i * 2 * C + c;
-            squares += part[C] + PIECE * (part[0] - mu) * (part[0] - mu);
-        }
-    squares = sum_channel(squares, rows);
+    sum_channel(sum, squares, rows);
     if (on && row == 0) {
-        float m = (float)n * HW;
+        float m = (float)n * HW, mu = first + sum / (n * PIECES);
+        squares -= PIECE * sum * (sum / (n * PIECES));
+        if (squares < 0) squares = 0;  // by rounding; a NaN stays one
         mean[c] = mu;
         inv[c] = 1 / sqrtf(squares / m + eps);
         if (running_mean) {

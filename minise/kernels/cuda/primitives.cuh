@@ -3,6 +3,9 @@
 
 // Write the loop out: what it does to an array then stays in registers.
 #define UNROLL _Pragma("unroll")
+// Write `times` turns of it out: their loads are then under way together.
+#define UNROLL_BY(times) AS_PRAGMA(unroll times)
+#define AS_PRAGMA(text) _Pragma(#text)
 
 struct Half { unsigned short bits; };
 __device__ inline float from_half(Half x) {

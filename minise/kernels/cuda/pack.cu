@@ -1,0 +1,41 @@
+// Weights in the order in which the blocks of correlate.cu read them: [chunk][tap][k][channel of the chunk], with zeros
+// where there are none.
+#include "device.cuh"
+
+#define THREADS 256
+#define BLOCK 1024
+
+// `chunk` channels of x at a time, `k_padded` of y. w: (k, c, taps), or of the convolution whose gradient of x this is
+// (`turned`): (c, k, taps), with the taps the other way round.
+struct Layout {
+    long long c, k, taps, k_padded, chunk, turned, size;
+};
+struct Row {
+    const float* w;
+    Element* packed;
+    Layout as;
+};
+
+// The numbers of one block.
+__device__ inline void pack_block(const float* w, Element* packed, Layout as, int block) {
+    int c_all = as.c, k_all = as.k, taps = as.taps, k_padded = as.k_padded, chunk = as.chunk;
+    for (int i = block * BLOCK + threadIdx.x; i < min((block + 1) * BLOCK, (int)as.size); i += THREADS) {
+        int c = i % chunk, k = i / chunk % k_padded, tap = i / chunk / k_padded % taps;
+        c += i / chunk / k_padded / taps * chunk;
+        float value = 0;
+        if (c < c_all && k < k_all) value = as.turned ? w[(c * k_all + k) * taps + taps - 1 - tap] : w[(k * c_all + c) * taps + tap];
+        packed[i] = narrow(value);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+    pack(const float* w, Element* packed, long long c, long long k, long long taps, long long k_padded, long long chunk,
+         long long turned, long long size) {
+    pack_block(w, packed, {c, k, taps, k_padded, chunk, turned, size}, blockIdx.x);
+}
+
+// Those of a whole network: a row of the table, and of the grid, each.
+extern "C" __global__ void __launch_bounds__(THREADS) pack_all(const Row* table) {
+    Row row = table[blockIdx.y];
+    pack_block(row.w, row.packed, row.as, blockIdx.x);
+}
