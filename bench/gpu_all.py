@@ -1,0 +1,69 @@
+"""All that a GPU has to show, one thing after the other, each with a limit of time, its output in a file.
+
+    python bench/gpu_all.py --out FOLDER [--only NAME …] [--data FOLDER]
+
+What fails or takes too long is said, and the next begins: the first run on a new GPU is worth most if it tells
+everything. `--data` is where CIFAR-10 lies; without it no recipe is trained. Needs CuPy, PyTorch, pytest and an
+NVIDIA GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PYTHON = sys.executable
+PYTEST = (PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu")
+MINISE = (PYTHON, "-m", "minise_cli.main")
+STEP = (PYTHON, "bench/gpu_step_vs_torch.py", "--bursts", "6")
+EAGER = ("--forms", "torch eager fp16", "torch eager bf16")
+
+TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "doctor": (60, (*MINISE, "doctor")),
+    "step": (150, (*PYTEST, "-x", "tests/test_gpu.py")),
+    "se-resnet20": (120, (*STEP, "--model", "se-resnet20")),
+    "convolutions": (60, (PYTHON, "bench/gpu_conv_vs_cudnn.py")),
+    "recipe": (90, (*MINISE, "train", "--device", "cuda", "--precision", "fp16", "--recipe", "accurate")),
+    "se-resnet20-1024": (60, (*STEP, *EAGER, "--batch-size", "1024")),
+    "se-fastnet-wide": (60, (*STEP, *EAGER, "--model", "se-fastnet-wide", "--batch-size", "1024")),
+    "se-resnet110": (180, (*STEP, "--model", "se-resnet110")),
+    "gradcheck": (200, (*MINISE, "gradcheck", "--backend", "cuda", "--examples", "3")),
+    "kernels": (300, (*PYTEST, "tests/test_cuda_kernels.py")),
+}
+"""Seconds and command, the most telling first."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="Where the outputs go.")
+    parser.add_argument("--only", nargs="+", default=list(TASKS), choices=list(TASKS), metavar="NAME")
+    parser.add_argument("--data", type=Path, help="Where the official files of CIFAR-10 lie.")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name in args.only:
+        limit, command = TASKS[name]
+        if name == "recipe":
+            if args.data is None:
+                print("recipe: left out, since there is no --data")
+                continue
+            command = (*command, "--data-dir", str(args.data), "--run", str(args.out / "run"))
+        began = time.perf_counter()
+        with (args.out / f"{name}.txt").open("w") as file:
+            try:
+                done = subprocess.run(
+                    command, stdout=file, stderr=subprocess.STDOUT, timeout=limit, check=False
+                )
+                how = f"exit {done.returncode}"
+            except subprocess.TimeoutExpired:
+                how = f"stopped after its {limit} s"
+        print(f"== {name}: {how}, {time.perf_counter() - began:.0f} s")
+        print(
+            "".join((args.out / f"{name}.txt").read_text(errors="replace").splitlines(True)[-25:]), flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
