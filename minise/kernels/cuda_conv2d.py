@@ -40,6 +40,13 @@ def power_of_two(size: int) -> int:
     return 1 << (size - 1).bit_length()
 
 
+def padded(words: int, itemsize: int) -> int:
+    """The words from one pixel to the next in the shared memory of `correlate_weights.cu`."""
+    if itemsize == 2:
+        return words + 4
+    return words if words % 16 == 8 else words + 8
+
+
 @dataclass(frozen=True)
 class Tiles:
     """How a map (n, c, h, w) is cut into tiles: images, rows and columns of one."""
@@ -108,7 +115,7 @@ def plan_weights(
             continue  # the sums would not stay in registers
         tiles = Tiles.of(*size, pixels)
         kt, ct = (16 if channels <= 16 else most for channels in (k, c))
-        rows = [words if words % 16 == 8 else words + 8 for words in (kt * itemsize // 4, ct * itemsize // 4)]
+        rows = [padded(channels * itemsize // 4, itemsize) for channels in (kt, ct)]
         operands = 4 * (pixels * rows[0] + tiles.seen(*kernel, stride) * rows[1])
         shared = max(operands, 4 * taps * kt * ct)
         if shared <= SHARED_LIMIT:

@@ -218,6 +218,34 @@ inline void mma_f16(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2
 inline void mma_tf32(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
     cpu::mma(c, a, b, 1, [](uint64_t word, int) { return cpu::tf32_of(word); });
 }
+namespace cpu {
+// `count` of a warp's matrices: which rows the lanes say, and what each lane gets.
+inline void load_matrices(unsigned** to, int count, const void* row, bool turned) {
+    uint64_t word = uintptr_t(row);
+    auto rows = collect(&word, 1);
+    int g = now->index % 32 / 4, q = now->index % 4;
+    for (int i = 0; i < 8 * count; i++)
+        if (rows[i][0] % 16) { fprintf(stderr, "load_matrices: an address is no multiple of 16\n"); abort(); }
+    for (int i = 0; i < count; i++)
+        if (turned) {
+            auto number = [&](int of) { return unsigned(reinterpret_cast<const uint16_t*>(rows[8 * i + of][0])[g]); };
+            *to[i] = number(2 * q) | number(2 * q + 1) << 16;
+        } else *to[i] = reinterpret_cast<const unsigned*>(rows[8 * i + g][0])[q];
+}
+}  // namespace cpu
+
+inline void load_matrices(unsigned& a, unsigned& b, unsigned& c, unsigned& d, const void* row) {
+    unsigned* to[] = {&a, &b, &c, &d};
+    cpu::load_matrices(to, 4, row, false);
+}
+inline void load_matrices_turned(unsigned& a, unsigned& b, unsigned& c, unsigned& d, const void* row) {
+    unsigned* to[] = {&a, &b, &c, &d};
+    cpu::load_matrices(to, 4, row, true);
+}
+inline void load_two_matrices(unsigned& a, unsigned& b, const void* row) {
+    unsigned* to[] = {&a, &b};
+    cpu::load_matrices(to, 2, row, false);
+}
 inline void copy16(void* shared, const void* global, bool there) {
     if (uintptr_t(shared) % 16 || (there && uintptr_t(global) % 16)) {
         fprintf(stderr, "copy16: an address is no multiple of 16\n");

@@ -9,7 +9,7 @@
 // A block makes NT channels of PIXELS pixels of y: TILE_N images, TILE_H rows, TILE_W columns. It brings the pixels of x
 // that these see into shared memory once, CHUNK words of channels at a time, and every tap reads them there,
 // shifted. A warp has 32 of the pixels. Rows in shared memory are 4 words longer than they need be, so
-// that the eight rows which a warp reads at once lie in different banks.
+// that the 16 bytes of eight rows which a warp reads at once lie in different banks.
 #include "tiles.cuh"
 
 #define ROW (CHUNK + 4)
@@ -38,17 +38,16 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     unsigned* taps = maps + IN_PIXELS * ROW;
     int tile_x = blockIdx.x % TILES_X, tile_y = blockIdx.x / TILES_X % TILES_Y;
     int image = blockIdx.x / TILES_X / TILES_Y * TILE_N, k = blockIdx.y * NT;
-    int warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, q = threadIdx.x % 4;
+    int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, g = lane / 4, q = lane % 4;
 
-    int place[ROW_TILES][2];  // where the pixels of this lane's rows begin in `maps`, at the first tap
+    // Where the rows of matrices that this lane loads begin: a pixel in `maps` at the first tap, a channel of y in `taps`.
+    int place[ROW_TILES], column = (lane / 16 * 8 + lane % 8) * ROW + lane / 8 % 2 * 4;
     UNROLL
-    for (int i = 0; i < ROW_TILES; i++)
-        UNROLL
-        for (int high = 0; high < 2; high++) {
-            int m = warp * WARP_PIXELS + i * 16 + high * 8 + g;
-            int row = m / PLANE * IN_H + m / TILE_W % TILE_H * STRIDE;
-            place[i][high] = (row * IN_W + m % TILE_W * STRIDE) * ROW + q;
-        }
+    for (int i = 0; i < ROW_TILES; i++) {
+        int m = warp * WARP_PIXELS + i * 16 + lane % 16;
+        int row = m / PLANE * IN_H + m / TILE_W % TILE_H * STRIDE;
+        place[i] = (row * IN_W + m % TILE_W * STRIDE) * ROW + lane / 16 * 4;
+    }
 
     float sum[ROW_TILES][COLUMN_TILES][4] = {};
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
@@ -61,18 +60,21 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         for (int r = 0; r < R; r++)
             for (int s = 0; s < S; s++)
                 for (int word = 0; word < CHUNK; word += STEP_WORDS) {
-                    unsigned a[ROW_TILES][4];
+                    unsigned a[ROW_TILES][4], b[2][2];
                     UNROLL
                     for (int i = 0; i < ROW_TILES; i++)
-                        UNROLL
-                        for (int e = 0; e < 4; e++)
-                            a[i][e] = maps[place[i][e % 2] + (r * IN_W + s) * ROW + word + e / 2 * 4];
-                    const unsigned* column = taps + ((r * S + s) * NT + g) * ROW + word + q;
+                        load_matrices(a[i][0], a[i][1], a[i][2], a[i][3], maps + place[i] + (r * IN_W + s) * ROW + word);
                     UNROLL
-                    for (int j = 0; j < COLUMN_TILES; j++) {
-                        unsigned b[2] = {column[j * 8 * ROW], column[j * 8 * ROW + 4]};
+                    for (int j = 0; j < COLUMN_TILES; j += 2) {
+                        const unsigned* from = taps + column + ((r * S + s) * NT + j * 8) * ROW + word;
+                        bool two = j + 1 < COLUMN_TILES;
+                        if (two) load_matrices(b[0][0], b[0][1], b[1][0], b[1][1], from);
+                        else load_two_matrices(b[0][0], b[0][1], from);
                         UNROLL
-                        for (int i = 0; i < ROW_TILES; i++) multiply(sum[i][j], a[i], b);
+                        for (int i = 0; i < ROW_TILES; i++) {
+                            multiply(sum[i][j], a[i], b[0]);
+                            if (two) multiply(sum[i][j + two], a[i], b[1]);
+                        }
                     }
                 }
     }

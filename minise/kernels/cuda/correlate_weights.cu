@@ -6,14 +6,17 @@
 // all taps of them, over the tiles of pixels that are its share; a second kernel adds the shares up, in
 // an order that the shapes alone decide.
 //
-// The sum runs along the rows of both arrays, and tensor cores want it along a lane's words. With float16 a
-// lane takes the words of two pixels and makes two others of them, one of either channel; which pixel is which in
-// the sum does not matter as long as both factors agree: a step of 8·WORD_CHANNELS pixels takes q, q + 4, q + 8, ….
+// The sum runs along the rows of both arrays, and tensor cores want it along a lane's words: float16 matrices are turned as
+// they are loaded from shared memory, and of float32 a lane takes the words that it needs.
 #include "tiles.cuh"
 
 #define K_WORDS (KT / WORD_CHANNELS)
 #define C_WORDS (CT / WORD_CHANNELS)
-#define PADDED(words) ((words) % 16 == 8 ? (words) : (words) + 8)  // so that pixels 1 apart lie 8 banks apart, or 24
+#if HALF  // so that 16 bytes of eight pixels lie in different banks
+#define PADDED(words) ((words) + 4)
+#else  // … or eight words of four
+#define PADDED(words) ((words) % 16 == 8 ? (words) : (words) + 8)
+#endif
 #define K_ROW PADDED(K_WORDS)
 #define C_ROW PADDED(C_WORDS)
 #define K_PARTS (KT / 16)
@@ -21,26 +24,25 @@
 #define PIXEL_PARTS (4 / (K_PARTS * C_PARTS))  // warps that share the channels share the pixels out
 #define STEP_PIXELS (8 * WORD_CHANNELS)
 
-// 16 channels of the pixels of a step, as a lane of the tensor core wants them. pixel[e]: pixel q + 4e, of which word g (and
-// g + 8 if a word is one channel). Channel tile t, pixels of register half h: words[t][h].
-__device__ inline void turn(unsigned (&words)[2][2], const unsigned* (&pixel)[2 * WORD_CHANNELS], int g) {
+// Where the pixels begin that this lane loads, of a step from pixel `step` on: one of 16 with float16, else q and q + 4.
+#define LANE_PIXELS (2 / WORD_CHANNELS)
+__device__ inline int pixel_of(int step, int e) {
+    int lane = threadIdx.x % WARP;
+    return step + (HALF ? lane / 8 % 2 * 8 + lane % 8 : lane % 4 + 4 * e);
+}
+
+// 16 channels of 8·WORD_CHANNELS pixels: words[t][h] of channels 8t + g, and pixels q of half h (float16: 2q and 2q + 1).
+__device__ inline void turn(unsigned (&words)[2][2], const unsigned* (&pixel)[LANE_PIXELS]) {
+    int lane = threadIdx.x % WARP;
 #if HALF
-    UNROLL
-    for (int h = 0; h < 2; h++) {
-        unsigned first = pixel[2 * h][g], second = pixel[2 * h + 1][g];
-        words[0][h] = __byte_perm(first, second, 0x5410);  // the lower channels of both
-        words[1][h] = __byte_perm(first, second, 0x7632);  // the upper ones
-    }
+    load_matrices_turned(words[0][0], words[0][1], words[1][0], words[1][1], pixel[0] + lane / 16 * 4);
 #else
     UNROLL
     for (int h = 0; h < 2; h++)
         UNROLL
-        for (int t = 0; t < 2; t++) words[t][h] = pixel[h][g + 8 * t];
+        for (int t = 0; t < 2; t++) words[t][h] = pixel[h][lane / 4 + 8 * t];
 #endif
 }
-
-// Which of 16 channels stands in row or column i of tile t.
-__device__ inline int channel_of(int t, int i) { return HALF ? 2 * i + t : i + 8 * t; }
 
 // shares: (gridDim.x, TAPS, K, C). Dynamic shared memory: one tile of x and one of gy.
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -64,25 +66,23 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         wait_for_copies();
         __syncthreads();
         for (int step = pixel_part * STEP_PIXELS; step < PIXELS; step += PIXEL_PARTS * STEP_PIXELS) {
-            const unsigned* of_k[2 * WORD_CHANNELS];
-            const unsigned* of_c[2 * WORD_CHANNELS];
+            const unsigned *of_k[LANE_PIXELS], *of_c[LANE_PIXELS];
             UNROLL
-            for (int e = 0; e < 2 * WORD_CHANNELS; e++) {
-                int m = step + q + 4 * e;
-                int row = m / PLANE * IN_H + m / TILE_W % TILE_H * STRIDE;
+            for (int e = 0; e < LANE_PIXELS; e++) {
+                int m = pixel_of(step, e), row = m / PLANE * IN_H + m / TILE_W % TILE_H * STRIDE;
                 of_k[e] = gradients + m * K_ROW + k_part * (16 / WORD_CHANNELS);
                 of_c[e] = maps + (row * IN_W + m % TILE_W * STRIDE) * C_ROW + c_part * (16 / WORD_CHANNELS);
             }
             unsigned turned[2][2];
-            turn(turned, of_k, g);
+            turn(turned, of_k);
             unsigned a[4] = {turned[0][0], turned[1][0], turned[0][1], turned[1][1]};
             UNROLL
             for (int tap = 0; tap < TAPS; tap++) {
-                const unsigned* shifted[2 * WORD_CHANNELS];
+                const unsigned* shifted[LANE_PIXELS];
                 UNROLL
-                for (int e = 0; e < 2 * WORD_CHANNELS; e++) shifted[e] = of_c[e] + (tap / S * IN_W + tap % S) * C_ROW;
+                for (int e = 0; e < LANE_PIXELS; e++) shifted[e] = of_c[e] + (tap / S * IN_W + tap % S) * C_ROW;
                 unsigned b[2][2];
-                turn(b, shifted, g);
+                turn(b, shifted);
                 UNROLL
                 for (int t = 0; t < 2; t++) multiply(sum[tap][t], a, b[t]);
             }
@@ -100,7 +100,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             for (int t = 0; t < 2; t++)
                 UNROLL
                 for (int e = 0; e < 4; e++) {
-                    int k = k_part * 16 + channel_of(e / 2, g), c = c_part * 16 + channel_of(t, 2 * q + e % 2);
+                    int k = k_part * 16 + 8 * (e / 2) + g, c = c_part * 16 + 8 * t + 2 * q + e % 2;
                     float* to = total + (tap * KT + k) * CT + c;
                     *to = turn_of ? *to + sum[tap][t][e] : sum[tap][t][e];
                 }

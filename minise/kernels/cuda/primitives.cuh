@@ -38,6 +38,25 @@ __device__ inline void mma_tf32(float (&c)[4], const unsigned (&a)[4], const uns
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+// Four matrices of 8 rows of 16 bytes in shared memory: lane l says where row l % 8 of matrix l / 8 lies, and gets of
+// each matrix, with g = l / 4 and q = l % 4, word q of row g; or if they are turned, the 16-bit numbers in column g of the
+// rows 2q and 2q + 1.
+__device__ inline void load_matrices(unsigned& a, unsigned& b, unsigned& c, unsigned& d, const void* row) {
+    unsigned from = (unsigned)__cvta_generic_to_shared(row);
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(a), "=r"(b), "=r"(c), "=r"(d) : "r"(from) : "memory");
+}
+__device__ inline void load_matrices_turned(unsigned& a, unsigned& b, unsigned& c, unsigned& d, const void* row) {
+    unsigned from = (unsigned)__cvta_generic_to_shared(row);
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(a), "=r"(b), "=r"(c), "=r"(d) : "r"(from) : "memory");
+}
+// Two of them; what the upper 16 lanes say does not matter.
+__device__ inline void load_two_matrices(unsigned& a, unsigned& b, const void* row) {
+    unsigned from = (unsigned)__cvta_generic_to_shared(row);
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];" : "=r"(a), "=r"(b) : "r"(from) : "memory");
+}
+
 // Begin to copy 16 bytes from global to shared memory, or to write zeros there; both addresses are multiples of 16.
 __device__ inline void copy16(void* shared, const void* global, bool there) {
     unsigned to = (unsigned)__cvta_generic_to_shared(shared);
