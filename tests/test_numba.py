@@ -272,6 +272,40 @@ def test_batch_norm_act_takes_as_many_inputs_as_are_needed(count):
     agree(batch_norm_act, batch_norm_act_composed, inputs, {"act": "relu", **gate}, tolerance=5e-5)
 
 
+@pytest.mark.parametrize(
+    ("size", "options"), [(0, {}), (1, {}), (7, {"count": 7}), (100, {}), (100, {"least": 30})]
+)
+def test_threads_share_a_loop_out_and_leave_nothing_over(size, options):
+    from numba import njit
+
+    from minise.kernels.numba_turns import numbers, parts, side_by_side
+
+    @njit(nogil=True)
+    def by_number(work, seen):
+        for i in numbers(work):
+            seen[i] += 1
+
+    @njit(nogil=True)
+    def by_part(work, seen, lengths, memory):
+        for start, stop in parts(work):
+            memory[:] = stop - start
+            seen[start:stop] += 1
+            lengths[start] = memory[-1]
+
+    before = crew().size
+    set_threads(3)
+    try:
+        seen, lengths = np.zeros(size, int), np.zeros(size)
+        side_by_side(by_number, size, seen, **options)
+        side_by_side(by_part, size, seen, lengths, memory=50, **options)
+    finally:
+        set_threads(before)
+    assert (seen == 2).all()
+    assert lengths.sum() == size
+    assert all(length >= options.get("least", 1) for length in lengths if length)
+    assert (lengths > 0).sum() == min(size, options.get("count", 24), size // options.get("least", 1))
+
+
 def test_loops_of_other_versions_are_forgotten(tmp_path):
     from minise.kernels.numba_loops import forget_stale
 

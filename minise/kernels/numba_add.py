@@ -9,7 +9,7 @@ import numpy as np
 from minise.backend import Array, Kernel
 from minise.kernels import numba_planes as loops
 from minise.kernels.memory import empty
-from minise.kernels.threads import share
+from minise.kernels.numba_turns import side_by_side
 from minise.ops.basic import add
 
 SMALL = 1 << 16
@@ -32,8 +32,7 @@ def supports(a: Any, b: Any) -> bool:
 def add_forward(a: Array, b: Array) -> tuple[Array, Any]:
     """`minise.ops.basic.add_forward`."""
     y = empty(a.shape, a.dtype)
-    rows = [x.reshape(-1) for x in (a, b, y)]
-    share(lambda i, j: loops.add(*(row[i:j] for row in rows)), a.size)
+    side_by_side(loops.add, a.size, *(x.reshape(-1) for x in (a, b, y)))
     return y, (a.shape, b.shape)
 
 

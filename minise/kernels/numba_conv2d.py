@@ -17,8 +17,8 @@ from minise.backend import Array, Kernel
 from minise.kernels import numba_correlate as loops
 from minise.kernels.memory import empty
 from minise.kernels.numba_tiles import LANES, ROWS, WIDE
+from minise.kernels.numba_turns import side_by_side
 from minise.kernels.numba_winograd import tile_size, winograd, winograd_weights
-from minise.kernels.threads import crew, scratch, share
 from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
 
@@ -207,11 +207,7 @@ def direct_forward(x: Array, w: Array, shape: tuple[int, ...], stride: int, padd
     layout, way = plan_forward(x.shape[1:], w.shape, stride, padding)
     size = x.shape[1] * stride**2 * layout.plane() + len(w) * way.scratch
     tables = way.parts, way.offsets, tiles(w, way), way.x_at, layout
-
-    def part(start: int, stop: int) -> None:
-        loops.forward(x[start:stop], y[start:stop], *tables, scratch("planes", (size,), x.dtype))
-
-    share(part, len(x))
+    side_by_side(loops.forward, len(x), x, y, *tables, memory=size)
     return y
 
 
@@ -232,12 +228,7 @@ def direct_backward(
     flipped = tiles(np.ascontiguousarray(w.transpose(1, 0, 2, 3)), way)
     pixels = plan_pixels(block, c, k, (gy.shape[2], gy.shape[3]), layout, g_layout)
     tables = way.parts, way.offsets, flipped, way.x_at, seen.offsets, pixels, layout, g_layout
-
-    def chunk(i: int) -> None:
-        part = slice(i * len(x) // chunks, (i + 1) * len(x) // chunks)
-        loops.backward(x[part], gy[part], gx[part], gw[i], *tables, scratch("planes", (size,), x.dtype))
-
-    crew().map(chunk, chunks)
+    side_by_side(loops.backward, chunks, x, gy, gx, gw, *tables, count=chunks, memory=size)
     return gx if needs[0] else None, gw.sum(axis=0).reshape(w.shape) if needs[1] else None
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 
 from minise.kernels.numba_tiles import LANES, ROWS, WIDE, reduce_tile, tile_of_1, tile_of_2, tile_of_3
+from minise.kernels.numba_turns import numbers
 
 
 @njit(inline="always")
@@ -98,13 +99,13 @@ def correlate(planes, y, parts, offsets, weights, x_at, scratch):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def forward(x, y, parts, offsets, weights, x_at, layout, scratch):
+def forward(work, x, y, parts, offsets, weights, x_at, layout, scratch):
     """y (n, k, ho, wo) from x (n, c, h, w). layout: stride, border, rows and pitch of x's plane images."""
     stride, border, rows, pitch = layout
     size = x.shape[1] * stride * stride * rows * pitch
     planes, out = scratch[:size], scratch[size:]
     planes[:] = 0
-    for i in range(len(x)):
+    for i in numbers(work):
         fill(planes, x[i], stride, border, rows, pitch)
         correlate(planes, y[i], parts, offsets, weights, x_at, out)
 
@@ -141,8 +142,8 @@ def reduce(planes, gradients, gw, offsets, g_plane, pixels, sums):
                         row[j] += own[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def backward(x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
+@njit(cache=True, error_model="numpy")
+def backward_chunk(x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
     """gx (n, c, h, w) and gw (k, m), added to, either empty where it is not needed.
 
     layout, g_layout: stride, border, rows and pitch of the plane images of x and of gy; pixels (images, vectors, 2):
@@ -170,3 +171,13 @@ def backward(x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layo
                 fill(planes[i * size : (i + 1) * size], x[start + i], stride, border, rows, pitch)
         if gw.shape[1]:
             reduce(planes, gradients, gw, columns, g_rows * g_pitch, pixels[:images].reshape(-1, 2), sums)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def backward(work, x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
+    """The same for one chunk of the images after the other: gw (chunks, k, m)."""
+    n, chunks = len(x), len(gw)
+    tables = parts, offsets, weights, g_at, columns, pixels, layout, g_layout
+    for i in numbers(work):
+        a, b = i * n // chunks, (i + 1) * n // chunks
+        backward_chunk(x[a:b], gy[a:b], gx[a:b], gw[i], *tables, scratch)

@@ -23,7 +23,7 @@ from minise.backend import Array, Kernel
 from minise.errors import ShapeError
 from minise.kernels import numba_planes as loops
 from minise.kernels.memory import empty
-from minise.kernels.threads import share
+from minise.kernels.numba_turns import side_by_side
 from minise.ops.activation import ACTIVATIONS, sigmoid_backward, sigmoid_forward
 from minise.ops.basic import Gradients, Needs
 from minise.ops.batch_norm import check_batch_norm, update_running
@@ -70,12 +70,8 @@ def every(a: Array, n: int) -> Array:
 
 
 def over_planes(loop: Callable[..., None], *arguments: Any) -> None:
-    """loop(*arguments), side by side on parts of the planes: every array among them has a row a plane, or none."""
-
-    def part(start: int, stop: int) -> None:
-        loop(*(a[start:stop] if isinstance(a, np.ndarray) else a for a in arguments))
-
-    share(part, len(arguments[0]))
+    """The loop on all planes: every array among its arguments has a row a plane, or none."""
+    side_by_side(loop, len(arguments[0]), *arguments)
 
 
 def plane_moments(x: Array) -> tuple[Array, Array]:

@@ -18,17 +18,18 @@ from minise.kernels.numba_reductions import (
     sums_of_products,
 )
 from minise.kernels.numba_tiles import LANES
+from minise.kernels.numba_turns import numbers, parts
 
 ZERO = np.float32(0)
 loop = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @loop
-def moments(x, mean, squares):
+def moments(work, x, mean, squares):
     """mean[p] = Σ x[p] / hw, squares[p] = Σ (x[p] - mean[p])²; the plane stays in the cache between the two."""
-    planes, hw = x.shape
+    hw = x.shape[1]
     whole = hw // LANES
-    for p in range(planes):
+    for p in numbers(work):
         (total,) = sum_of_plane((x[p].ctypes.data,), ZERO, whole)
         for i in range(whole * LANES, hw):
             total += x[p, i]
@@ -45,10 +46,10 @@ LINEAR, RELU, GELU = 0, 1, 2
 
 
 @loop
-def affine(x, scale, shift, residual, act, y):
+def affine(work, x, scale, shift, residual, act, y):
     """y[p] = act(scale[p] x[p] + shift[p] (+ residual[p])); residual may be empty."""
-    planes, hw = x.shape
-    for p in range(planes):
+    hw = x.shape[1]
+    for p in numbers(work):
         a, b = scale[p], shift[p]
         if len(residual):
             for i in range(hw):
@@ -65,11 +66,11 @@ def affine(x, scale, shift, residual, act, y):
 
 
 @loop
-def sums(gy, y, x, mean, relu, total, products):
+def sums(work, gy, y, x, mean, relu, total, products):
     """total[p] = Σ g[p], products[p] = Σ g[p] (x[p] - mean[p]), where g is gy, or gy where y > 0 if `relu`."""
-    planes, hw = x.shape
+    hw = x.shape[1]
     whole = hw // LANES
-    for p in range(planes):
+    for p in numbers(work):
         own = mean[p]
         if relu:
             arrays = (gy[p].ctypes.data, x[p].ctypes.data, y[p].ctypes.data)
@@ -85,11 +86,11 @@ def sums(gy, y, x, mean, relu, total, products):
 
 
 @loop
-def gelu_sums(gy, x, mean, scale, shift, g, total, products):
+def gelu_sums(work, gy, x, mean, scale, shift, g, total, products):
     """g = gy gelu'(scale[p] x[p] + shift[p]), and the sums of that g as in `sums`."""
-    planes, hw = x.shape
+    hw = x.shape[1]
     whole = hw // LANES
-    for p in range(planes):
+    for p in numbers(work):
         own, a, b = mean[p], scale[p], shift[p]
         for i in range(hw):
             g[p, i] = gy[p, i] * gelu_slope(a * x[p, i] + b)
@@ -102,10 +103,10 @@ def gelu_sums(gy, x, mean, scale, shift, g, total, products):
 
 
 @loop
-def combine(gy, y, x, mean, by_g, by_x, shift, relu, gx, gr):
+def combine(work, gy, y, x, mean, by_g, by_x, shift, relu, gx, gr):
     """gx[p] = by_g[p] g[p] + by_x[p] (x[p] - mean[p]) + shift[p], and gr = g unless gr is empty; g as in `sums`."""
-    planes, hw = x.shape
-    for p in range(planes):
+    hw = x.shape[1]
+    for p in numbers(work):
         own, a, b, c = mean[p], by_g[p], by_x[p], shift[p]
         if relu and len(gr):
             for i in range(hw):
@@ -122,17 +123,18 @@ def combine(gy, y, x, mean, by_g, by_x, shift, relu, gx, gr):
 
 
 @loop
-def combine_in_place(g, x, mean, by_g, by_x, shift):
+def combine_in_place(work, g, x, mean, by_g, by_x, shift):
     """The same with g as it is, and gx where g was: of one array for both, the compiler makes no vectors."""
-    planes, hw = x.shape
-    for p in range(planes):
+    hw = x.shape[1]
+    for p in numbers(work):
         own, a, b, c = mean[p], by_g[p], by_x[p], shift[p]
         for i in range(hw):
             g[p, i] = a * g[p, i] + b * (x[p, i] - own) + c
 
 
 @loop
-def add(a, b, y):
+def add(work, a, b, y):
     """y = a + b, numbers in a row."""
-    for i in range(len(y)):
-        y[i] = a[i] + b[i]
+    for start, stop in parts(work):
+        for i in range(start, stop):
+            y[i] = a[i] + b[i]

@@ -10,7 +10,7 @@ from numba import njit
 from minise.backend import Array, Kernel
 from minise.kernels.memory import empty
 from minise.kernels.numba_reductions import pool_tile
-from minise.kernels.threads import share
+from minise.kernels.numba_turns import numbers, side_by_side
 from minise.ops.basic import Gradients, Needs
 
 MAX_KERNEL = 15
@@ -18,10 +18,10 @@ MAX_KERNEL = 15
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def forward(x: Any, kernel: int, stride: int, y: Any, winner: Any) -> None:
+def forward(work: Any, x: Any, kernel: int, stride: int, y: Any, winner: Any) -> None:
     """y[p, i, j] = the largest value of a window of x[p], winner[p, i, j] its place; not a number wins always."""
-    planes, rows, columns = y.shape
-    for p in range(planes):
+    _, rows, columns = y.shape
+    for p in numbers(work):
         for i in range(rows):
             for j in range(columns):
                 top, left = i * stride, j * stride
@@ -39,10 +39,10 @@ def forward(x: Any, kernel: int, stride: int, y: Any, winner: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def forward_pairs(x: Any, y: Any, winner: Any) -> None:
+def forward_pairs(work: Any, x: Any, y: Any, winner: Any) -> None:
     """The same for windows of 2 x 2 side by side, four at a time; columns is a multiple of 4."""
-    planes, rows, columns = y.shape
-    for p in range(planes):
+    _, rows, columns = y.shape
+    for p in numbers(work):
         for i in range(rows):
             top, low = x[p, 2 * i].ctypes.data, x[p, 2 * i + 1].ctypes.data
             own, place = y[p, i].ctypes.data, winner[p, i].ctypes.data
@@ -51,10 +51,10 @@ def forward_pairs(x: Any, y: Any, winner: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def backward(gy: Any, winner: Any, kernel: int, stride: int, gx: Any) -> None:
+def backward(work: Any, gy: Any, winner: Any, kernel: int, stride: int, gx: Any) -> None:
     """Add gy[p, i, j] to the pixel that its value came from."""
-    planes, rows, columns = gy.shape
-    for p in range(planes):
+    _, rows, columns = gy.shape
+    for p in numbers(work):
         gx[p] = 0
         for i in range(rows):
             for j in range(columns):
@@ -88,14 +88,10 @@ def max_pool2d_forward(
     y = empty((*x.shape[:2], *((size - kernel) // step + 1 for size in x.shape[2:])), x.dtype)
     winner = np.empty(y.shape, np.uint8)
     xs, ys, winners = planes(x), planes(y), planes(winner)
-
-    def part(i: int, j: int) -> None:
-        if kernel == step == 2 and y.shape[3] % 4 == 0:
-            forward_pairs(xs[i:j], ys[i:j], winners[i:j])
-        else:
-            forward(xs[i:j], kernel, step, ys[i:j], winners[i:j])
-
-    share(part, len(xs))
+    if kernel == step == 2 and y.shape[3] % 4 == 0:
+        side_by_side(forward_pairs, len(xs), xs, ys, winners)
+    else:
+        side_by_side(forward, len(xs), xs, kernel, step, ys, winners)
     return y, (winner, x.shape, kernel, step)
 
 
@@ -105,7 +101,7 @@ def max_pool2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gy = gy.astype(np.float32, copy=False)
     gx = empty(shape, gy.dtype)
     gys, winners, gxs = planes(gy), planes(winner), planes(gx)
-    share(lambda i, j: backward(gys[i:j], winners[i:j], kernel, step, gxs[i:j]), len(gys))
+    side_by_side(backward, len(gys), gys, winners, kernel, step, gxs)
     return (gx,)
 
 

@@ -43,8 +43,9 @@ from minise.kernels import numba_winograd_loops as loops
 from minise.kernels import numba_winograd_weights as gradient_loops
 from minise.kernels.memory import empty
 from minise.kernels.numba_tiles import LANES, TALL
+from minise.kernels.numba_turns import side_by_side
 from minise.kernels.numba_winograd_loops import K_TILE
-from minise.kernels.threads import crew, scratch, share
+from minise.kernels.threads import scratch
 
 CHANNELS = 16
 """With fewer channels the transforms cost more than the products that they save."""
@@ -116,11 +117,8 @@ def winograd(x: Array, w: Array, tile: int, *, flipped: bool = False) -> Array:
     sixteens, u_step = -(-k // K_TILE), apart(K_TILE * c)
     u = scratch("weights", (sixteens * places * u_step,), x.dtype)
     flat = np.ascontiguousarray(w).reshape(-1)
-
-    def transform(i: int, j: int) -> None:
-        loops.transform_weights(flat, i, j, tile, c, row, column, first, tap, u, u_step)
-
-    share(transform, sixteens, least=-(-PART_FILTERS // (K_TILE * c)))
+    arguments = flat, tile, c, row, column, first, tap, u, u_step
+    side_by_side(loops.transform_weights, sixteens, *arguments, least=-(-PART_FILTERS // (K_TILE * c)))
     wanted = min(TILES, max(4 * TALL, V_NUMBERS // (places * c)))
     rows = max(1, min(wanted // tw, n * th))
     length = whole(rows * tw, TALL)
@@ -130,11 +128,8 @@ def winograd(x: Array, w: Array, tile: int, *, flipped: bool = False) -> Array:
     size = places * (steps[1] + steps[2]) + strip * (width + 2) * LANES
     tables = channel_offsets(c, length), pixel_places(strip, width), rows, length, k_step, steps
     y = empty((n, k, height, width), x.dtype)
-
-    def part(i: int, j: int) -> None:
-        loops.correlate(x[i:j], u, y[i:j], tile, *tables, scratch("planes", (size,), x.dtype))
-
-    share(part, n, least=-(-PART_TILES // (th * tw)))
+    least = -(-PART_TILES // (th * tw))
+    side_by_side(loops.correlate, n, x, u, y, tile, *tables, least=least, memory=size)
     return y
 
 
@@ -152,13 +147,8 @@ def winograd_weights(x: Array, gy: Array, tile: int) -> Array:
     size = places * sum(steps) + strip * (width + 2) * LANES
     pixels = pixel_places(strip, width)
     gu = scratch("chunks", (chunks, *shape), x.dtype)
-
-    def chunk(i: int) -> None:
-        part = slice(i * n // chunks, (i + 1) * n // chunks)
-        memory = scratch("planes", (size,), x.dtype)
-        gradient_loops.reduce(x[part], gy[part], gu[i], tile, pixels, rows, steps, memory)
-
-    crew().map(chunk, chunks)
+    arguments = x, gy, gu, tile, pixels, rows, steps
+    side_by_side(gradient_loops.reduce, chunks, *arguments, count=chunks, memory=size)
     gw = np.empty((k, c, 3, 3), x.dtype)
-    share(lambda i, j: gradient_loops.gather(gu, gw, tile, i, j), k)
+    side_by_side(gradient_loops.gather, k, gu, gw, tile)
     return gw

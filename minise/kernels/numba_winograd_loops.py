@@ -14,6 +14,7 @@ from numba import njit
 
 from minise.kernels.numba_tiles import LANES, TALL, product_tile_of_1, product_tile_of_2
 from minise.kernels.numba_transforms import back, gradient, patch, turn, turn_back, weights
+from minise.kernels.numba_turns import numbers, parts
 
 K_TILE = 2 * LANES
 """Output channels that a tile of products has side by side."""
@@ -147,8 +148,8 @@ def products(v, tiles, offsets, u, first, last, m, k_step, steps, places):
                 y += 4 * TALL * k_step
 
 
-@loop
-def correlate(x, u, y, tile, offsets, pixels, rows, length, k_step, steps, memory):
+@inner
+def correlate_part(x, u, y, tile, offsets, pixels, rows, length, k_step, steps, memory):
     """y (n, k, h, w) from x (n, c, h, w) and U, `rows` rows of tiles and `k_step` channels at a time.
 
     steps: how far apart the places of U, V and m lie. memory: scratch numbers.
@@ -169,14 +170,23 @@ def correlate(x, u, y, tile, offsets, pixels, rows, length, k_step, steps, memor
 
 
 @loop
-def transform_weights(w, start, stop, tile, columns, row_step, column_step, first, tap_step, u, u_step):
-    """U, for sixteens `start` to `stop` of rows, as the tiles of products read it: (sixteens, places, columns, 16),
+def correlate(work, x, u, y, tile, offsets, pixels, rows, length, k_step, steps, memory):
+    """The same of the images whose turn it is."""
+    for start, stop in parts(work):
+        correlate_part(
+            x[start:stop], u, y[start:stop], tile, offsets, pixels, rows, length, k_step, steps, memory
+        )
+
+
+@loop
+def transform_weights(work, w, tile, columns, row_step, column_step, first, tap_step, u, u_step):
+    """U, by sixteens of rows, as the tiles of products read it: (sixteens, places, columns, 16),
     the last perhaps of 8. Tap t of row r and column c is w[r row_step + c column_step + first + t tap_step]; the last
     row is repeated past it.
     """
     rows = len(w) // (9 * columns)
     taps = np.empty((9, LANES), np.float32)
-    for sixteen in range(start, stop):
+    for sixteen in numbers(work):
         own = u[sixteen * (tile + 2) ** 2 * u_step :]
         wide = K_TILE if rows - sixteen * K_TILE > LANES else LANES
         for panel in range(0, wide, LANES):

@@ -9,6 +9,7 @@ import numpy as np
 
 from minise.kernels.numba_tiles import LANES, ROWS, sum_tile_of_1, sum_tile_of_2, sum_tile_of_3
 from minise.kernels.numba_transforms import weights_back
+from minise.kernels.numba_turns import numbers, parts
 from minise.kernels.numba_winograd_loops import inner, loop, transform
 
 
@@ -33,8 +34,8 @@ def add_products(v, e, tiles, length, c_panels, k_panels, gu):
         i += 3 if rest == 3 or rest > 4 else 2 if rest > 1 else 1
 
 
-@loop
-def reduce(x, gy, gu, tile, pixels, rows, steps, memory):
+@inner
+def reduce_chunk(x, gy, gu, tile, pixels, rows, steps, memory):
     """gu (places, k8, c8) = Σ over tiles of E times V for each place; k8, c8: whole eights of channels."""
     n, _, h, w = x.shape
     places, k_whole, c_whole = gu.shape
@@ -55,7 +56,16 @@ def reduce(x, gy, gu, tile, pixels, rows, steps, memory):
 
 
 @loop
-def gather(gu, gw, tile, start, stop):
+def reduce(work, x, gy, gu, tile, pixels, rows, steps, memory):
+    """The same for one chunk of the images after the other: gu (chunks, places, k8, c8)."""
+    n, chunks = len(x), len(gu)
+    for i in numbers(work):
+        a, b = i * n // chunks, (i + 1) * n // chunks
+        reduce_chunk(x[a:b], gy[a:b], gu[i], tile, pixels, rows, steps, memory)
+
+
+@inner
+def gather_rows(gu, gw, tile, start, stop):
     """gw (k, c, 3, 3) = Gᵀ [Σ over chunks of gu (chunks, places, k8, c8)] G, for channels start … stop of gy."""
     c = gw.shape[1]
     chunks, places, _, width = gu.shape
@@ -77,3 +87,10 @@ def gather(gu, gw, tile, start, stop):
             for i in range(min(LANES, c - first)):
                 for tap in range(9):
                     filters[9 * i + tap] = taps[tap, i]
+
+
+@loop
+def gather(work, gu, gw, tile):
+    """The same for the channels whose turn it is."""
+    for start, stop in parts(work):
+        gather_rows(gu, gw, tile, start, stop)
