@@ -1,6 +1,6 @@
 """All that a GPU has to show, one thing after the other, each with a limit of time, its output in a file.
 
-    python bench/gpu_all.py --out FOLDER [--only NAME …] [--data FOLDER]
+    python bench/gpu_all.py --out FOLDER [--only NAME …] [--data FOLDER]      from the repository's root
 
 What fails or takes too long is said, and the next begins: the first run on a new GPU is worth most if it tells
 everything. `--data` is where CIFAR-10 lies; without it no recipe is trained. Needs CuPy, PyTorch, pytest and an
@@ -10,6 +10,8 @@ NVIDIA GPU.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,16 +22,20 @@ PYTEST = (PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu")
 MINISE = (PYTHON, "-m", "minise_cli.main")
 STEP = (PYTHON, "bench/gpu_step_vs_torch.py", "--bursts", "6")
 EAGER = ("--forms", "torch eager fp16", "torch eager bf16")
+GRAPHS = (*EAGER, "torch eager fp32", "torch graph bf16", "minise fp32 graph")
+COMPILED = ("--forms", "torch compile bf16", "torch max-autotune bf16")
 
 TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "doctor": (60, (*MINISE, "doctor")),
     "step": (150, (*PYTEST, "-x", "tests/test_gpu.py")),
-    "se-resnet20": (120, (*STEP, "--model", "se-resnet20")),
+    "se-resnet20": (90, (*STEP, *GRAPHS, "--model", "se-resnet20")),
     "convolutions": (60, (PYTHON, "bench/gpu_conv_vs_cudnn.py")),
     "recipe": (90, (*MINISE, "train", "--device", "cuda", "--precision", "fp16", "--recipe", "accurate")),
     "se-resnet20-1024": (60, (*STEP, *EAGER, "--batch-size", "1024")),
     "se-fastnet-wide": (60, (*STEP, *EAGER, "--model", "se-fastnet-wide", "--batch-size", "1024")),
-    "se-resnet110": (180, (*STEP, "--model", "se-resnet110")),
+    "se-resnet110": (120, (*STEP, *GRAPHS, "--model", "se-resnet110")),
+    "se-resnet20-compiled": (300, (*STEP, *COMPILED, "--model", "se-resnet20")),
+    "se-resnet110-compiled": (500, (*STEP, *COMPILED, "--model", "se-resnet110")),
     "gradcheck": (200, (*MINISE, "gradcheck", "--backend", "cuda", "--examples", "3")),
     "kernels": (300, (*PYTEST, "tests/test_cuda_kernels.py")),
 }
@@ -49,15 +55,16 @@ def main() -> None:
             if args.data is None:
                 print("recipe: left out, since there is no --data")
                 continue
-            command = (*command, "--data-dir", str(args.data), "--run", str(args.out / "run"))
+            run = args.out / f"run-{time.strftime('%H%M%S')}"
+            command = (*command, "--data-dir", str(args.data), "--run", str(run))
         began = time.perf_counter()
         with (args.out / f"{name}.txt").open("w") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
             try:
-                done = subprocess.run(
-                    command, stdout=file, stderr=subprocess.STDOUT, timeout=limit, check=False
-                )
-                how = f"exit {done.returncode}"
+                how = f"exit {process.wait(limit)}"
             except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
                 how = f"stopped after its {limit} s"
         print(f"== {name}: {how}, {time.perf_counter() - began:.0f} s")
         print(

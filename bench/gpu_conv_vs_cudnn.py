@@ -22,7 +22,7 @@ import torch
 from minise.backend import cupy_module, to_numpy
 from minise.kernels.cuda_conv2d import correlate, correlate_weights
 
-REPEATS = 20
+REPEATS = 50
 SHAPES = (
     "16,16,32,1",
     "16,32,32,2",
@@ -45,7 +45,7 @@ def cases(c: int, k: int, size: int, stride: int, n: int, dtype: Any) -> dict[st
     def both(*shape: int) -> tuple[Any, torch.Tensor]:
         a = rng.standard_normal(shape, np.float32).astype(dtype)
         theirs = torch.from_numpy(a).cuda().to(memory_format=torch.channels_last)
-        return cupy.asarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2), theirs
+        return cupy.asarray(np.ascontiguousarray(a.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2), theirs
 
     (x, tx), (gy, tgy), (w, tw) = both(n, c, size, size), both(n, k, out, out), both(k, c, 3, 3)
     w = cupy.ascontiguousarray(w.astype(np.float32))
@@ -72,18 +72,24 @@ def cases(c: int, k: int, size: int, stride: int, n: int, dtype: Any) -> dict[st
 
 
 def captured_ours(call: Call) -> Call:
-    """REPEATS calls as a graph, and a function that runs them and waits."""
-    stream = cupy_module().cuda.Stream(non_blocking=True)
-    with stream:
+    """REPEATS calls as a graph, and a function that runs them: it returns their seconds, by the GPU's clock."""
+    cuda = cupy_module().cuda
+    stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
+    begin, end = cuda.Event(), cuda.Event()
+    with cuda.using_allocator(pool.malloc), stream:
         call()
         stream.synchronize()
         stream.begin_capture()
-        kept = [call() for _ in range(REPEATS)]
+        for _ in range(REPEATS):
+            last = call()
         graph = stream.end_capture()
 
-    def run(written: Any = kept) -> None:
+    def run(kept: Any = (pool, last)) -> float:
+        begin.record(stream)
         graph.launch(stream)
-        stream.synchronize()
+        end.record(stream)
+        end.synchronize()
+        return float(cuda.get_elapsed_time(begin, end)) / 1e3
 
     return run
 
@@ -95,26 +101,19 @@ def captured_theirs(call: Call) -> Call:
             call()
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     with torch.cuda.graph(graph):
         for _ in range(REPEATS):
             call()
 
-    def run() -> None:
+    def run() -> float:
+        begin.record()
         graph.replay()
-        torch.cuda.synchronize()
+        end.record()
+        end.synchronize()
+        return float(begin.elapsed_time(end)) / 1e3
 
     return run
-
-
-def seconds(run: Call) -> float:
-    """Those of one call, by the GPU's clock."""
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize()
-    begin.record()
-    run()
-    end.record()
-    end.synchronize()
-    return float(begin.elapsed_time(end)) / 1e3 / REPEATS
 
 
 def main() -> None:
@@ -136,7 +135,7 @@ def main() -> None:
             a, b = to_numpy(ours()).astype(np.float32), theirs().float().cpu().numpy()
             off = float(np.abs(a - b).max() / np.abs(b).max())
             sides = captured_ours(ours), captured_theirs(theirs)
-            times = [[seconds(side) for side in sides] for _ in range(args.bursts)][2:]
+            times = [[side() / REPEATS for side in sides] for _ in range(args.bursts + 2)][2:]
             own, other = (statistics.median(column) for column in zip(*times, strict=True))
             ratio = statistics.median(b / a for a, b in times)
             print(

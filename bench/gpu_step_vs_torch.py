@@ -143,8 +143,11 @@ def main() -> None:
             sides[name] = SIDES[name](args)
             sides[name][0]()
             first[name] = sides[name][1]()
-            burst(sides[name][0], 5)
+            warm = burst(sides[name][0], 5)
             sides[name][1]()
+            print(
+                f"{name}: set up, {warm * 1e3:.3f} ms a step in its first burst", file=sys.stderr, flush=True
+            )
         except Exception as error:  # one form that fails is no reason to lose the others
             print(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr)
             sides.pop(name, None)

@@ -14,8 +14,8 @@ from minise.backend import BACKENDS, cupy_module, to_device, use_backend
 from minise.errors import ConfigError, MiniseError
 from minise.models import build
 from minise.optim import SGD
+from minise.stepping import constant_weights, update
 from minise.tape import Call, Tensor, no_grad, watch
-from minise.train import train_step
 
 
 @dataclass
@@ -114,11 +114,12 @@ def _taker(
     y = to_device(rng.integers(0, 10, batch_size), device)
     net = build(model, seed=seed, **options).to(device=device)
     optimizer = SGD(net.named_parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    weights = constant_weights(device)
 
     def take() -> None:
         with use_backend(backend):
             if training:
-                train_step(net, optimizer, x, y)
+                float(update(net, optimizer, x, y, weights=weights)[0])
                 return
             with no_grad():
                 net(Tensor(x))

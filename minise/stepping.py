@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from minise.backend import Array, array_module
@@ -25,16 +25,19 @@ def update(
     *,
     smoothing: float = 0.0,
     scale: Array | None = None,
+    weights: AbstractContextManager[Any] | None = None,
 ) -> tuple[Array, Array]:
     """Forward, loss, backward and update on one batch; (loss, share of right answers), both of before the update.
 
-    scale: what the loss is multiplied by on the way back; the optimiser must know of it.
+    scale: what the loss is multiplied by on the way back; the optimiser must know of it. weights: `constant_weights`
+    of the device, made once for all steps.
     """
     model.zero_grad()
-    logits = model(Tensor(x))
-    loss: Tensor = softmax_cross_entropy(logits, y, smoothing=smoothing)
-    right = array_module(x).mean(logits.data.argmax(axis=1) == y)
-    loss.backward(scale)
+    with weights or nullcontext():
+        logits = model(Tensor(x))
+        loss: Tensor = softmax_cross_entropy(logits, y, smoothing=smoothing)
+        right = array_module(x).mean(logits.data.argmax(axis=1) == y)
+        loss.backward(scale)
     optimizer.step()
     return loss.data, right
 
@@ -84,18 +87,14 @@ class Stepper:
 
             scale = update_of(optimizer).scale_losses(optimizer)
         self.weights = constant_weights(device)
-
-        def take(x: Array, y: Array) -> tuple[Array, Array]:
-            with self.weights:
-                return update(model, optimizer, x, y, smoothing=smoothing, scale=scale)
-
-        self.take: Any = take
+        options = {"smoothing": smoothing, "scale": scale, "weights": self.weights}
+        self.take: Any = lambda x, y: update(model, optimizer, x, y, **options)
         self.model, self.optimizer, self.captured = model, optimizer, graph and whole
         if self.captured:
             from minise.kernels.cuda_capture import CapturedStep
             from minise.kernels.cuda_update import announce
 
-            self.take = CapturedStep(take, before=lambda: announce(optimizer))
+            self.take = CapturedStep(self.take, before=lambda: announce(optimizer))
 
     def __call__(self, x: Array, y: Array) -> None:
         """Take a step on the batch x (n, 3, h, w), y (n,)."""

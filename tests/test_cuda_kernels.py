@@ -162,6 +162,7 @@ def test_a_gate_can_have_every_activation():
     ("shape", "units", "se_act", "per_unit", "residual", "act", "train", "bias"),
     [
         ((3, 16, 8, 8), 0, None, False, False, "relu", True, True),
+        ((70, 8, 4, 4), 2, "felu", False, False, "relu", True, True),  # more images than rows of threads
         ((2, 8, 32, 32), 2, "relu", False, True, "relu", True, True),
         ((2, 16, 6, 6), 4, "felu", False, True, "relu", True, True),
         ((2, 5, 7, 5), 3, "felu", True, True, None, True, True),
@@ -193,11 +194,36 @@ def test_batch_norm_act(machine, shape, units, se_act, per_unit, residual, act, 
     agree(machine, batch_norm_act, inputs, exact, act=act, se_act=se_act, train=train, running=running)
 
 
+def test_outside_training_no_image_depends_on_another(machine):
+    rng = np.random.default_rng(0)
+    gate = weights(rng, 2, 8) / 2, None, weights(rng, 8, 2), None, None
+    options = {"se_act": "relu", "train": False, "running": weights(rng, 2, 8) ** 2}
+    x = maps(rng, 2, 8, 8, 8, dtype=np.float32)
+    found = []
+    for first in (1, np.inf):
+        x[0, 3] *= first
+        with machine.context():
+            arrays = [
+                None if a is None else machine.put(a)
+                for a in (x, *weights(rng, 2, 8) * 0 + 1, None, None, *gate)
+            ]
+            running = tuple(machine.put(a) for a in options["running"])
+            y = batch_norm_act(
+                *(None if a is None else Tensor(a) for a in arrays), **{**options, "running": running}
+            )
+            found.append(backend.to_numpy(y.data)[1])
+    assert np.isfinite(found[1]).all()
+    assert np.array_equal(*found)
+
+
 @TYPES
-@pytest.mark.parametrize("shape", [(3, 8, 8, 8), (2, 5, 32, 32)])
+@pytest.mark.parametrize(
+    ("shape", "wanted"), [((3, 8, 8, 8), 1), ((2, 5, 32, 32), 1), ((2, 40, 8, 8), 1), ((2, 72, 8, 8), 3)]
+)
 def test_moments_that_a_convolution_gathers_serve_the_batch_norm_behind_it(
-    machine, shape, dtype, monkeypatch
+    machine, shape, wanted, dtype, monkeypatch
 ):
+    monkeypatch.setattr(cuda_conv2d, "PROCESSORS", wanted)  # blocks have 8, 8, 40 and 32 channels
     rng = np.random.default_rng(0)
     c = shape[1]
 
@@ -262,7 +288,7 @@ def test_matmul_takes_matrices_that_lie_transposed(machine):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-@pytest.mark.parametrize(("n", "k"), [(3, 2), (20, 100)])
+@pytest.mark.parametrize(("n", "k"), [(3, 2), (20, 100), (300, 5)])
 def test_softmax_cross_entropy(machine, n, k, smoothing):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, k, n)

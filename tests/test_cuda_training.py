@@ -304,7 +304,7 @@ def test_weights_are_packed_again_in_every_step_and_for_every_size_of_batch(monk
     rng = np.random.default_rng(0)
     w = Tensor(np.float32(rng.standard_normal((20, 8, 3, 3))))
     images = [np.float32(rng.standard_normal((n, 8, 8, 8))) for n in (2, 8)]
-    monkeypatch.setattr(cuda_conv2d, "PROCESSORS", 3)  # so that blocks have 16 channels, then 32
+    monkeypatch.setattr(cuda_conv2d, "PROCESSORS", 3)  # so that blocks have 16 channels, then 24: all 20
     packs = noted(monkeypatch, cuda_weights)
     weights = cuda_weights.ConstantWeights()
     for step in range(3):
@@ -316,9 +316,14 @@ def test_weights_are_packed_again_in_every_step_and_for_every_size_of_batch(monk
             np.testing.assert_allclose(a, b, atol=1e-4)
         w.data[...] *= step - 2
     assert packs == ["pack", "pack", "pack_all", "pack_all"]
+    assert len(weights.rows) == 2
     with cuda_on_cpu():
+        for _ in range(2):
+            with weights:
+                conv2d(Tensor(images[0]), w, padding=1)
         conv2d(Tensor(images[0]), w, padding=1)
-    assert packs[4:] == ["pack"]  # outside they may change at any time
+    assert len(weights.rows) == 1  # what is not used any more is let go
+    assert packs[4:] == ["pack_all", "pack_all", "pack"]  # outside they may change at any time
 
 
 def test_a_model_that_is_evaluated_packs_its_weights_once(monkeypatch):

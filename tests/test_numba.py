@@ -278,16 +278,17 @@ def test_batch_norm_act_takes_as_many_inputs_as_are_needed(count):
 def test_threads_share_a_loop_out_and_leave_nothing_over(size, options):
     from numba import njit
 
-    from minise.kernels.numba_turns import numbers, parts, side_by_side
+    from minise.kernels.numba_turns import side_by_side, turns
 
     @njit(nogil=True)
     def by_number(work, seen):
-        for i in numbers(work):
-            seen[i] += 1
+        for start, stop in turns(work):
+            for i in range(start, stop):
+                seen[i] += 1
 
     @njit(nogil=True)
     def by_part(work, seen, lengths, memory):
-        for start, stop in parts(work):
+        for start, stop in turns(work):
             memory[:] = stop - start
             seen[start:stop] += 1
             lengths[start] = memory[-1]
@@ -298,8 +299,13 @@ def test_threads_share_a_loop_out_and_leave_nothing_over(size, options):
         seen, lengths = np.zeros(size, int), np.zeros(size)
         side_by_side(by_number, size, seen, **options)
         side_by_side(by_part, size, seen, lengths, memory=50, **options)
+        many = np.zeros(300_000, int)
+        side_by_side(
+            by_number, len(many), many, count=len(many)
+        )  # one at a time: threads meet at the counter
     finally:
         set_threads(before)
+    assert (many == 1).all()
     assert (seen == 2).all()
     assert lengths.sum() == size
     assert all(length >= options.get("least", 1) for length in lengths if length)

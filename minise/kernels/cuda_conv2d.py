@@ -20,11 +20,11 @@ from minise.ops.conv2d import check_conv2d
 
 PIXELS, THREADS = 128, 128
 WARP_PIXELS = PIXELS * 32 // THREADS
-PROCESSORS = 132
-"""Those of a large GPU: as many blocks at least should there be. A constant, so that no sum depends on the GPU."""
+PROCESSORS = 128
+"""About those of a large GPU: so many blocks should there be. A constant, so that no sum depends on the GPU."""
 SHARES = 4 * PROCESSORS
 """Into how many shares the pixels are cut, at most, for the gradient of w."""
-ADD_ROWS = 16
+ADD_ROWS = 32
 """The most rows of threads that add the shares up."""
 SHARED_LIMIT = 96 * 1024
 """The bytes of shared memory that every GPU of the last years lets a block have."""
@@ -90,8 +90,8 @@ class Plan:
 def plan_correlate(
     n: int, size: tuple[int, int], c: int, k: int, kernel: tuple[int, int], stride: int, itemsize: int
 ) -> Plan | None:
-    """As many channels of y a block as leave no processor idle, and words of channels of x at a time, as fit; None if
-    even the fewest do not.
+    """Channels of y a block, up to 64 as long as there are blocks for all processors, and words of channels of x at a
+    time, as many as fit; None if even the fewest do not.
     """
     tiles, taps = Tiles.of(*size), kernel[0] * kernel[1]
     words = cover(c * itemsize, 4)

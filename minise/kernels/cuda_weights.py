@@ -1,8 +1,8 @@
 """A convolution's weights in the order in which the GPU's blocks read them: the launches around `cuda/pack.cu`.
 
-Each use of a convolution packs its weights, a launch of its own. Where it is known that weights do not change, in one
-step of a training or while a model is evaluated, `ConstantWeights` keeps what was packed; from the second step
-on, all of a network are packed at once.
+Each use of a convolution packs its weights, a launch of its own. Where it is known that weights do not change, from
+a training step's forward to its backward or while a model is evaluated, `ConstantWeights` keeps what was packed;
+from the second step on, all of a network are packed at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array, array_module
-from minise.kernels.cuda_capture import once_captured
+from minise.kernels.cuda_capture import capturing, once_captured
 from minise.kernels.cuda_launch import address, cover, dense, half, launch
 
 FILE, THREADS, BLOCK = "pack.cu", 256, 1024
@@ -39,52 +39,72 @@ class Layout:
         return *astuple(self), self.size
 
 
-@dataclass(frozen=True)
+@dataclass
 class Packed:
-    """Weights, and what was made of them."""
+    """Weights, what was made of them, and whether that was asked for since the block was last entered."""
 
     w: Array
     packed: Array
     layout: Layout
+    used: bool = True
+
+
+Key = tuple[int, int, Layout]
 
 
 class ConstantWeights:
-    """Inside the block no weights change. Entered again, it packs anew all that were used before, in one launch."""
+    """Inside the block no weights change. Entered again, it packs anew what was used the last time, in one launch."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[int, int, Layout], Packed] = {}
-        self.tables: dict[tuple[int, int], Array] = {}
+        self.rows: dict[Key, Packed] = {}
+        self.captured = False  # then a graph will read what is here: nothing is let go
+        self.tables: dict[tuple[Key, ...], Array] = {}
         self.tokens: list[Token[ConstantWeights | None]] = []
 
     def __enter__(self) -> ConstantWeights:
+        used = {key: row for key, row in self.rows.items() if row.used or self.captured}
+        if len(used) < len(self.rows):
+            self.rows, self.tables = used, {}
+        self.captured = self.captured or capturing()
         for kind in (0, 1):
-            self.pack(kind, [row for row in self.rows.values() if half(row.packed) == kind])
+            self.pack(kind, {key: row for key, row in self.rows.items() if half(row.packed) == kind})
+        for row in self.rows.values():
+            row.used = False
         self.tokens.append(_inside.set(self))
         return self
 
     def __exit__(self, *error: object) -> None:
         _inside.reset(self.tokens.pop())
 
-    def pack(self, kind: int, rows: list[Packed]) -> None:
+    def pack(self, kind: int, rows: dict[Key, Packed]) -> None:
         """Pack them all: float16 for kind 1, float32 for 0."""
         if not rows:
             return
-        key = kind, len(rows)
-        if key not in self.tables:  # none is given up: a captured step may read it
-            places = np.array(
-                [(address(r.w), address(r.packed), *r.layout.numbers()) for r in rows], np.int64
-            )
-            xp = array_module(rows[0].w)
-            table = self.tables[key] = xp.empty(places.shape, np.int64)
-            once_captured(lambda: table.__setitem__(..., xp.asarray(places)))
+        table = self.tables.get(tuple(rows))
+        if table is None:
+            table = self.new_table(rows)
+        largest = max(row.layout.size for row in rows.values())
         launch(
-            FILE, "pack_all", self.tables[key], grid=(cover(max(r.layout.size for r in rows), BLOCK), len(rows)),
-            block=THREADS, through=[a for r in rows for a in (r.w, r.packed)], constants={"HALF": kind},
+            FILE, "pack_all", table, grid=(cover(largest, BLOCK), len(rows)), block=THREADS,
+            through=[a for row in rows.values() for a in (row.w, row.packed)], constants={"HALF": kind},
         )  # fmt: skip
+
+    def new_table(self, rows: dict[Key, Packed]) -> Array:
+        """Where they lie, and how, on the device."""
+        places = [(address(r.w), address(r.packed), *r.layout.numbers()) for r in rows.values()]
+        xp = array_module(*(row.w for row in rows.values()))
+        table = xp.empty((len(rows), len(places[0])), np.int64)
+
+        def fill() -> None:
+            table[...] = xp.asarray(places, np.int64)
+            self.tables[tuple(rows)] = table
+
+        once_captured(fill)
+        return table
 
     def forget(self) -> None:
         """Let go of everything."""
-        self.rows, self.tables = {}, {}
+        self.rows, self.tables, self.captured = {}, {}, False
 
 
 _inside: ContextVar[ConstantWeights | None] = ContextVar("minise_constant_weights", default=None)
@@ -95,6 +115,7 @@ def packed_weights(w: Array, layout: Layout, dtype: Any) -> Array:
     inside = _inside.get() if w.flags.c_contiguous else None
     key = id(w), np.dtype(dtype).itemsize, layout
     if inside is not None and key in inside.rows:
+        inside.rows[key].used = True
         return inside.rows[key].packed
     packed = array_module(w).empty(layout.size, dtype)
     numbers = [np.int64(i) for i in layout.numbers()]

@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from minise.kernels.numba_tiles import LANES, ROWS, WIDE, reduce_tile, tile_of_1, tile_of_2, tile_of_3
-from minise.kernels.numba_turns import numbers
+from minise.kernels.numba_turns import turns
 
 
 @njit(inline="always")
@@ -104,10 +104,14 @@ def forward(work, x, y, parts, offsets, weights, x_at, layout, scratch):
     stride, border, rows, pitch = layout
     size = x.shape[1] * stride * stride * rows * pitch
     planes, out = scratch[:size], scratch[size:]
-    planes[:] = 0
-    for i in numbers(work):
-        fill(planes, x[i], stride, border, rows, pitch)
-        correlate(planes, y[i], parts, offsets, weights, x_at, out)
+    fresh = True
+    for start, stop in turns(work):
+        for i in range(start, stop):
+            if fresh:  # not ahead of the loop, which a late thread finds at its end
+                planes[:] = 0
+                fresh = False
+            fill(planes, x[i], stride, border, rows, pitch)
+            correlate(planes, y[i], parts, offsets, weights, x_at, out)
 
 
 @njit(cache=True, error_model="numpy")
@@ -178,6 +182,7 @@ def backward(work, x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels
     """The same for one chunk of the images after the other: gw (chunks, k, m)."""
     n, chunks = len(x), len(gw)
     tables = parts, offsets, weights, g_at, columns, pixels, layout, g_layout
-    for i in numbers(work):
-        a, b = i * n // chunks, (i + 1) * n // chunks
-        backward_chunk(x[a:b], gy[a:b], gx[a:b], gw[i], *tables, scratch)
+    for start, stop in turns(work):
+        for i in range(start, stop):
+            a, b = i * n // chunks, (i + 1) * n // chunks
+            backward_chunk(x[a:b], gy[a:b], gx[a:b], gw[i], *tables, scratch)

@@ -18,7 +18,7 @@ from minise.kernels.numba_reductions import (
     sums_of_products,
 )
 from minise.kernels.numba_tiles import LANES
-from minise.kernels.numba_turns import numbers, parts
+from minise.kernels.numba_turns import turns
 
 ZERO = np.float32(0)
 loop = njit(cache=True, nogil=True, error_model="numpy")
@@ -29,16 +29,17 @@ def moments(work, x, mean, squares):
     """mean[p] = Σ x[p] / hw, squares[p] = Σ (x[p] - mean[p])²; the plane stays in the cache between the two."""
     hw = x.shape[1]
     whole = hw // LANES
-    for p in numbers(work):
-        (total,) = sum_of_plane((x[p].ctypes.data,), ZERO, whole)
-        for i in range(whole * LANES, hw):
-            total += x[p, i]
-        own = total / np.float32(hw)
-        (total,) = sum_of_squares((x[p].ctypes.data,), own, whole)
-        for i in range(whole * LANES, hw):
-            total += (x[p, i] - own) * (x[p, i] - own)
-        mean[p] = own
-        squares[p] = total
+    for start, stop in turns(work):
+        for p in range(start, stop):
+            (total,) = sum_of_plane((x[p].ctypes.data,), ZERO, whole)
+            for i in range(whole * LANES, hw):
+                total += x[p, i]
+            own = total / np.float32(hw)
+            (total,) = sum_of_squares((x[p].ctypes.data,), own, whole)
+            for i in range(whole * LANES, hw):
+                total += (x[p, i] - own) * (x[p, i] - own)
+            mean[p] = own
+            squares[p] = total
 
 
 LINEAR, RELU, GELU = 0, 1, 2
@@ -49,20 +50,21 @@ LINEAR, RELU, GELU = 0, 1, 2
 def affine(work, x, scale, shift, residual, act, y):
     """y[p] = act(scale[p] x[p] + shift[p] (+ residual[p])); residual may be empty."""
     hw = x.shape[1]
-    for p in numbers(work):
-        a, b = scale[p], shift[p]
-        if len(residual):
-            for i in range(hw):
-                y[p, i] = a * x[p, i] + b + residual[p, i]
-        else:
-            for i in range(hw):
-                y[p, i] = a * x[p, i] + b
-        if act == RELU:
-            for i in range(hw):
-                y[p, i] = ZERO if y[p, i] <= 0 else y[p, i]
-        elif act == GELU:
-            for i in range(hw):
-                y[p, i] = gelu(y[p, i])
+    for start, stop in turns(work):
+        for p in range(start, stop):
+            a, b = scale[p], shift[p]
+            if len(residual):
+                for i in range(hw):
+                    y[p, i] = a * x[p, i] + b + residual[p, i]
+            else:
+                for i in range(hw):
+                    y[p, i] = a * x[p, i] + b
+            if act == RELU:
+                for i in range(hw):
+                    y[p, i] = ZERO if y[p, i] <= 0 else y[p, i]
+            elif act == GELU:
+                for i in range(hw):
+                    y[p, i] = gelu(y[p, i])
 
 
 @loop
@@ -70,19 +72,20 @@ def sums(work, gy, y, x, mean, relu, total, products):
     """total[p] = Σ g[p], products[p] = Σ g[p] (x[p] - mean[p]), where g is gy, or gy where y > 0 if `relu`."""
     hw = x.shape[1]
     whole = hw // LANES
-    for p in numbers(work):
-        own = mean[p]
-        if relu:
-            arrays = (gy[p].ctypes.data, x[p].ctypes.data, y[p].ctypes.data)
-            t, s = sums_of_cut_products(arrays, own, whole)
-        else:
-            t, s = sums_of_products((gy[p].ctypes.data, x[p].ctypes.data), own, whole)
-        for i in range(whole * LANES, hw):
-            g = gy[p, i] if y[p, i] > 0 or not relu else ZERO
-            t += g
-            s += g * (x[p, i] - own)
-        total[p] = t
-        products[p] = s
+    for start, stop in turns(work):
+        for p in range(start, stop):
+            own = mean[p]
+            if relu:
+                arrays = (gy[p].ctypes.data, x[p].ctypes.data, y[p].ctypes.data)
+                t, s = sums_of_cut_products(arrays, own, whole)
+            else:
+                t, s = sums_of_products((gy[p].ctypes.data, x[p].ctypes.data), own, whole)
+            for i in range(whole * LANES, hw):
+                g = gy[p, i] if y[p, i] > 0 or not relu else ZERO
+                t += g
+                s += g * (x[p, i] - own)
+            total[p] = t
+            products[p] = s
 
 
 @loop
@@ -90,51 +93,55 @@ def gelu_sums(work, gy, x, mean, scale, shift, g, total, products):
     """g = gy gelu'(scale[p] x[p] + shift[p]), and the sums of that g as in `sums`."""
     hw = x.shape[1]
     whole = hw // LANES
-    for p in numbers(work):
-        own, a, b = mean[p], scale[p], shift[p]
-        for i in range(hw):
-            g[p, i] = gy[p, i] * gelu_slope(a * x[p, i] + b)
-        t, s = sums_of_products((g[p].ctypes.data, x[p].ctypes.data), own, whole)
-        for i in range(whole * LANES, hw):
-            t += g[p, i]
-            s += g[p, i] * (x[p, i] - own)
-        total[p] = t
-        products[p] = s
+    for start, stop in turns(work):
+        for p in range(start, stop):
+            own, a, b = mean[p], scale[p], shift[p]
+            for i in range(hw):
+                g[p, i] = gy[p, i] * gelu_slope(a * x[p, i] + b)
+            t, s = sums_of_products((g[p].ctypes.data, x[p].ctypes.data), own, whole)
+            for i in range(whole * LANES, hw):
+                t += g[p, i]
+                s += g[p, i] * (x[p, i] - own)
+            total[p] = t
+            products[p] = s
 
 
 @loop
 def combine(work, gy, y, x, mean, by_g, by_x, shift, relu, gx, gr):
     """gx[p] = by_g[p] g[p] + by_x[p] (x[p] - mean[p]) + shift[p], and gr = g unless gr is empty; g as in `sums`."""
     hw = x.shape[1]
-    for p in numbers(work):
-        own, a, b, c = mean[p], by_g[p], by_x[p], shift[p]
-        if relu and len(gr):
-            for i in range(hw):
-                g = gy[p, i] if y[p, i] > 0 else ZERO
-                gr[p, i] = g
-                gx[p, i] = a * g + b * (x[p, i] - own) + c
-        elif relu:
-            for i in range(hw):
-                g = gy[p, i] if y[p, i] > 0 else ZERO
-                gx[p, i] = a * g + b * (x[p, i] - own) + c
-        else:
-            for i in range(hw):
-                gx[p, i] = a * gy[p, i] + b * (x[p, i] - own) + c
+    for start, stop in turns(work):
+        for p in range(start, stop):
+            own, a, b, c = mean[p], by_g[p], by_x[p], shift[p]
+            if relu and len(gr):
+                for i in range(hw):
+                    g = gy[p, i] if y[p, i] > 0 else ZERO
+                    gr[p, i] = g
+                    gx[p, i] = a * g + b * (x[p, i] - own) + c
+            elif relu:
+                for i in range(hw):
+                    g = gy[p, i] if y[p, i] > 0 else ZERO
+                    gx[p, i] = a * g + b * (x[p, i] - own) + c
+            else:
+                for i in range(hw):
+                    gx[p, i] = a * gy[p, i] + b * (x[p, i] - own) + c
 
 
 @loop
 def combine_in_place(work, g, x, mean, by_g, by_x, shift):
     """The same with g as it is, and gx where g was: of one array for both, the compiler makes no vectors."""
     hw = x.shape[1]
-    for p in numbers(work):
-        own, a, b, c = mean[p], by_g[p], by_x[p], shift[p]
-        for i in range(hw):
-            g[p, i] = a * g[p, i] + b * (x[p, i] - own) + c
+    for start, stop in turns(work):
+        for p in range(start, stop):
+            own, a, b, c = mean[p], by_g[p], by_x[p], shift[p]
+            for i in range(hw):
+                g[p, i] = a * g[p, i] + b * (x[p, i] - own) + c
 
 
 @loop
 def add(work, a, b, y):
     """y = a + b, numbers in a row."""
-    for start, stop in parts(work):
-        for i in range(start, stop):
-            y[i] = a[i] + b[i]
+    for start, stop in turns(work):
+        one, other, own = a[start:stop], b[start:stop], y[start:stop]
+        for i in range(len(own)):
+            own[i] = one[i] + other[i]

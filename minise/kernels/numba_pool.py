@@ -10,7 +10,7 @@ from numba import njit
 from minise.backend import Array, Kernel
 from minise.kernels.memory import empty
 from minise.kernels.numba_reductions import pool_tile
-from minise.kernels.numba_turns import numbers, side_by_side
+from minise.kernels.numba_turns import side_by_side, turns
 from minise.ops.basic import Gradients, Needs
 
 MAX_KERNEL = 15
@@ -21,45 +21,48 @@ MAX_KERNEL = 15
 def forward(work: Any, x: Any, kernel: int, stride: int, y: Any, winner: Any) -> None:
     """y[p, i, j] = the largest value of a window of x[p], winner[p, i, j] its place; not a number wins always."""
     _, rows, columns = y.shape
-    for p in numbers(work):
-        for i in range(rows):
-            for j in range(columns):
-                top, left = i * stride, j * stride
-                best, place = x[p, top, left], 0
-                for a in range(kernel):
-                    for b in range(kernel):
-                        value = x[p, top + a, left + b]
-                        wins = (value > best) | (
-                            value != value
-                        )  # chosen without a branch, which would be guessed
-                        best = value if wins else best
-                        place = a * kernel + b if wins else place
-                y[p, i, j] = best
-                winner[p, i, j] = place
+    for start, stop in turns(work):
+        for p in range(start, stop):
+            for i in range(rows):
+                for j in range(columns):
+                    top, left = i * stride, j * stride
+                    best, place = x[p, top, left], 0
+                    for a in range(kernel):
+                        for b in range(kernel):
+                            value = x[p, top + a, left + b]
+                            wins = (value > best) | (
+                                value != value
+                            )  # chosen without a branch, which would be guessed
+                            best = value if wins else best
+                            place = a * kernel + b if wins else place
+                    y[p, i, j] = best
+                    winner[p, i, j] = place
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def forward_pairs(work: Any, x: Any, y: Any, winner: Any) -> None:
     """The same for windows of 2 x 2 side by side, four at a time; columns is a multiple of 4."""
     _, rows, columns = y.shape
-    for p in numbers(work):
-        for i in range(rows):
-            top, low = x[p, 2 * i].ctypes.data, x[p, 2 * i + 1].ctypes.data
-            own, place = y[p, i].ctypes.data, winner[p, i].ctypes.data
-            for j in range(0, columns, 4):
-                pool_tile(top + 8 * j, low + 8 * j, own + 4 * j, place + j)  # type: ignore[call-arg]
+    for start, stop in turns(work):
+        for p in range(start, stop):
+            for i in range(rows):
+                top, low = x[p, 2 * i].ctypes.data, x[p, 2 * i + 1].ctypes.data
+                own, place = y[p, i].ctypes.data, winner[p, i].ctypes.data
+                for j in range(0, columns, 4):
+                    pool_tile(top + 8 * j, low + 8 * j, own + 4 * j, place + j)  # type: ignore[call-arg]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def backward(work: Any, gy: Any, winner: Any, kernel: int, stride: int, gx: Any) -> None:
     """Add gy[p, i, j] to the pixel that its value came from."""
     _, rows, columns = gy.shape
-    for p in numbers(work):
-        gx[p] = 0
-        for i in range(rows):
-            for j in range(columns):
-                place = winner[p, i, j]
-                gx[p, i * stride + place // kernel, j * stride + place % kernel] += gy[p, i, j]
+    for start, stop in turns(work):
+        for p in range(start, stop):
+            gx[p] = 0
+            for i in range(rows):
+                for j in range(columns):
+                    place = winner[p, i, j]
+                    gx[p, i * stride + place // kernel, j * stride + place % kernel] += gy[p, i, j]
 
 
 def supports(x: Array, *, kernel: int, stride: int | None = None, padding: int = 0) -> bool:

@@ -1,8 +1,8 @@
 """Compiled loops that share their work out among themselves: a counter says whose turn it is, not Python.
 
 Each thread enters the loop once and takes one part after the other until there is none left. So a thread that comes
-late delays nobody, and to hand out a part costs nanoseconds. `parts` and `numbers` are for the loops, `side_by_side`
-runs them. A loop's first argument, `work`, is an array of (the next part, how much there is, how many parts).
+late delays nobody, and to hand out a part costs nanoseconds. `side_by_side` runs a loop; its first argument, `work`,
+is an array of (the next part, how much there is, how many parts), and it goes over `turns(work)`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from minise.kernels.threads import crew, scratch
 PARTS = 8
 """Into how many parts for each thread a loop is cut whose results are not added up."""
 
-inner = njit(error_model="numpy")
-
 
 @intrinsic
 def take(typing, address):
@@ -35,24 +33,13 @@ def take(typing, address):
     return types.int64(types.intp), generate
 
 
-@inner
-def parts(work):
-    """(start, stop) of one part after the other."""
+@njit(error_model="numpy")
+def turns(work):
+    """(start, stop) of one part after the other; a loop over range(start, stop) inside loses nothing by it."""
     size, count = work[1], work[2]
     part = take(work.ctypes.data)
     while part < count:
         yield part * size // count, (part + 1) * size // count
-        part = take(work.ctypes.data)
-
-
-@inner
-def numbers(work):
-    """What lies in them, one number after the other."""
-    size, count = work[1], work[2]
-    part = take(work.ctypes.data)
-    while part < count:
-        for i in range(part * size // count, (part + 1) * size // count):  # noqa: UP028
-            yield i  # numba knows no `yield from`
         part = take(work.ctypes.data)
 
 

@@ -14,7 +14,7 @@ from numba import njit
 
 from minise.kernels.numba_tiles import LANES, TALL, product_tile_of_1, product_tile_of_2
 from minise.kernels.numba_transforms import back, gradient, patch, turn, turn_back, weights
-from minise.kernels.numba_turns import numbers, parts
+from minise.kernels.numba_turns import turns
 
 K_TILE = 2 * LANES
 """Output channels that a tile of products has side by side."""
@@ -172,7 +172,7 @@ def correlate_part(x, u, y, tile, offsets, pixels, rows, length, k_step, steps, 
 @loop
 def correlate(work, x, u, y, tile, offsets, pixels, rows, length, k_step, steps, memory):
     """The same of the images whose turn it is."""
-    for start, stop in parts(work):
+    for start, stop in turns(work):
         correlate_part(
             x[start:stop], u, y[start:stop], tile, offsets, pixels, rows, length, k_step, steps, memory
         )
@@ -186,14 +186,15 @@ def transform_weights(work, w, tile, columns, row_step, column_step, first, tap_
     """
     rows = len(w) // (9 * columns)
     taps = np.empty((9, LANES), np.float32)
-    for sixteen in numbers(work):
-        own = u[sixteen * (tile + 2) ** 2 * u_step :]
-        wide = K_TILE if rows - sixteen * K_TILE > LANES else LANES
-        for panel in range(0, wide, LANES):
-            for c in range(columns):
-                for r in range(LANES):
-                    at = min(sixteen * K_TILE + panel + r, rows - 1) * row_step + c * column_step + first
-                    for tap in range(9):
-                        taps[tap, r] = w[at + tap * tap_step]
-                target = own[c * wide + panel :].ctypes.data
-                weights(tile, taps.ctypes.data, 3 * LANES, LANES, target, (tile + 2) * u_step, u_step)
+    for start, stop in turns(work):
+        for sixteen in range(start, stop):
+            own = u[sixteen * (tile + 2) ** 2 * u_step :]
+            wide = K_TILE if rows - sixteen * K_TILE > LANES else LANES
+            for panel in range(0, wide, LANES):
+                for c in range(columns):
+                    for r in range(LANES):
+                        at = min(sixteen * K_TILE + panel + r, rows - 1) * row_step + c * column_step + first
+                        for tap in range(9):
+                            taps[tap, r] = w[at + tap * tap_step]
+                    target = own[c * wide + panel :].ctypes.data
+                    weights(tile, taps.ctypes.data, 3 * LANES, LANES, target, (tile + 2) * u_step, u_step)

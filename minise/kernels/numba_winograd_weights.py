@@ -9,7 +9,7 @@ import numpy as np
 
 from minise.kernels.numba_tiles import LANES, ROWS, sum_tile_of_1, sum_tile_of_2, sum_tile_of_3
 from minise.kernels.numba_transforms import weights_back
-from minise.kernels.numba_turns import numbers, parts
+from minise.kernels.numba_turns import turns
 from minise.kernels.numba_winograd_loops import inner, loop, transform
 
 
@@ -59,9 +59,10 @@ def reduce_chunk(x, gy, gu, tile, pixels, rows, steps, memory):
 def reduce(work, x, gy, gu, tile, pixels, rows, steps, memory):
     """The same for one chunk of the images after the other: gu (chunks, places, k8, c8)."""
     n, chunks = len(x), len(gu)
-    for i in numbers(work):
-        a, b = i * n // chunks, (i + 1) * n // chunks
-        reduce_chunk(x[a:b], gy[a:b], gu[i], tile, pixels, rows, steps, memory)
+    for start, stop in turns(work):
+        for i in range(start, stop):
+            a, b = i * n // chunks, (i + 1) * n // chunks
+            reduce_chunk(x[a:b], gy[a:b], gu[i], tile, pixels, rows, steps, memory)
 
 
 @inner
@@ -92,5 +93,5 @@ def gather_rows(gu, gw, tile, start, stop):
 @loop
 def gather(work, gu, gw, tile):
     """The same for the channels whose turn it is."""
-    for start, stop in parts(work):
+    for start, stop in turns(work):
         gather_rows(gu, gw, tile, start, stop)

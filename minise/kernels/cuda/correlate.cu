@@ -9,7 +9,8 @@
 // A block makes NT channels of PIXELS pixels of y: TILE_N images, TILE_H rows, TILE_W columns. It brings the pixels of x
 // that these see into shared memory once, CHUNK words of channels at a time, and every tap reads them there,
 // shifted. A warp has 32 of the pixels. Rows in shared memory are 4 words longer than they need be, so
-// that the 16 bytes of eight rows which a warp reads at once lie in different banks.
+// that the 16 bytes of eight rows which a warp reads at once lie in different banks; with a stride of 2, two rows share
+// theirs.
 #include "tiles.cuh"
 
 #define ROW (CHUNK + 4)

@@ -65,8 +65,9 @@ __device__ inline void sum_channel(float& one, float& other, float (&rows)[2][WA
 // TRAIN 0: mean and variance are the running ones. parts may be null where neither z nor they depend on it.
 //
 // With d, a piece's mean less that of the first piece of all: σ² m = Σ (squares + PIECE d²) - PIECE (Σ d)² / pieces.
+// z is added up without it: outside training, no image's gate depends on another image.
 extern "C" __global__ void __launch_bounds__(LANES* STATISTICS_ROWS)
-    statistics(const float* parts, float* z, float* mean, float* inv, float* running_mean, float* running_var, int n, float momentum, float eps) {
+    statistics(const float* __restrict__ parts, float* __restrict__ z, float* mean, float* inv, float* running_mean, float* running_var, int n, float momentum, float eps) {
     __shared__ float rows[2][WARPS * LANES];
     int lane = threadIdx.x % LANES, row = threadIdx.x / LANES, c = blockIdx.x * LANES + lane;
     bool on = c < C;
@@ -74,16 +75,17 @@ extern "C" __global__ void __launch_bounds__(LANES* STATISTICS_ROWS)
     if (on && parts)
         UNROLL_BY(2)
         for (int image = row; image < n; image += STATISTICS_ROWS) {
-            float plane = 0;
+            float plane = 0, from_first = 0;
             UNROLL_BY(8)
             for (int piece = 0; piece < PIECES; piece++) {
                 const float* part = parts + ((long)image * PIECES + piece) * 2 * C + c;
                 float d = part[0] - first;
-                plane += d;
+                plane += part[0];
+                from_first += d;
                 squares += part[C] + PIECE * d * d;
             }
-            if (z) z[(long)image * C + c] = first + plane / PIECES;
-            sum += plane;
+            if (z) z[(long)image * C + c] = plane / PIECES;
+            sum += from_first;
         }
     if (!TRAIN) {
         if (on && row == 0) {
