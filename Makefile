@@ -14,7 +14,7 @@ demo: $(VENV)/run.stamp  ## Train SE + FeLU on the embedded data set and evaluat
 	    --optimizer adamw --lr 0.01 --schedule one_cycle --warmup 0 --run runs/demo
 	$(BIN)/minise evaluate runs/demo
 
-train: $(VENV)/run.stamp  ## Train SE + FeLU on CIFAR-10, downloaded if it is not there: about ten minutes
+train: $(VENV)/run.stamp  ## Train SE + FeLU on CIFAR-10, downloaded if it is not there: about five minutes
 	$(BIN)/minise train --dataset cifar10 --act felu
 
 test: $(VENV)/dev.stamp  ## Run the tests: no GPU, no PyTorch, no network
