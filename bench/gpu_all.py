@@ -22,7 +22,13 @@ PYTEST = (PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu")
 MINISE = (PYTHON, "-m", "minise_cli.main")
 STEP = (PYTHON, "bench/gpu_step_vs_torch.py", "--bursts", "6")
 EAGER = ("--forms", "torch eager fp16", "torch eager bf16")
-GRAPHS = (*EAGER, "torch eager fp32", "torch graph bf16", "minise fp32 graph")
+GRAPHS = (
+    *EAGER,
+    "torch eager fp32",
+    "torch graph bf16",
+    "minise fp32 graph",
+    "minise fp16 graph, one stream",
+)
 COMPILED = ("--forms", "torch compile bf16", "torch max-autotune bf16")
 
 TASKS: dict[str, tuple[int, tuple[str, ...]]] = {

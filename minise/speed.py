@@ -119,7 +119,7 @@ def _taker(
     def take() -> None:
         with use_backend(backend):
             if training:
-                float(update(net, optimizer, x, y, weights=weights)[0])
+                float(update(net, optimizer, x, y, within=[weights])[0])
                 return
             with no_grad():
                 net(Tensor(x))

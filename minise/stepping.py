@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from minise.backend import Array, array_module
@@ -25,15 +26,17 @@ def update(
     *,
     smoothing: float = 0.0,
     scale: Array | None = None,
-    weights: AbstractContextManager[Any] | None = None,
+    within: Iterable[AbstractContextManager[Any]] = (),
 ) -> tuple[Array, Array]:
     """Forward, loss, backward and update on one batch; (loss, share of right answers), both of before the update.
 
-    scale: what the loss is multiplied by on the way back; the optimiser must know of it. weights: `constant_weights`
-    of the device, made once for all steps.
+    scale: what the loss is multiplied by on the way back; the optimiser must know of it. within: contexts for what
+    goes before the update, made once for all steps.
     """
     model.zero_grad()
-    with weights or nullcontext():
+    with ExitStack() as stack:
+        for context in within:
+            stack.enter_context(context)
         logits = model(Tensor(x))
         loss: Tensor = softmax_cross_entropy(logits, y, smoothing=smoothing)
         right = array_module(x).mean(logits.data.argmax(axis=1) == y)
@@ -49,6 +52,15 @@ def constant_weights(device: str) -> Any:
     from minise.kernels.cuda_weights import ConstantWeights
 
     return ConstantWeights()
+
+
+def aside(device: str, model: Module) -> Any:
+    """A context in which kernels may compute the gradients of a model's parameters beside the rest."""
+    if device == "cpu":
+        return nullcontext()
+    from minise.kernels.cuda_aside import Aside
+
+    return Aside(p.data for p in model.parameters())
 
 
 class Stepper:
@@ -87,7 +99,8 @@ class Stepper:
 
             scale = update_of(optimizer).scale_losses(optimizer)
         self.weights = constant_weights(device)
-        options = {"smoothing": smoothing, "scale": scale, "weights": self.weights}
+        within = self.weights, aside(device, model)
+        options: dict[str, Any] = {"smoothing": smoothing, "scale": scale, "within": within}
         self.take: Any = lambda x, y: update(model, optimizer, x, y, **options)
         self.model, self.optimizer, self.captured = model, optimizer, graph and whole
         if self.captured:

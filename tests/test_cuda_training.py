@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import cuda_on_cpu as cuda_on_cpu_module
 import numpy as np
 import pytest
 from cli_runs import lines, minise
@@ -14,7 +15,7 @@ from minise.data import Augment, Batches, load
 from minise.data.augment import reflect
 from minise.data.on_device import DeviceBatches
 from minise.errors import ConfigError, ShapeError
-from minise.kernels import cuda_capture, cuda_conv2d, cuda_update, cuda_weights
+from minise.kernels import cuda_aside, cuda_capture, cuda_conv2d, cuda_update, cuda_weights
 from minise.kernels.cuda_augment import random_numbers
 from minise.kernels.cuda_launch import launch
 from minise.kernels.cuda_update import update_of
@@ -297,6 +298,63 @@ def noted(monkeypatch, module):
         lambda file, kernel, *a, **k: (kernels.append(kernel), launch(file, kernel, *a, **k)),
     )
     return kernels
+
+
+def test_gradients_computed_beside_the_rest_are_the_same(monkeypatch):
+    """On a branch that runs when it is waited for, and whose arrays must be held until then."""
+    runs = []
+    for lag in (0, 2):
+        monkeypatch.setattr(cuda_aside, "LAG", lag)
+        late = []
+        monkeypatch.setattr(cuda_on_cpu_module.Launch, "run", run_and_note(late))
+        with cuda_on_cpu():
+            runs.append(losses("resnet8", "sgd", steps=1, images=2, device="cuda"))
+        assert ("correlate_weights" in late) == bool(lag)
+    (loss, plain), (other, beside) = runs
+    assert loss == other
+    assert all(np.array_equal(plain[name], beside[name]) for name in plain)
+
+
+def run_and_note(kernels, run=cuda_on_cpu_module.Launch.run):
+    """`Launch.run`, which also notes the kernel's name."""
+    return lambda launch: (kernels.append(launch.kernel), run(launch))
+
+
+def test_arrays_that_a_branch_needs_are_not_given_back_before(monkeypatch):
+    held = cuda_aside.Aside([w := np.ones((8, 8, 3, 3), np.float32)])
+    x = np.ones((1, 8, 8, 8), np.float32)
+
+    def careless():
+        with cuda_on_cpu(), held:
+            y = conv2d(Tensor(x), Tensor(w, requires_grad=True), padding=1)
+            y.backward(np.ones_like(y.data))
+            held.under_way = [(mark, None) for mark, _ in held.under_way]
+            del y
+
+    with pytest.raises(AssertionError, match="its memory was given back"):
+        careless()
+
+
+@pytest.mark.parametrize("why", ["used twice", "no parameter"])
+def test_a_gradient_that_is_read_within_the_step_is_not_put_aside(why):
+    rng = np.random.default_rng(0)
+    w = np.float32(rng.standard_normal((8, 8, 3, 3)))
+    x = np.float32(rng.standard_normal((1, 8, 8, 8)))
+
+    def gradient():
+        leaf = Tensor(w, requires_grad=True)
+        if why == "used twice":
+            y = conv2d(conv2d(Tensor(x), leaf, padding=1), leaf, padding=1)
+        else:
+            y = conv2d(Tensor(x), leaf * 2, padding=1)
+        y.backward(np.ones_like(y.data))
+        return leaf.grad
+
+    with cuda_on_cpu(), cuda_aside.Aside([w]):
+        found = gradient()
+    with backend.use_backend("reference"):
+        expected = gradient()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 
 def test_weights_are_packed_again_in_every_step_and_for_every_size_of_batch(monkeypatch):

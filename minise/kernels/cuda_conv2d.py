@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array, Kernel, array_module
-from minise.kernels import cuda_moments
+from minise.kernels import cuda_aside, cuda_moments
 from minise.kernels.cuda_launch import cover, dense, empty_maps, half, is_map_type, launch, nhwc
 from minise.kernels.cuda_weights import Layout, packed_weights
 from minise.ops.basic import Gradients, Needs
@@ -163,9 +163,9 @@ def correlate(
     return y
 
 
-def correlate_weights(x: Array, gy: Array, shape: tuple[int, ...], *, stride: int, padding: int) -> Array:
+def correlate_weights(x: Array, gy: Array, w: Array, *, stride: int, padding: int) -> Array:
     """The gradient of w (k, c, kh, kw), as `cuda/correlate_weights.cu` states it."""
-    k, c, kh, kw = shape
+    k, c, kh, kw = w.shape
     n, _, ho, wo = gy.shape
     plan = plan_weights((ho, wo), c, k, (kh, kw), stride, x.itemsize)
     assert plan is not None
@@ -177,22 +177,18 @@ def correlate_weights(x: Array, gy: Array, shape: tuple[int, ...], *, stride: in
         ADD_ROWS=rows, **plan.constants,
     )  # fmt: skip
     xp = array_module(x)
-    parts, gw = xp.empty((shares, kh * kw, k, c), np.float32), xp.empty(shape, np.float32)
+    parts, gw = xp.empty((shares, kh * kw, k, c), np.float32), xp.empty(w.shape, np.float32)
+    x, gy = nhwc(x), nhwc(gy)
     file = "correlate_weights.cu"
-    launch(
-        file, "correlate_weights", nhwc(x), nhwc(gy), parts, np.int32(n),
-        grid=(shares, *blocks), block=THREADS, shared=plan.shared, constants=constants,
-    )  # fmt: skip
-    launch(
-        file,
-        "add_shares",
-        parts,
-        gw,
-        np.int32(shares),
-        grid=(cover(gw.size, 32),),
-        block=32 * rows,
-        constants=constants,
-    )
+    with cuda_aside.gradient_of(w, x, gy, parts, gw):
+        launch(
+            file, "correlate_weights", x, gy, parts, np.int32(n),
+            grid=(shares, *blocks), block=THREADS, shared=plan.shared, constants=constants,
+        )  # fmt: skip
+        launch(
+            file, "add_shares", parts, gw, np.int32(shares),
+            grid=(cover(gw.size, 32),), block=32 * rows, constants=constants,
+        )  # fmt: skip
     return gw
 
 
@@ -223,6 +219,7 @@ def conv2d_forward(
     """`minise.ops.conv2d.conv2d_forward`."""
     ho, wo = check_conv2d(x, w, b, stride, padding)[2:]
     y = correlate(x, w, b, (ho, wo), stride=stride, pad=(padding, padding), moments=True)
+    cuda_aside.used(w)
     return y, (x, w, stride, padding)
 
 
@@ -231,11 +228,11 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gy = gy.astype(x.dtype, copy=False)
     kh, kw = w.shape[2:]
     gx = gw = None
+    if needs[1]:  # first, since it may run beside what follows
+        gw = correlate_weights(x, gy, w, stride=stride, padding=padding)
     if needs[0]:
         pad = (kh - 1 - padding, kw - 1 - padding)
         gx = correlate(gy, w, None, x.shape[2:], pad=pad, dilate=stride, turned=True)
-    if needs[1]:
-        gw = correlate_weights(x, gy, w.shape, stride=stride, padding=padding)
     gb = gy.sum(axis=(0, 2, 3), dtype=np.float32) if len(needs) > 2 and needs[2] else None
     return (gx, gw, gb)[: len(needs)]
 

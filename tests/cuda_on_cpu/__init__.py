@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import weakref
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from minise import backend
-from minise.kernels import cuda_launch
+from minise.kernels import cuda_aside, cuda_launch
 
 HERE = Path(__file__).parent
 COMPILER = shutil.which("g++")
@@ -60,7 +61,7 @@ class CpuProgram:
         assert not done.returncode, done.stderr[:3000]
         self.library = ctypes.CDLL(f"{path}.so")
 
-    def launch(self, kernel, grid, block, arguments, shared, through):
+    def launch_now(self, kernel, grid, block, arguments, shared, through):
         arrays = [a for a in (*arguments, *through) if isinstance(a, np.ndarray)]
         before = [a.copy() for a in arrays]
         self.run(kernel, grid, block, arguments, shared, 0)
@@ -73,6 +74,12 @@ class CpuProgram:
                 f"{kernel}: the order of threads matters"
             )
 
+    def launch(self, *arguments):
+        if LateBranch.open is None:
+            self.launch_now(*arguments)
+        else:
+            LateBranch.open.append(Launch(self, *arguments))
+
     def run(self, kernel, grid, block, arguments, shared, backwards):
         values = [np.uint64(a.ctypes.data) if isinstance(a, np.ndarray) else a for a in arguments]
         cells = [np.array(v) for v in values]  # an argument is passed by the address of its value
@@ -82,13 +89,78 @@ class CpuProgram:
         assert not stuck, f"{kernel}: threads wait at a barrier for others that never come"
 
 
+def owner(a):
+    """The array that an array's memory belongs to."""
+    while isinstance(a.base, np.ndarray):
+        a = a.base
+    return a
+
+
+class Launch:
+    """One for later: it knows where arrays lie, and notices if their memory was given back."""
+
+    def __init__(self, program, kernel, grid, block, arguments, shared, through):
+        arrays = [a for a in (*arguments, *through) if isinstance(a, np.ndarray)]
+        self.owners = [weakref.ref(owner(a)) for a in arrays]
+        self.kernel = kernel
+        self.call = (
+            program.launch_now,
+            kernel,
+            grid,
+            block,
+            [without_owner(a) for a in arguments],
+            shared,
+            through,
+        )
+
+    def run(self):
+        assert all(held() is not None for held in self.owners), f"{self.kernel}: its memory was given back"
+        launch, *arguments = self.call
+        launch(*arguments)
+
+
+def without_owner(a):
+    """The same memory, not held; what is no array as it is."""
+    if not isinstance(a, np.ndarray):
+        return a
+    memory = (ctypes.c_char * a.nbytes).from_address(a.ctypes.data)
+    return np.frombuffer(memory, a.dtype).reshape(a.shape)
+
+
+class LateBranch:
+    """A branch that is as late as it may be: what is launched there runs when it is waited for."""
+
+    open = None
+
+    def __init__(self):
+        self.launches, self.done = [], 0
+
+    @contextmanager
+    def fork(self):
+        LateBranch.open = self.launches
+        try:
+            yield
+        finally:
+            LateBranch.open = None
+
+    def mark(self):
+        return len(self.launches)
+
+    def join(self, mark):
+        for launch in self.launches[self.done : mark]:
+            launch.run()
+        self.done = max(self.done, mark)
+
+
 @contextmanager
 def cuda_on_cpu():
     """Inside the block NumPy stands in for CuPy: the device cuda has its arrays, and the kernels run here."""
     row, compiler, cupy_module = backend.BACKENDS["cuda"], cuda_launch.compiler, backend.cupy_module
     row.module, cuda_launch.compiler, backend.cupy_module = "numpy", CpuProgram, lambda: np
+    branch, cuda_aside.branch = cuda_aside.branch, LateBranch
     try:
         with backend.use_backend("cuda"):
             yield
     finally:
         row.module, cuda_launch.compiler, backend.cupy_module = "cupy", compiler, cupy_module
+        cuda_aside.branch = branch
