@@ -8,9 +8,9 @@ same weights; their first losses must agree to 1 %, since float16 and bfloat16 r
 steps in turn, each between two waits for the GPU; what counts is the median over bursts of their time over ours.
 
 Ours: fp16 captured, the same on one stream (without a branch for the gradients of weights), fp16 uncaptured, fp32
-captured. PyTorch's, all with channels_last and cudnn.benchmark: eager under autocast to float16 (with a GradScaler, as it
-is used) and to bfloat16, eager in float32 (TF32 off); eager bfloat16 in a CUDA graph captured by hand; torch.compile, as
-it is and with max-autotune, both on bfloat16.
+captured. PyTorch's, all with channels_last and cudnn.benchmark: eager under autocast to float16 (with a GradScaler,
+as it is used) and to bfloat16, eager in float32 (TF32 off); eager bfloat16 in a CUDA graph captured by hand;
+torch.compile, as it is and with max-autotune, both on bfloat16.
 Needs CuPy, PyTorch and an NVIDIA GPU.
 """
 
