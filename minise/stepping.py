@@ -55,12 +55,12 @@ def constant_weights(device: str) -> Any:
 
 
 def aside(device: str, model: Module) -> Any:
-    """A context in which kernels may compute the gradients of a model's parameters beside the rest."""
+    """A context in which the gradients of a model's parameters may be computed beside the rest of a captured step."""
     if device == "cpu":
         return nullcontext()
     from minise.kernels.cuda_aside import Aside
 
-    return Aside(p.data for p in model.parameters())
+    return Aside(model.parameters())
 
 
 class Stepper:

@@ -3,11 +3,10 @@
 from contextlib import nullcontext
 from types import SimpleNamespace
 
-import cuda_on_cpu as cuda_on_cpu_module
 import numpy as np
 import pytest
 from cli_runs import lines, minise
-from cuda_on_cpu import WHY_NOT, cuda_on_cpu
+from cuda_on_cpu import WHY_NOT, Launch, cuda_on_cpu
 from small_networks import NETWORKS, losses
 
 from minise import backend
@@ -141,7 +140,7 @@ def test_an_optimizer_without_a_kernel_is_not_captured_and_takes_no_scaled_losse
     held = parameters()
     optimizer = make_optimizer("sgd", held.items(), lr=0.1, momentum=0.9)
     optimizer.kernel = lambda: None
-    model = SimpleNamespace()
+    model = SimpleNamespace(parameters=list)
     assert not Stepper(model, optimizer, device="cuda", graph=True).captured
     with pytest.raises(
         ConfigError, match=r"fp16 for an optimizer that has no kernel here \(SGD\), expected fp32"
@@ -300,61 +299,83 @@ def noted(monkeypatch, module):
     return kernels
 
 
-def test_gradients_computed_beside_the_rest_are_the_same(monkeypatch):
+@pytest.fixture
+def as_if_captured(monkeypatch):
+    """Gradients of weights are computed beside the rest; arrays that nobody has written are full of NaNs."""
+
+    def empty(shape, dtype=float, *, make=np.empty):
+        a = make(shape, dtype)
+        if a.dtype.kind == "f":
+            a.fill(np.nan)
+        return a
+
+    monkeypatch.setattr(cuda_aside, "capturing", lambda: True)
+    monkeypatch.setattr(np, "empty", empty)
+
+
+def test_gradients_computed_beside_the_rest_are_the_same(as_if_captured, monkeypatch):
     """On a branch that runs when it is waited for, and whose arrays must be held until then."""
+    late, run = [], Launch.run
+    monkeypatch.setattr(Launch, "run", lambda launch: (late.append(launch.kernel), run(launch)))
     runs = []
     for lag in (0, 2):
+        assert not late
         monkeypatch.setattr(cuda_aside, "LAG", lag)
-        late = []
-        monkeypatch.setattr(cuda_on_cpu_module.Launch, "run", run_and_note(late))
         with cuda_on_cpu():
-            runs.append(losses("resnet8", "sgd", steps=1, images=2, device="cuda"))
-        assert ("correlate_weights" in late) == bool(lag)
-    (loss, plain), (other, beside) = runs
-    assert loss == other
+            runs.append(losses("resnet8", "sgd", steps=2, images=2, device="cuda"))
+    convolutions = sum(p.ndim == 4 for p in NETWORKS["resnet8"]().parameters())
+    assert late == ["correlate_weights", "add_shares"] * 2 * convolutions
+    (found, plain), (expected, beside) = runs
+    assert found == expected
     assert all(np.array_equal(plain[name], beside[name]) for name in plain)
 
 
-def run_and_note(kernels, run=cuda_on_cpu_module.Launch.run):
-    """`Launch.run`, which also notes the kernel's name."""
-    return lambda launch: (kernels.append(launch.kernel), run(launch))
-
-
-def test_arrays_that_a_branch_needs_are_not_given_back_before(monkeypatch):
-    held = cuda_aside.Aside([w := np.ones((8, 8, 3, 3), np.float32)])
-    x = np.ones((1, 8, 8, 8), np.float32)
-
-    def careless():
-        with cuda_on_cpu(), held:
-            y = conv2d(Tensor(x), Tensor(w, requires_grad=True), padding=1)
-            y.backward(np.ones_like(y.data))
-            held.under_way = [(mark, None) for mark, _ in held.under_way]
-            del y
-
-    with pytest.raises(AssertionError, match="its memory was given back"):
-        careless()
-
-
-@pytest.mark.parametrize("why", ["used twice", "no parameter"])
-def test_a_gradient_that_is_read_within_the_step_is_not_put_aside(why):
+def test_a_gradient_that_is_added_to_another_cannot_be_computed_beside_the_rest(as_if_captured):
     rng = np.random.default_rng(0)
-    w = np.float32(rng.standard_normal((8, 8, 3, 3)))
-    x = np.float32(rng.standard_normal((1, 8, 8, 8)))
+    x = Tensor(np.float32(rng.standard_normal((1, 8, 8, 8))))
+    w = Tensor(np.float32(rng.standard_normal((8, 8, 3, 3))), requires_grad=True)
 
-    def gradient():
-        leaf = Tensor(w, requires_grad=True)
-        if why == "used twice":
-            y = conv2d(conv2d(Tensor(x), leaf, padding=1), leaf, padding=1)
-        else:
-            y = conv2d(Tensor(x), leaf * 2, padding=1)
-        y.backward(np.ones_like(y.data))
-        return leaf.grad
+    def step(of):
+        with cuda_on_cpu(), cuda_aside.Aside([w]):
+            y = of(w)
+            y.backward(np.ones_like(y.data))
 
-    with cuda_on_cpu(), cuda_aside.Aside([w]):
-        found = gradient()
+    with pytest.raises(RuntimeError, match="a parameter has several gradients"):
+        step(lambda w: conv2d(conv2d(x, w, padding=1), w, padding=1))
+    w.grad = None
+    step(lambda w: conv2d(x, w * 2, padding=1))  # of no parameter: not beside, and read at once
     with backend.use_backend("reference"):
-        expected = gradient()
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+        expected = Tensor(w.data, requires_grad=True)
+        y = conv2d(x, expected * 2, padding=1)
+        y.backward(np.ones_like(y.data))
+    np.testing.assert_allclose(w.grad, expected.grad, rtol=1e-4, atol=1e-3)
+
+
+def test_a_branch_and_the_current_stream_wait_for_each_other(monkeypatch):
+    done = []
+
+    class Stream:
+        def __init__(self, name="beside", **options):
+            self.name = name
+
+        def wait_event(self, event):
+            done.append((self.name, "waits for", event.of))
+
+    class Event:
+        def __init__(self, disable_timing):
+            assert disable_timing
+
+        def record(self, stream):
+            self.of = stream.name
+
+    main = Stream("main")
+    cuda = SimpleNamespace(Stream=Stream, Event=Event, get_current_stream=lambda: main)
+    monkeypatch.setattr(cuda_aside, "cupy_module", lambda: SimpleNamespace(cuda=cuda))
+    branch = cuda_aside.CudaBranch()
+    assert branch.fork().name == "beside"
+    mark = branch.mark()
+    branch.join(mark)
+    assert done == [("beside", "waits for", "main"), ("main", "waits for", "beside")]
 
 
 def test_weights_are_packed_again_in_every_step_and_for_every_size_of_batch(monkeypatch):
@@ -428,7 +449,7 @@ class FakeCupy:
             Memory=self.memory,
             MemoryPointer=lambda memory, offset: memory,
             memory=SimpleNamespace(OutOfMemoryError=MemoryError),
-            Stream=lambda non_blocking: self,
+            Stream=lambda non_blocking, priority: self,
             get_current_stream=lambda: self,
             using_allocator=lambda _: nullcontext(),
             runtime=runtime,

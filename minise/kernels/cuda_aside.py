@@ -1,8 +1,8 @@
-"""What a training step needs at its end only, computed beside the rest: on a second stream, a branch of the graph.
+"""What a captured step needs at its end only, computed beside the rest: on a second stream, a branch of the graph.
 
 The gradient of a convolution's weights is such work. Nothing but the optimiser reads it, while the gradient of x is
 what the whole step waits for; and the kernels of a small network leave much of a GPU idle. `Aside` is entered for the
-time from a step's forward to its backward, and brings the branch back at its end.
+time from a step's forward to its backward, and brings the branch back at its end. It does nothing but in a capture.
 
 Memory that is given back is used again by the next launch that asks, which knows nothing of the branch; so whatever a
 branch reads or writes is held until the main stream has waited for it.
@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from minise.backend import Array, cupy_module
+from minise.kernels.cuda_capture import capturing
+from minise.tape import Tensor
 
 LAG = 2
 """How many branches may be under way at once, each of which holds its memory. 0: everything on one stream."""
@@ -35,7 +37,7 @@ class Branch(Protocol):
 
 
 class CudaBranch:
-    """By CuPy; it can be captured."""
+    """By CuPy."""
 
     def __init__(self) -> None:
         self.cuda = cupy_module().cuda
@@ -62,61 +64,57 @@ branch: type[Branch] = CudaBranch
 
 
 class Aside:
-    """From a step's forward to its backward: gradients of these parameters may be computed beside the rest.
+    """From a captured step's forward to its backward: gradients of these parameters are computed beside the rest.
 
-    Only of a parameter that one op alone has used: two gradients of it would be added up within the step.
+    Nobody may read them within. In the end each must be what its parameter's `grad` is: if it was added to another
+    gradient, RuntimeError is raised, and the step is not captured.
     """
 
-    def __init__(self, parameters: Iterable[Array]) -> None:
-        self.parameters = {id(a): a for a in parameters}
-        self.uses: dict[int, int] = {}
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        self.parameters = list(parameters)
         self.branch: Branch | None = None
-        self.under_way: list[tuple[Any, Any]] = []
-        self.tokens: list[Token[Aside | None]] = []
 
-    def __enter__(self) -> Aside:
-        self.uses = {}
-        self.branch = self.branch or branch()
-        self.tokens.append(_inside.set(self))
-        return self
+    def __enter__(self) -> None:
+        self.learn = {id(p.data): p for p in self.parameters}
+        self.made: list[tuple[Tensor, Array]] = []
+        self.under_way: list[tuple[Any, Any]] = []
+        self.token = _inside.set(self if LAG and capturing() else None)
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        _inside.reset(self.tokens.pop())
-        with contextlib.suppress(
-            *(() if error is None else (Exception,))
-        ):  # the first error is the one to tell
+        _inside.reset(self.token)
+        if error is None:  # else the capture is broken off
             self.wait(0)
-        self.under_way = []
+        summed = any(p.grad is not gradient for p, gradient in self.made)
+        self.learn, self.made, self.under_way = {}, [], []
+        if summed and error is None:
+            raise RuntimeError("a parameter has several gradients, of which one was computed beside the rest")
 
     def wait(self, left: int) -> None:
         """Let the current stream wait for all branches but the last few, and let go of what they held."""
-        assert self.branch is not None
         while len(self.under_way) > left:
+            assert self.branch is not None
             self.branch.join(self.under_way[0][0])
             del self.under_way[0]
+
+    @contextlib.contextmanager
+    def fork(self, *held: Array) -> Iterator[None]:
+        """A context for launches beside the rest that read and write what is `held`. It makes no arrays."""
+        self.wait(LAG - 1)
+        self.branch = self.branch or branch()
+        with self.branch.fork():
+            yield
+        self.under_way.append((self.branch.mark(), held))
 
 
 _inside: ContextVar[Aside | None] = ContextVar("minise_aside", default=None)
 
 
-def used(w: Array) -> None:
-    """An op's forward has used w."""
-    inside = _inside.get()
-    if inside is not None:
-        inside.uses[id(w)] = inside.uses.get(id(w), 0) + 1
-
-
-@contextlib.contextmanager
-def gradient_of(w: Array, *held: Array) -> Iterator[None]:
-    """A context for the launches that make the gradient of w, from and in the arrays `held`: beside the rest where
-    that is allowed. It makes no arrays.
+def gradient_of(w: Array, gradient: Array, *held: Array) -> Any:
+    """A context for the launches that make the gradient of w, from and in arrays that are held: beside the rest where
+    that is allowed.
     """
     inside = _inside.get()
-    if inside is None or not LAG or id(w) not in inside.parameters or inside.uses.get(id(w)) != 1:
-        yield
-        return
-    assert inside.branch is not None
-    inside.wait(LAG - 1)
-    with inside.branch.fork():
-        yield
-    inside.under_way.append((inside.branch.mark(), held))
+    if inside is None or id(w) not in inside.learn:
+        return contextlib.nullcontext()
+    inside.made.append((inside.learn[id(w)], gradient))
+    return inside.fork(w, gradient, *held)

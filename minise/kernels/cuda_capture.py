@@ -95,7 +95,7 @@ class CapturedStep:
         cupy = cupy_module()
         inputs = x.copy(order="K"), y.copy()
         self.pool = lasting_pool(cupy)
-        stream = cupy.cuda.Stream(non_blocking=True)
+        stream = cupy.cuda.Stream(non_blocking=True, priority=-1)  # ahead of what runs beside
         cupy.cuda.get_current_stream().synchronize()
         cupy.get_default_memory_pool().free_all_blocks()  # the steps before had theirs there
         later: list[Callable[[], None]] = []

@@ -180,7 +180,7 @@ def correlate_weights(x: Array, gy: Array, w: Array, *, stride: int, padding: in
     parts, gw = xp.empty((shares, kh * kw, k, c), np.float32), xp.empty(w.shape, np.float32)
     x, gy = nhwc(x), nhwc(gy)
     file = "correlate_weights.cu"
-    with cuda_aside.gradient_of(w, x, gy, parts, gw):
+    with cuda_aside.gradient_of(w, gw, x, gy, parts):
         launch(
             file, "correlate_weights", x, gy, parts, np.int32(n),
             grid=(shares, *blocks), block=THREADS, shared=plan.shared, constants=constants,
@@ -219,7 +219,6 @@ def conv2d_forward(
     """`minise.ops.conv2d.conv2d_forward`."""
     ho, wo = check_conv2d(x, w, b, stride, padding)[2:]
     y = correlate(x, w, b, (ho, wo), stride=stride, pad=(padding, padding), moments=True)
-    cuda_aside.used(w)
     return y, (x, w, stride, padding)
 
 
