@@ -65,7 +65,7 @@ def cases(c: int, k: int, size: int, stride: int, n: int, dtype: Any) -> dict[st
             backward(True, False),
         ),
         "gw": (
-            lambda: correlate_weights(x, gy, (k, c, 3, 3), stride=stride, padding=1),
+            lambda: correlate_weights(x, gy, w, stride=stride, padding=1),
             backward(False, True),
         ),
     }
