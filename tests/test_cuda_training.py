@@ -282,10 +282,7 @@ def test_a_training_goes_as_by_the_reference(network, optimizer, half, exact, mo
     with backend.use_backend("reference"):
         expected, _ = losses(network, optimizer, steps=2)
     np.testing.assert_allclose(found, expected, rtol=exact)
-    assert packs[-2:] == [
-        "pack",
-        "pack_all",
-    ]  # in the first step one convolution's at a time, then all at once
+    assert packs[-2:] == ["pack", "pack_all"]  # first one convolution's at a time, then all at once
 
 
 def noted(monkeypatch, module):

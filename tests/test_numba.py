@@ -299,10 +299,8 @@ def test_threads_share_a_loop_out_and_leave_nothing_over(size, options):
         seen, lengths = np.zeros(size, int), np.zeros(size)
         side_by_side(by_number, size, seen, **options)
         side_by_side(by_part, size, seen, lengths, memory=50, **options)
-        many = np.zeros(300_000, int)
-        side_by_side(
-            by_number, len(many), many, count=len(many)
-        )  # one at a time: threads meet at the counter
+        many = np.zeros(300_000, int)  # one at a time, so that threads meet at the counter
+        side_by_side(by_number, len(many), many, count=len(many))
     finally:
         set_threads(before)
     assert (many == 1).all()

@@ -75,10 +75,10 @@ class Aside:
         self.branch: Branch | None = None
 
     def __enter__(self) -> None:
-        self.learn = {id(p.data): p for p in self.parameters}
+        self.learn = {id(p.data): p for p in self.parameters} if LAG and capturing() else {}
         self.made: list[tuple[Tensor, Array]] = []
         self.under_way: list[tuple[Any, Any]] = []
-        self.token = _inside.set(self if LAG and capturing() else None)
+        self.token = _inside.set(self)
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         _inside.reset(self.token)

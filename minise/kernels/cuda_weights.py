@@ -7,7 +7,7 @@ from the second step on, all of a network are packed at once.
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -59,7 +59,6 @@ class ConstantWeights:
         self.rows: dict[Key, Packed] = {}
         self.captured = False  # then a graph will read what is here: nothing is let go
         self.tables: dict[tuple[Key, ...], Array] = {}
-        self.tokens: list[Token[ConstantWeights | None]] = []
 
     def __enter__(self) -> ConstantWeights:
         used = {key: row for key, row in self.rows.items() if row.used or self.captured}
@@ -70,11 +69,11 @@ class ConstantWeights:
             self.pack(kind, {key: row for key, row in self.rows.items() if half(row.packed) == kind})
         for row in self.rows.values():
             row.used = False
-        self.tokens.append(_inside.set(self))
+        self.token = _inside.set(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        _inside.reset(self.tokens.pop())
+        _inside.reset(self.token)
 
     def pack(self, kind: int, rows: dict[Key, Packed]) -> None:
         """Pack them all: float16 for kind 1, float32 for 0."""
