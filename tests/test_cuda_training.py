@@ -14,13 +14,21 @@ from minise.data import Augment, Batches, load
 from minise.data.augment import reflect
 from minise.data.on_device import DeviceBatches
 from minise.errors import ConfigError, ShapeError
-from minise.kernels import cuda_aside, cuda_capture, cuda_conv2d, cuda_update, cuda_weights
+from minise.kernels import (
+    cuda_aside,
+    cuda_capture,
+    cuda_conv2d,
+    cuda_orthogonal,
+    cuda_update,
+    cuda_weights,
+)
 from minise.kernels.cuda_augment import random_numbers
 from minise.kernels.cuda_launch import launch
+from minise.kernels.cuda_orthogonal import Orthogonal
 from minise.kernels.cuda_update import update_of
 from minise.nn import Parameter
 from minise.ops import conv2d
-from minise.optim import make_optimizer
+from minise.optim import ORTHOGONALISE, make_optimizer, orthogonalise
 from minise.stepping import Stepper
 from minise.tape import Tensor
 from minise.train import predict
@@ -91,6 +99,19 @@ def test_an_optimizer_takes_the_steps_of_the_reference(name, options):
     assert one.steps == other.steps
 
 
+def test_all_directions_are_made_orthogonal_together():
+    """Wide and tall matrices, with sums of one part and of several."""
+    rng = np.random.default_rng(0)
+    shapes = [(8, 3, 3, 3), (16, 40, 3, 3), (70, 2, 3, 3), (300, 1, 3, 3)]
+    directions = [rng.standard_normal(shape, np.float32) for shape in shapes]
+    directions = [d / np.linalg.norm(d) for d in directions]
+    expected = [orthogonalise(d.astype(np.float64)) for d in directions]
+    with cuda_on_cpu():
+        Orthogonal(directions, *ORTHOGONALISE)()
+    for found, d in zip(directions, expected, strict=True):
+        np.testing.assert_allclose(found, d, rtol=0, atol=2e-6, err_msg=str(d.shape))
+
+
 @pytest.mark.parametrize("name", ["sgd", "muon"])
 def test_a_scaled_loss_changes_nothing_and_a_step_that_overflows_is_skipped(name):
     plain, _ = train(name, True, momentum=0.9)
@@ -126,7 +147,7 @@ def test_a_table_of_no_parameters_is_not_launched(kept, monkeypatch):
     monkeypatch.setattr(cuda_update, "launch", lambda *a, grid, **_: launched.append((a[1], grid)))
     held = {name: p for name, p in parameters().items() if name in kept}
     optimizer = make_optimizer("muon", held.items(), lr=0.05, momentum=0.6)
-    monkeypatch.setattr(cuda_update, "orthogonalise", lambda *_: None)
+    monkeypatch.setattr(cuda_orthogonal, "launch", lambda *_, **__: None)
     with cuda_on_cpu():
         update_of(optimizer).scale_losses(optimizer)
         optimizer.step()

@@ -11,6 +11,7 @@ from minise.kernels.cuda_launch import cover, dense, half, is_map_type, launch
 from minise.ops.basic import Gradients, Needs
 from minise.ops.linear import check_linear, check_matmul
 
+FILE = "product.cu"
 TILE, CHUNK, THREADS = 64, 32, 128
 BLOCKS = 64
 """As many blocks as k is cut for, where y alone has fewer."""
@@ -47,12 +48,12 @@ def product(
     last = (np.float32(scale), np.float32(add_scale))
     sizes = (np.int32(m), np.int32(n))
     launch(
-        "product.cu", "product", a, b, added, bias, y, parts, *last, *sizes, np.int32(k), np.int32(per_part),
+        FILE, "product", a, b, added, bias, y, parts, *last, *sizes, np.int32(k), np.int32(per_part),
         grid=(cover(n, TILE), cover(m, TILE), count), block=THREADS, constants=constants,
     )  # fmt: skip
     if parts is not None:
         launch(
-            "product.cu", "add_parts", parts, added, bias, y, *last, *sizes, np.int32(count),
+            FILE, "add_parts", parts, added, bias, y, *last, *sizes, np.int32(count),
             grid=(cover(m * n, THREADS),), block=THREADS, constants=constants,
         )  # fmt: skip
     return y

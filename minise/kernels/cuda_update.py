@@ -15,7 +15,7 @@ import numpy as np
 from minise.backend import Array, Kernel, array_module
 from minise.kernels.cuda_capture import capturing, once_captured
 from minise.kernels.cuda_launch import address, launch
-from minise.kernels.cuda_product import product
+from minise.kernels.cuda_orthogonal import Orthogonal
 
 THREADS, BLOCK = 256, 4096
 SCALING = slice(2, 4)
@@ -187,6 +187,7 @@ class MuonUpdate(Update):
             self.matrices, optimizer, norms=[len(self.parameters[n].data) ** 0.5 for n in self.matrices]
         )
         self.directions = [self.xp.empty(self.parameters[n].shape, np.float32) for n in self.matrices]
+        self.orthogonal = Orthogonal(self.directions, *optimizer.polynomial)
         self.squares = self.xp.empty((max(self.turned.count, 1), 2), np.float32)
 
     def __call__(self, optimizer: Any) -> None:
@@ -202,21 +203,9 @@ class MuonUpdate(Update):
             momentum, nesterov = np.float32(optimizer.momentum), np.int32(optimizer.nesterov)
             self.turned.launch("move", self.now, self.squares, momentum, nesterov)
             self.turned.launch("to_unit", self.squares)
-            for direction in self.directions:
-                orthogonalise(direction, *optimizer.polynomial)
+            self.orthogonal()
             self.turned.launch("turn", self.turned.numbers["norms"], self.squares, self.now)
         self.settle()
-
-
-def orthogonalise(direction: Array, a: float, b: float, c: float, steps: int = 3) -> None:
-    """`minise.optim.orthogonalise` after its division by the norm, in place: three products a step."""
-    x = direction.reshape(len(direction), -1)
-    wide = x.shape[0] <= x.shape[1]
-    x = x if wide else x.T
-    for _ in range(steps):
-        square = product(x, x.T)
-        x = product(product(square, square, scale=c, added=square, add_scale=b), x, added=x, add_scale=a)
-    direction[...] = (x if wide else x.T).reshape(direction.shape)
 
 
 _updates: WeakKeyDictionary[Any, Update] = WeakKeyDictionary()
