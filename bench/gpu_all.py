@@ -29,6 +29,7 @@ GRAPHS = (
     "minise fp32 graph",
     "minise fp16 graph, one stream",
 )
+FAST_SHAPES = ("24,64,32,1", "64,64,16,1", "64,256,16,1", "256,256,8,1", "256,256,4,1")
 COMPILED = ("--forms", "torch compile bf16", "torch max-autotune bf16")
 
 TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
@@ -39,6 +40,10 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "recipe": (90, (*MINISE, "train", "--device", "cuda", "--precision", "fp16", "--recipe", "accurate")),
     "se-resnet20-1024": (60, (*STEP, *EAGER, "--batch-size", "1024")),
     "se-fastnet-wide": (60, (*STEP, *EAGER, "--model", "se-fastnet-wide", "--batch-size", "1024")),
+    "convolutions-1024": (
+        60,
+        (PYTHON, "bench/gpu_conv_vs_cudnn.py", "--batch-size", "1024", "--shapes", *FAST_SHAPES),
+    ),
     "se-resnet110": (120, (*STEP, *GRAPHS, "--model", "se-resnet110")),
     "se-resnet20-compiled": (300, (*STEP, *COMPILED, "--model", "se-resnet20")),
     "se-resnet110-compiled": (500, (*STEP, *COMPILED, "--model", "se-resnet110")),

@@ -7,7 +7,8 @@ from small_networks import NETWORKS, losses
 
 from minise.data import Augment, load
 from minise.data.on_device import DeviceBatches
-from minise.kernels import cuda_launch
+from minise.kernels import cuda_conv2d, cuda_launch
+from minise.ops import conv2d
 from minise.tape import Tensor
 
 cupy = pytest.importorskip("cupy", reason="needs CuPy and NVRTC: pip install 'minise[cuda13]'")
@@ -41,6 +42,9 @@ def programs():
                 losses(network, optimizer, steps=2, half=half, device="cuda")
         model = NETWORKS["resnet8"]().eval()
         model(Tensor(np.ones((2, 3, 32, 32), np.float32)))
+        patch.setattr(cuda_conv2d, "PROCESSORS", 1)
+        x, w = np.ones((8, 64, 8, 8), np.float16), np.ones((64, 64, 3, 3), np.float32)
+        conv2d(*(Tensor(a, requires_grad=True) for a in (x, w)), padding=1).backward(x)
         data = load("shapes10", limit_train=8, limit_test=8)
         options = {"mean": data.mean, "std": data.std, "augment": Augment(pad=2, cutout=4)}
         next(DeviceBatches(data.train, 4, **options).epoch(1))

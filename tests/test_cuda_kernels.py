@@ -145,9 +145,15 @@ def test_conv2d(machine, n, c, h, w, k, size, stride, padding, bias, dtype):
 
 
 @TYPES
-@pytest.mark.parametrize("wanted", [6, 4])  # blocks: of 32 channels each, or of 64
-def test_convolutions_whose_blocks_have_many_channels(machine, dtype, wanted, monkeypatch):
+@pytest.mark.parametrize(("wanted", "pixels"), [(6, 128), (4, 128), (1, 256)])
+def test_convolutions_whose_blocks_have_many_channels(machine, dtype, wanted, pixels, monkeypatch):
+    """Blocks of 32 channels each, or of 64; with float16 perhaps of twice as many pixels."""
     monkeypatch.setattr(cuda_conv2d, "PROCESSORS", wanted)
+    half = dtype == np.float16
+    plan = cuda_conv2d.plan_correlate(3, (8, 8), 70, 72, (3, 3), 1, 2 if half else 4)
+    assert plan.tiles.pixels == (pixels if half else 128)
+    plan = cuda_conv2d.plan_weights(3, (8, 8), 70, 72, (3, 3), 1, 2 if half else 4)
+    assert plan.constants["KT"] == (64 if half and pixels == 256 else 32)
     rng = np.random.default_rng(0)
     inputs = maps(rng, 3, 70, 8, 8, dtype=dtype), weights(rng, 72, 70, 3, 3, dtype=dtype)
     agree(machine, conv2d, inputs, EXACT[dtype], padding=1)
@@ -218,12 +224,13 @@ def test_outside_training_no_image_depends_on_another(machine):
 
 @TYPES
 @pytest.mark.parametrize(
-    ("shape", "wanted"), [((3, 8, 8, 8), 1), ((2, 5, 32, 32), 1), ((2, 40, 8, 8), 1), ((2, 72, 8, 8), 3)]
+    ("shape", "wanted"),
+    [((3, 8, 8, 8), 1), ((2, 5, 32, 32), 1), ((2, 40, 8, 8), 1), ((2, 72, 8, 8), 3), ((4, 72, 8, 8), 1)],
 )
 def test_moments_that_a_convolution_gathers_serve_the_batch_norm_behind_it(
     machine, shape, wanted, dtype, monkeypatch
 ):
-    monkeypatch.setattr(cuda_conv2d, "PROCESSORS", wanted)  # blocks have 8, 8, 40 and 32 channels
+    monkeypatch.setattr(cuda_conv2d, "PROCESSORS", wanted)  # blocks have 8, 8, 40, 32 and 64 channels
     rng = np.random.default_rng(0)
     c = shape[1]
 

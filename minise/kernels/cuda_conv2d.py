@@ -19,7 +19,10 @@ from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
 
 PIXELS, THREADS = 128, 128
-WARP_PIXELS = PIXELS * 32 // THREADS
+WIDE_PIXELS, WIDE_CHANNELS = 256, 64
+"""With float16 and so many channels on both sides a block has so many pixels, and one of the gradient of w has
+64 x 32 channels. A warp's tile is then twice as large, for which it reads two thirds as much a product from shared
+memory, and fewer blocks read the same weights or pixels."""
 PROCESSORS = 128
 """About those of a large GPU: so many blocks should there be. A constant, so that no sum depends on the GPU."""
 SHARES = 4 * PROCESSORS
@@ -66,6 +69,14 @@ class Tiles:
         """How many tiles n images make."""
         return cover(n, self.images) * self.per_image
 
+    def covers(self, n: int) -> int:
+        """How many pixels these have, with those that hang over."""
+        return self.count(n) * self.pixels
+
+    @property
+    def pixels(self) -> int:
+        return self.images * self.rows * self.columns
+
     def constants(self) -> dict[str, int]:
         return {"TILE_N": self.images, "TILE_H": self.rows, "TILE_W": self.columns}
 
@@ -75,7 +86,8 @@ class Tiles:
 
     def fit(self, h: int, w: int) -> bool:
         """Whether no tile hangs over, and each warp's pixels are of one image."""
-        return h % self.rows == 0 and w % self.columns == 0 and self.rows * self.columns % WARP_PIXELS == 0
+        warp_pixels = self.pixels * 32 // THREADS
+        return h % self.rows == 0 and w % self.columns == 0 and self.rows * self.columns % warp_pixels == 0
 
 
 @dataclass(frozen=True)
@@ -90,36 +102,46 @@ class Plan:
 def plan_correlate(
     n: int, size: tuple[int, int], c: int, k: int, kernel: tuple[int, int], stride: int, itemsize: int
 ) -> Plan | None:
-    """Channels of y a block, up to 64 as long as there are blocks for all processors, and words of channels of x at a
-    time, as many as fit; None if even the fewest do not.
+    """Pixels and channels of y a block, up to 256 and 64 as long as there are blocks for all processors, and words of
+    channels of x at a time, as many as fit; None if even the fewest do not.
     """
-    tiles, taps = Tiles.of(*size), kernel[0] * kernel[1]
-    words = cover(c * itemsize, 4)
+    taps, words = kernel[0] * kernel[1], cover(c * itemsize, 4)
+    tiles, wide = Tiles.of(*size), Tiles.of(*size, WIDE_PIXELS)
     most = next((nt for nt in (64, 32) if tiles.count(n) * cover(k, nt) >= PROCESSORS), 16)
-    for nt, chunk in ((64, 16), (32, 16), (64, 8), (32, 8), (16, 8), (8, 8)):
+    options = [(tiles, *each) for each in ((64, 16), (32, 16), (64, 8), (32, 8), (16, 8), (8, 8))]
+    enough = wide.count(n) * cover(k, 64) >= 2 * PROCESSORS and wide.covers(n) == tiles.covers(n)
+    if itemsize == 2 and min(c, k) >= WIDE_CHANNELS and enough:
+        options.insert(0, (wide, 64, 16))
+    for of, nt, chunk in options:
         nt, chunk = min(nt, most, up(k, 8)), min(chunk, up(words, 8))
-        operands = 4 * (chunk + 4) * (tiles.seen(*kernel, stride) + taps * nt)
-        result = PIXELS * (nt * itemsize + 16) + THREADS // 32 * 2 * nt * 4
+        operands = 4 * (chunk + 4) * (of.seen(*kernel, stride) + taps * nt)
+        result = of.pixels * (nt * itemsize + 16) + THREADS // 32 * 2 * nt * 4
         if max(operands, result) <= SHARED_LIMIT:
-            return Plan(tiles, {"NT": nt, "CHUNK": chunk, **tiles.constants()}, max(operands, result))
+            return Plan(of, {"NT": nt, "CHUNK": chunk, **of.constants()}, max(operands, result))
     return None
 
 
 def plan_weights(
-    size: tuple[int, int], c: int, k: int, kernel: tuple[int, int], stride: int, itemsize: int
+    n: int, size: tuple[int, int], c: int, k: int, kernel: tuple[int, int], stride: int, itemsize: int
 ) -> Plan | None:
     """As many channels of gw a block, and pixels at a time, as fit; None if even the fewest do not."""
     taps = kernel[0] * kernel[1]
-    for most, pixels in ((32, 128), (32, 64), (16, 128), (16, 64), (16, 32)):
+    tiles = Tiles.of(*size)
+    options = [(1, 32, 128), (1, 32, 64), (1, 16, 128), (1, 16, 64), (1, 16, 32)]
+    enough = tiles.count(n) * cover(k, 64) * cover(c, 32) >= 4 * PROCESSORS
+    if itemsize == 2 and min(c, k) >= WIDE_CHANNELS and taps <= 9 and enough:
+        options.insert(0, (2, 32, 128))
+    for warp_k, most, pixels in options:
         if taps * most > 400:
             continue  # the sums would not stay in registers
         tiles = Tiles.of(*size, pixels)
         kt, ct = (16 if channels <= 16 else most for channels in (k, c))
+        kt *= warp_k
         rows = [padded(channels * itemsize // 4, itemsize) for channels in (kt, ct)]
         operands = 4 * (pixels * rows[0] + tiles.seen(*kernel, stride) * rows[1])
         shared = max(operands, 4 * taps * kt * ct)
         if shared <= SHARED_LIMIT:
-            return Plan(tiles, {"KT": kt, "CT": ct, **tiles.constants()}, shared)
+            return Plan(tiles, {"KT": kt, "CT": ct, "WARP_K": warp_k, **tiles.constants()}, shared)
     return None
 
 
@@ -167,10 +189,10 @@ def correlate_weights(x: Array, gy: Array, w: Array, *, stride: int, padding: in
     """The gradient of w (k, c, kh, kw), as `cuda/correlate_weights.cu` states it."""
     k, c, kh, kw = w.shape
     n, _, ho, wo = gy.shape
-    plan = plan_weights((ho, wo), c, k, (kh, kw), stride, x.itemsize)
+    plan = plan_weights(n, (ho, wo), c, k, (kh, kw), stride, x.itemsize)
     assert plan is not None
     blocks = cover(k, plan.constants["KT"]), cover(c, plan.constants["CT"])
-    shares = max(1, min(plan.tiles.count(n), SHARES // (blocks[0] * blocks[1])))
+    shares = max(1, min(plan.tiles.count(n), SHARES // (blocks[0] * blocks[1] * plan.constants["WARP_K"])))
     rows = min(ADD_ROWS, power_of_two(shares))
     constants = dict(
         HALF=half(x), C=c, K=k, H=x.shape[2], W=x.shape[3], HO=ho, WO=wo, R=kh, S=kw, STRIDE=stride, PAD=padding,
@@ -208,7 +230,7 @@ def supports(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, pad
     plans = (
         plan_correlate(len(x), size, c, k, kernel, stride, x.itemsize),
         plan_correlate(len(x), x.shape[2:], k, c, kernel, 1, x.itemsize),
-        plan_weights(size, c, k, kernel, stride, x.itemsize),
+        plan_weights(len(x), size, c, k, kernel, stride, x.itemsize),
     )
     return all(plan is not None for plan in plans)
 

@@ -3,8 +3,8 @@
 //     gw[k, c, r, s] = Σ_{n, p, q} gy[n, p, q, k] x[n, p·STRIDE + r - PAD, q·STRIDE + s - PAD, c]
 //
 // gy (n, HO, WO, K) and x (n, H, W, C) have their channels side by side in memory. A block makes KT · CT channels of gw,
-// all taps of them, over the tiles of pixels that are its share; a second kernel adds the shares up, in
-// an order that the shapes alone decide.
+// all taps of them, over the tiles of pixels that are its share, a warp 16·WARP_K · 16 of them; a second kernel adds the
+// shares up, in an order that the shapes alone decide.
 //
 // The sum runs along the rows of both arrays, and tensor cores want it along a lane's words: float16 matrices are turned as
 // they are loaded from shared memory, and of float32 a lane takes the words that it needs.
@@ -19,7 +19,7 @@
 #endif
 #define K_ROW PADDED(K_WORDS)
 #define C_ROW PADDED(C_WORDS)
-#define K_PARTS (KT / 16)
+#define K_PARTS (KT / 16 / WARP_K)
 #define C_PARTS (CT / 16)
 #define PIXEL_PARTS (4 / (K_PARTS * C_PARTS))  // warps that share the channels share the pixels out
 #define STEP_PIXELS (8 * WORD_CHANNELS)
@@ -31,16 +31,17 @@ __device__ inline int pixel_of(int step, int e) {
     return step + (HALF ? lane / 8 % 2 * 8 + lane % 8 : lane % 4 + 4 * e);
 }
 
-// 16 channels of 8·WORD_CHANNELS pixels: words[t][h] of channels 8t + g, and pixels q of half h (float16: 2q and 2q + 1).
-__device__ inline void turn(unsigned (&words)[2][2], const unsigned* (&pixel)[LANE_PIXELS]) {
+// 16 channels of 8·WORD_CHANNELS pixels, `away` words from where these begin: words[t][h] of channels 8t + g, and pixels q of
+// half h (float16: 2q and 2q + 1).
+__device__ inline void turn(unsigned (&words)[2][2], const unsigned* (&pixel)[LANE_PIXELS], int away) {
     int lane = threadIdx.x % WARP;
 #if HALF
-    load_matrices_turned(words[0][0], words[0][1], words[1][0], words[1][1], pixel[0] + lane / 16 * 4);
+    load_matrices_turned(words[0][0], words[0][1], words[1][0], words[1][1], pixel[0] + away + lane / 16 * 4);
 #else
     UNROLL
     for (int h = 0; h < 2; h++)
         UNROLL
-        for (int t = 0; t < 2; t++) words[t][h] = pixel[h][lane / 4 + 8 * t];
+        for (int t = 0; t < 2; t++) words[t][h] = pixel[h][away + lane / 4 + 8 * t];
 #endif
 }
 
@@ -54,7 +55,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     int warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, q = threadIdx.x % 4;
     int k_part = warp % K_PARTS, c_part = warp / K_PARTS % C_PARTS, pixel_part = warp / (K_PARTS * C_PARTS);
 
-    float sum[TAPS][2][4] = {};
+    float sum[WARP_K][TAPS][2][4] = {};
     int tiles = (n + TILE_N - 1) / TILE_N * TILES_Y * TILES_X;
     for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         int left = tile % TILES_X * TILE_W, top = tile / TILES_X % TILES_Y * TILE_H;
@@ -70,21 +71,24 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             UNROLL
             for (int e = 0; e < LANE_PIXELS; e++) {
                 int m = pixel_of(step, e), row = m / PLANE * IN_H + m / TILE_W % TILE_H * STRIDE;
-                of_k[e] = gradients + m * K_ROW + k_part * (16 / WORD_CHANNELS);
+                of_k[e] = gradients + m * K_ROW + k_part * WARP_K * (16 / WORD_CHANNELS);
                 of_c[e] = maps + (row * IN_W + m % TILE_W * STRIDE) * C_ROW + c_part * (16 / WORD_CHANNELS);
             }
-            unsigned turned[2][2];
-            turn(turned, of_k);
-            unsigned a[4] = {turned[0][0], turned[1][0], turned[0][1], turned[1][1]};
+            unsigned a[WARP_K][4];
+            UNROLL
+            for (int i = 0; i < WARP_K; i++) {
+                unsigned turned[2][2];
+                turn(turned, of_k, i * (16 / WORD_CHANNELS));
+                a[i][0] = turned[0][0], a[i][1] = turned[1][0], a[i][2] = turned[0][1], a[i][3] = turned[1][1];
+            }
             UNROLL
             for (int tap = 0; tap < TAPS; tap++) {
-                const unsigned* shifted[LANE_PIXELS];
-                UNROLL
-                for (int e = 0; e < LANE_PIXELS; e++) shifted[e] = of_c[e] + (tap / S * IN_W + tap % S) * C_ROW;
                 unsigned b[2][2];
-                turn(b, shifted);
+                turn(b, of_c, (tap / S * IN_W + tap % S) * C_ROW);
                 UNROLL
-                for (int t = 0; t < 2; t++) multiply(sum[tap][t], a, b[t]);
+                for (int i = 0; i < WARP_K; i++)
+                    UNROLL
+                    for (int t = 0; t < 2; t++) multiply(sum[i][tap][t], a[i], b[t]);
             }
         }
     }
@@ -95,15 +99,17 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         __syncthreads();
         if (pixel_part != turn_of) continue;
         UNROLL
-        for (int tap = 0; tap < TAPS; tap++)
+        for (int i = 0; i < WARP_K; i++)
             UNROLL
-            for (int t = 0; t < 2; t++)
+            for (int tap = 0; tap < TAPS; tap++)
                 UNROLL
-                for (int e = 0; e < 4; e++) {
-                    int k = k_part * 16 + 8 * (e / 2) + g, c = c_part * 16 + 8 * t + 2 * q + e % 2;
-                    float* to = total + (tap * KT + k) * CT + c;
-                    *to = turn_of ? *to + sum[tap][t][e] : sum[tap][t][e];
-                }
+                for (int t = 0; t < 2; t++)
+                    UNROLL
+                    for (int e = 0; e < 4; e++) {
+                        int k = (k_part * WARP_K + i) * 16 + 8 * (e / 2) + g, c = c_part * 16 + 8 * t + 2 * q + e % 2;
+                        float* to = total + (tap * KT + k) * CT + c;
+                        *to = turn_of ? *to + sum[i][tap][t][e] : sum[i][tap][t][e];
+                    }
     }
     __syncthreads();
     for (int i = threadIdx.x; i < TAPS * KT * CT; i += THREADS) {
