@@ -22,6 +22,7 @@ PYTEST = (PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu")
 MINISE = (PYTHON, "-m", "minise_cli.main")
 STEP = (PYTHON, "bench/gpu_step_vs_torch.py", "--bursts", "6")
 EAGER = ("--forms", "torch eager fp16", "torch eager bf16")
+WIDE = (*EAGER, "minise fp16 graph, cudnn", "minise fp16 graph, cudnn if wide")
 GRAPHS = (
     *EAGER,
     "torch eager fp32",
@@ -39,7 +40,7 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "convolutions": (60, (PYTHON, "bench/gpu_conv_vs_cudnn.py")),
     "recipe": (90, (*MINISE, "train", "--device", "cuda", "--precision", "fp16", "--recipe", "accurate")),
     "se-resnet20-1024": (60, (*STEP, *EAGER, "--batch-size", "1024")),
-    "se-fastnet-wide": (60, (*STEP, *EAGER, "--model", "se-fastnet-wide", "--batch-size", "1024")),
+    "se-fastnet-wide": (60, (*STEP, *WIDE, "--model", "se-fastnet-wide", "--batch-size", "1024")),
     "convolutions-1024": (
         60,
         (PYTHON, "bench/gpu_conv_vs_cudnn.py", "--batch-size", "1024", "--shapes", *FAST_SHAPES),
@@ -47,6 +48,7 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "se-resnet110": (120, (*STEP, *GRAPHS, "--model", "se-resnet110")),
     "se-resnet20-compiled": (300, (*STEP, *COMPILED, "--model", "se-resnet20")),
     "se-resnet110-compiled": (500, (*STEP, *COMPILED, "--model", "se-resnet110")),
+    "cudnn": (120, (*PYTEST, "tests/test_cuda_cudnn.py")),
     "gradcheck": (200, (*MINISE, "gradcheck", "--backend", "cuda", "--examples", "3")),
     "kernels": (300, (*PYTEST, "tests/test_cuda_kernels.py")),
 }

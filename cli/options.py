@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from minise.config import PRECISIONS, TrainConfig, config_from_dict, read_toml
+from minise.config import CONVS, PRECISIONS, TrainConfig, config_from_dict, read_toml
 from minise.data import DATASETS
 from minise.models import MODELS
 from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
@@ -68,6 +68,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "seed": "Of the weights, the order of the data and its augmentation.",
         "device": "auto takes the GPU where there is one.",
         "precision": "Of the maps between layers; fp16 needs a GPU.",
+        "conv": "On a GPU, whose convolutions; auto takes cuDNN's for wide layers in fp16 if it is installed.",
         "graph": "On a GPU, capture the training step once and replay it.",
         "threads": "How many cores to use.",
     },
@@ -86,6 +87,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "tta": VIEWS,
     "device": ("auto", "cpu", "cuda"),
     "precision": PRECISIONS,
+    "conv": CONVS,
 }
 DEFAULTS = {
     "data_dir": "MINISE_DATA_DIR, else data/ of a checkout, else the user's cache",

@@ -15,6 +15,7 @@ from typing import Any
 
 from minise.data import DATASETS
 from minise.errors import ConfigError
+from minise.kernels.cuda_cudnn import CHOICES as CONVS
 from minise.models import MODELS
 from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
 from minise.nn.layers import MOST_GATE_BIAS
@@ -23,7 +24,7 @@ from minise.optim import OPTIMIZERS
 from minise.schedules import SCHEDULES
 from minise.views import VIEWS
 
-MACHINE = ("data_dir", "mirror", "device", "graph", "threads")
+MACHINE = ("data_dir", "mirror", "device", "conv", "graph", "threads")
 """The options that say where a training computes, not what: they may differ when it goes on."""
 
 
@@ -76,6 +77,7 @@ class TrainConfig:
     seed: int = 0
     device: str = "auto"
     precision: str = "fp32"
+    conv: str = "auto"
     graph: bool = True
     threads: int | None = None
 
@@ -172,6 +174,7 @@ RULES = {
     "seed": at_least(0),
     "device": one_of(("auto", "cpu", "cuda")),
     "precision": one_of(PRECISIONS),
+    "conv": one_of(CONVS),
     "threads": at_least(1),
 }
 

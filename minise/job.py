@@ -21,7 +21,7 @@ from minise.data import Augment, Batches, Dataset, Split, holdout, load
 from minise.data.augment import normalise
 from minise.data.on_device import DeviceBatches
 from minise.errors import ConfigError, RunError
-from minise.kernels import cuda_launch
+from minise.kernels import cuda_cudnn, cuda_launch
 from minise.kernels.threads import available_threads, set_threads
 from minise.metrics import Evaluation, score
 from minise.microscope import look
@@ -99,6 +99,12 @@ def train(
     device = resolve_device(config.device)
     if config.precision == "fp16" and device == "cpu":
         raise ConfigError("precision: found fp16 on the CPU, expected fp32 there; fp16 needs --device cuda")
+    if device == "cuda":
+        cuda_cudnn.choose(config.conv)
+    elif config.conv == "cudnn":
+        raise ConfigError(
+            "conv: found cudnn on the CPU, expected auto or own there; cudnn needs --device cuda"
+        )
     backend = usable_backend("cupy" if device == "cuda" else "numpy")
     threads = config.threads or available_threads()
     set_threads(threads)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array, Kernel, array_module
-from minise.kernels import cuda_aside, cuda_moments
+from minise.kernels import cuda_aside, cuda_cudnn, cuda_moments
 from minise.kernels.cuda_launch import cover, dense, empty_maps, half, is_map_type, launch, nhwc
-from minise.kernels.cuda_weights import Layout, packed_weights
+from minise.kernels.cuda_weights import STRAIGHT, TURNED, Layout, packed_weights
 from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
 
@@ -172,7 +172,9 @@ def correlate(
     )  # fmt: skip
     xp = array_module(x)
     file, nt = "correlate.cu", plan.constants["NT"]
-    layout = Layout(c, k, kh * kw, up(k, nt), plan.constants["CHUNK"] * 4 // x.itemsize, int(turned))
+    layout = Layout(
+        c, k, kh * kw, up(k, nt), plan.constants["CHUNK"] * 4 // x.itemsize, TURNED if turned else STRAIGHT
+    )
     packed = packed_weights(w, layout, x.dtype)
     y = empty_maps(x, (n, k, *size))
     parts = xp.empty((n, plan.tiles.per_image, 2, k), np.float32) if moments else None
@@ -240,7 +242,9 @@ def conv2d_forward(
 ) -> tuple[Array, Any]:
     """`minise.ops.conv2d.conv2d_forward`."""
     ho, wo = check_conv2d(x, w, b, stride, padding)[2:]
-    y = correlate(x, w, b, (ho, wo), stride=stride, pad=(padding, padding), moments=True)
+    y = cuda_cudnn.forward(x, w, (ho, wo), stride, padding) if b is None else None
+    if y is None:
+        y = correlate(x, w, b, (ho, wo), stride=stride, pad=(padding, padding), moments=True)
     return y, (x, w, stride, padding)
 
 
@@ -250,10 +254,14 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     kh, kw = w.shape[2:]
     gx = gw = None
     if needs[1]:  # first, since it may run beside what follows
-        gw = correlate_weights(x, gy, w, stride=stride, padding=padding)
+        gw = cuda_cudnn.gradient_of_w(x, gy, w, stride, padding)
+        if gw is None:
+            gw = correlate_weights(x, gy, w, stride=stride, padding=padding)
     if needs[0]:
-        pad = (kh - 1 - padding, kw - 1 - padding)
-        gx = correlate(gy, w, None, x.shape[2:], pad=pad, dilate=stride, turned=True)
+        gx = cuda_cudnn.gradient_of_x(gy, w, x.shape, stride, padding)
+        if gx is None:
+            pad = (kh - 1 - padding, kw - 1 - padding)
+            gx = correlate(gy, w, None, x.shape[2:], pad=pad, dilate=stride, turned=True)
     gb = gy.sum(axis=(0, 2, 3), dtype=np.float32) if len(needs) > 2 and needs[2] else None
     return (gx, gw, gb)[: len(needs)]
 

@@ -18,6 +18,8 @@ from minise.kernels.cuda_capture import capturing, once_captured
 from minise.kernels.cuda_launch import address, cover, dense, half, launch
 
 FILE, THREADS, BLOCK = "pack.cu", 256, 1024
+STRAIGHT, TURNED, PLAIN = range(3)
+"""How packed weights are ordered, as `cuda/pack.cu` says."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Layout:
     taps: int
     k_padded: int
     chunk: int
-    turned: int
+    order: int
 
     @property
     def size(self) -> int:
