@@ -30,6 +30,7 @@ GRAPHS = (
     "minise fp32 graph",
     "minise fp16 graph, one stream",
 )
+RECIPE = (*MINISE, "train", "--device", "cuda", "--precision", "fp16", "--recipe", "accurate")
 FAST_SHAPES = ("24,64,32,1", "64,64,16,1", "64,256,16,1", "256,256,8,1", "256,256,4,1")
 COMPILED = ("--forms", "torch compile bf16", "torch max-autotune bf16")
 
@@ -38,7 +39,8 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "step": (150, (*PYTEST, "-x", "tests/test_gpu.py")),
     "se-resnet20": (90, (*STEP, *GRAPHS, "--model", "se-resnet20")),
     "convolutions": (60, (PYTHON, "bench/gpu_conv_vs_cudnn.py")),
-    "recipe": (90, (*MINISE, "train", "--device", "cuda", "--precision", "fp16", "--recipe", "accurate")),
+    "recipe-compiles": (60, (*RECIPE, "--epochs", "1", "--limit-train", "4000")),
+    "recipe": (90, RECIPE),
     "se-resnet20-1024": (60, (*STEP, *EAGER, "--batch-size", "1024")),
     "se-fastnet-wide": (60, (*STEP, *WIDE, "--model", "se-fastnet-wide", "--batch-size", "1024")),
     "convolutions-1024": (
@@ -48,6 +50,7 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "se-resnet110": (120, (*STEP, *GRAPHS, "--model", "se-resnet110")),
     "se-resnet20-compiled": (300, (*STEP, *COMPILED, "--model", "se-resnet20")),
     "se-resnet110-compiled": (500, (*STEP, *COMPILED, "--model", "se-resnet110")),
+    "seeds": (150, (PYTHON, "bench/gpu_seeds.py")),
     "cudnn": (120, (*PYTEST, "tests/test_cuda_cudnn.py")),
     "gradcheck": (200, (*MINISE, "gradcheck", "--backend", "cuda", "--examples", "3")),
     "kernels": (300, (*PYTEST, "tests/test_cuda_kernels.py")),
@@ -64,11 +67,11 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for name in args.only:
         limit, command = TASKS[name]
-        if name == "recipe":
+        if name.startswith("recipe"):
             if args.data is None:
-                print("recipe: left out, since there is no --data")
+                print(f"{name}: left out, since there is no --data")
                 continue
-            run = args.out / f"run-{time.strftime('%H%M%S')}"
+            run = args.out / f"{name}-{time.strftime('%H%M%S')}"
             command = (*command, "--data-dir", str(args.data), "--run", str(run))
         began = time.perf_counter()
         with (args.out / f"{name}.txt").open("w") as file:
