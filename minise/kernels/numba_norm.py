@@ -145,30 +145,30 @@ def batch_norm_act_forward(
         scale, shift = s * scale, s * shift
     y = empty(x.shape, x.dtype)
     others = NOTHING if residual is None else planes(residual)
-    over_planes(loops.affine, planes(x), every(scale, n), every(shift, n), others, ACTS[act], planes(y))
-    return y, (x, y if act == "relu" else None, act, plane_mean, mean, inv, w, b, s, excitation, train)
+    affine = every(scale, n), every(shift, n)
+    over_planes(loops.affine, planes(x), *affine, others, ACTS[act], planes(y))
+    cut = act == "relu" and residual is not None  # else x tells what was cut off, or nothing was
+    return y, (x, y if cut else None, act, affine, plane_mean, mean, inv, w, b, s, excitation, train)
 
 
 def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """The gradients as the formulas above have them."""
-    x, y, act, plane_mean, mean, inv, w, b, s, excitation, train = saved
+    x, y, act, affine, plane_mean, mean, inv, w, b, s, excitation, train = saved
     n, c, hw = len(x), len(w), x.shape[2] * x.shape[3]
     m = n * hw
-    relu = y is not None
     gy = np.ascontiguousarray(gy, x.dtype)
     given = len(needs)
     needs = (*needs, *(False,) * (INPUTS - given))
-    maps = planes(gy), planes(y if relu else gy), planes(x), every(mean, n)
+    which = loops.ALL if act is None else loops.ABOVE_ZERO_BY_X if y is None else loops.ABOVE_ZERO
+    of_x = planes(x), every(mean, n)
+    maps = planes(gy), NOTHING if y is None else planes(y), *of_x, *affine, which
     by_one, by_x_hat = np.empty((2, n, c), x.dtype)  # A and B, for each plane
     totals = by_one.reshape(-1), by_x_hat.reshape(-1)
     gx = empty(x.shape, x.dtype)
     if act == "gelu":
-        gate = 1 if s is None else s
-        affine = every(gate * (w * inv), n), every(gate * (b - w * inv * mean), n)
-        upstream, _, *of_x = maps
-        over_planes(loops.gelu_sums, upstream, *of_x, *affine, planes(gx), *totals)
+        over_planes(loops.gelu_sums, planes(gy), *of_x, *affine, planes(gx), *totals)
     else:
-        over_planes(loops.sums, *maps, relu, *totals)
+        over_planes(loops.sums, *maps, *totals)
     by_x_hat *= inv
     if s is None:
         s, gz, gse = 1, 0, [None] * 5
@@ -177,16 +177,14 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         gz, *gse = excite_backward(w * by_x_hat + b * by_one, excitation, needs[5:])
         gw = (s * by_x_hat + gz * (plane_mean - mean) * inv).sum(axis=0)
         gb = (s * by_one + gz).sum(axis=0)
-    gr = empty(x.shape, x.dtype) if needs[3] and relu else None
+    gr = empty(x.shape, x.dtype) if needs[3] and y is not None else None
     by_x, shift = (-w * inv**2 * gw / m, gz / hw - gb / m) if train else (np.zeros_like(w), gz / hw)
     coefficients = every(w * inv * s, n), every(by_x, n), every(w * inv * shift, n)
     if act == "gelu":
         over_planes(loops.combine_in_place, planes(gx), *of_x, *coefficients)
     else:
-        over_planes(
-            loops.combine, *maps, *coefficients, relu, planes(gx), NOTHING if gr is None else planes(gr)
-        )
-    gradients = (gx, gw, gb, gr if relu else gy, None, *gse)
+        over_planes(loops.combine, *maps, *coefficients, planes(gx), NOTHING if gr is None else planes(gr))
+    gradients = (gx, gw, gb, gy if gr is None else gr, None, *gse)
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
 
 

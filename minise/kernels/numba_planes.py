@@ -15,6 +15,7 @@ from minise.kernels.numba_reductions import (
     sum_of_plane,
     sum_of_squares,
     sums_of_cut_products,
+    sums_of_cut_products_by_x,
     sums_of_products,
 )
 from minise.kernels.numba_tiles import LANES
@@ -31,11 +32,11 @@ def moments(work, x, mean, squares):
     whole = hw // LANES
     for start, stop in turns(work):
         for p in range(start, stop):
-            (total,) = sum_of_plane((x[p].ctypes.data,), ZERO, whole)
+            (total,) = sum_of_plane((x[p].ctypes.data,), (ZERO,), whole)
             for i in range(whole * LANES, hw):
                 total += x[p, i]
             own = total / np.float32(hw)
-            (total,) = sum_of_squares((x[p].ctypes.data,), own, whole)
+            (total,) = sum_of_squares((x[p].ctypes.data,), (own,), whole)
             for i in range(whole * LANES, hw):
                 total += (x[p, i] - own) * (x[p, i] - own)
             mean[p] = own
@@ -67,21 +68,28 @@ def affine(work, x, scale, shift, residual, act, y):
                     y[p, i] = gelu(y[p, i])
 
 
+ALL, ABOVE_ZERO, ABOVE_ZERO_BY_X = 0, 1, 2
+"""Which pixels' gradients count: all, those where y > 0, or where scale x + shift > 0: then y is not read."""
+
+
 @loop
-def sums(work, gy, y, x, mean, relu, total, products):
-    """total[p] = Σ g[p], products[p] = Σ g[p] (x[p] - mean[p]), where g is gy, or gy where y > 0 if `relu`."""
+def sums(work, gy, y, x, mean, scale, shift, which, total, products):
+    """total[p] = Σ g[p], products[p] = Σ g[p] (x[p] - mean[p]), where g is gy, or 0 where it does not count."""
     hw = x.shape[1]
     whole = hw // LANES
     for start, stop in turns(work):
         for p in range(start, stop):
-            own = mean[p]
-            if relu:
-                arrays = (gy[p].ctypes.data, x[p].ctypes.data, y[p].ctypes.data)
-                t, s = sums_of_cut_products(arrays, own, whole)
+            own, a, b = mean[p], scale[p], shift[p]
+            pair = (gy[p].ctypes.data, x[p].ctypes.data)
+            if which == ABOVE_ZERO_BY_X:
+                t, s = sums_of_cut_products_by_x(pair, (own, a, b), whole)
+            elif which == ABOVE_ZERO:
+                t, s = sums_of_cut_products((*pair, y[p].ctypes.data), (own,), whole)
             else:
-                t, s = sums_of_products((gy[p].ctypes.data, x[p].ctypes.data), own, whole)
+                t, s = sums_of_products(pair, (own,), whole)
             for i in range(whole * LANES, hw):
-                g = gy[p, i] if y[p, i] > 0 or not relu else ZERO
+                above = (a * x[p, i] + b if which == ABOVE_ZERO_BY_X else y[p, i]) > 0
+                g = gy[p, i] if above or which == ALL else ZERO
                 t += g
                 s += g * (x[p, i] - own)
             total[p] = t
@@ -98,7 +106,7 @@ def gelu_sums(work, gy, x, mean, scale, shift, g, total, products):
             own, a, b = mean[p], scale[p], shift[p]
             for i in range(hw):
                 g[p, i] = gy[p, i] * gelu_slope(a * x[p, i] + b)
-            t, s = sums_of_products((g[p].ctypes.data, x[p].ctypes.data), own, whole)
+            t, s = sums_of_products((g[p].ctypes.data, x[p].ctypes.data), (own,), whole)
             for i in range(whole * LANES, hw):
                 t += g[p, i]
                 s += g[p, i] * (x[p, i] - own)
@@ -107,18 +115,23 @@ def gelu_sums(work, gy, x, mean, scale, shift, g, total, products):
 
 
 @loop
-def combine(work, gy, y, x, mean, by_g, by_x, shift, relu, gx, gr):
-    """gx[p] = by_g[p] g[p] + by_x[p] (x[p] - mean[p]) + shift[p], and gr = g unless gr is empty; g as in `sums`."""
+def combine(work, gy, y, x, mean, scale, shift, which, by_g, by_x, by_one, gx, gr):
+    """gx[p] = by_g[p] g[p] + by_x[p] (x[p] - mean[p]) + by_one[p], and gr = g unless gr is empty; g as in `sums`."""
     hw = x.shape[1]
     for start, stop in turns(work):
         for p in range(start, stop):
-            own, a, b, c = mean[p], by_g[p], by_x[p], shift[p]
-            if relu and len(gr):
+            own, a, b, c = mean[p], by_g[p], by_x[p], by_one[p]
+            if which == ABOVE_ZERO_BY_X:
+                d, e = scale[p], shift[p]
+                for i in range(hw):
+                    g = gy[p, i] if d * x[p, i] + e > 0 else ZERO
+                    gx[p, i] = a * g + b * (x[p, i] - own) + c
+            elif which == ABOVE_ZERO and len(gr):
                 for i in range(hw):
                     g = gy[p, i] if y[p, i] > 0 else ZERO
                     gr[p, i] = g
                     gx[p, i] = a * g + b * (x[p, i] - own) + c
-            elif relu:
+            elif which == ABOVE_ZERO:
                 for i in range(hw):
                     g = gy[p, i] if y[p, i] > 0 else ZERO
                     gx[p, i] = a * g + b * (x[p, i] - own) + c
@@ -128,12 +141,12 @@ def combine(work, gy, y, x, mean, by_g, by_x, shift, relu, gx, gr):
 
 
 @loop
-def combine_in_place(work, g, x, mean, by_g, by_x, shift):
+def combine_in_place(work, g, x, mean, by_g, by_x, by_one):
     """The same with g as it is, and gx where g was: of one array for both, the compiler makes no vectors."""
     hw = x.shape[1]
     for start, stop in turns(work):
         for p in range(start, stop):
-            own, a, b, c = mean[p], by_g[p], by_x[p], shift[p]
+            own, a, b, c = mean[p], by_g[p], by_x[p], by_one[p]
             for i in range(hw):
                 g[p, i] = a * g[p, i] + b * (x[p, i] - own) + c
 

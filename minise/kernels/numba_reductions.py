@@ -58,52 +58,61 @@ def _wins(builder: Any, value: Any, best: Any) -> Any:
     return builder.or_(builder.fcmp_ordered(">", value, best), builder.fcmp_unordered("uno", value, value))
 
 
-def _plane_sums(arrays: int, terms: Callable[[Any, list[Any], Any], list[Any]], results: int) -> Any:
-    """Sums over a plane: `terms` makes vectors of what is added up from a vector of each array and the mean."""
-    signature = types.UniTuple(types.float32, results)(types.UniTuple(_ADDRESS, arrays), types.float32, _INT)
+def _plane_sums(arrays: int, terms: Callable[[Any, list[Any], list[Any]], list[Any]], results: int) -> Any:
+    """Sums over a plane: `terms` makes vectors of what is added up from a vector of each array and the plane's
+    numbers, each of them in all lanes.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        addresses, mean, count = arguments
+        addresses, own, count = arguments
         starts = [pointer(builder, address) for address in numbers(builder, addresses, arrays)]
-        means = splat(builder, mean)
+        splats = [splat(builder, number) for number in numbers(builder, own, signature.args[1].count)]
         totals = [cgutils.alloca_once_value(builder, ZEROS) for _ in range(results)]
         for total in totals:
             builder.store(ZEROS, total)
         with cgutils.for_range(builder, count, intp=INT64) as loop:
             at = builder.mul(loop.index, INT64(LANES))
-            found = terms(builder, [load(builder, start, at) for start in starts], means)
+            found = terms(builder, [load(builder, start, at) for start in starts], splats)
             for total, term in zip(totals, found, strict=True):
                 builder.store(builder.fadd(builder.load(total), term), total)
         sums = [sum_lanes(builder, builder.load(total)) for total in totals]
         return context.make_tuple(builder, signature.return_type, sums)
 
     @intrinsic
-    def plane_sums(context, addresses, mean, count):
+    def plane_sums(context, addresses, own, count):
         """A tuple of sums over `count` vectors of each array."""
-        return signature, generate
+        return types.UniTuple(types.float32, results)(types.UniTuple(_ADDRESS, arrays), own, _INT), generate
 
     return plane_sums
 
 
-def _squares(builder: Any, vectors: list[Any], mean: Any) -> list[Any]:
+def _squares(builder: Any, vectors: list[Any], own: list[Any]) -> list[Any]:
     """x, mean -> (x - mean)²."""
-    centred = builder.fsub(vectors[0], mean)
+    centred = builder.fsub(vectors[0], own[0])
     return [builder.fmul(centred, centred)]
 
 
-def _products(builder: Any, vectors: list[Any], mean: Any) -> list[Any]:
+def _products(builder: Any, vectors: list[Any], own: list[Any]) -> list[Any]:
     """g, x, mean -> g and g (x - mean)."""
     g, x = vectors
-    return [g, builder.fmul(g, builder.fsub(x, mean))]
+    return [g, builder.fmul(g, builder.fsub(x, own[0]))]
 
 
-def _cut_products(builder: Any, vectors: list[Any], mean: Any) -> list[Any]:
+def _cut_products(builder: Any, vectors: list[Any], own: list[Any]) -> list[Any]:
     """g, x, y, mean -> the same, with 0 for g where y <= 0."""
     g, x, y = vectors
-    return _products(builder, [builder.select(builder.fcmp_ordered(">", y, ZEROS), g, ZEROS), x], mean)
+    return _products(builder, [builder.select(builder.fcmp_ordered(">", y, ZEROS), g, ZEROS), x], own)
 
 
-sum_of_plane = _plane_sums(1, lambda builder, vectors, mean: vectors, 1)
+def _cut_products_by_x(builder: Any, vectors: list[Any], own: list[Any]) -> list[Any]:
+    """g, x, mean, scale, shift -> the same for y = scale x + shift."""
+    g, x = vectors
+    y = builder.fadd(builder.fmul(own[1], x), own[2])
+    return _cut_products(builder, [g, x, y], own)
+
+
+sum_of_plane = _plane_sums(1, lambda builder, vectors, own: vectors, 1)
 sum_of_squares = _plane_sums(1, _squares, 1)
 sums_of_products = _plane_sums(2, _products, 2)
 sums_of_cut_products = _plane_sums(3, _cut_products, 2)
+sums_of_cut_products_by_x = _plane_sums(2, _cut_products_by_x, 2)
