@@ -117,7 +117,8 @@ def batch_norm_act_forward(
         file, "normalise", maps, None if residual is None else nhwc(residual), z, mean, inv, w, b, *gate_of, fixed,
         hidden, gate, nhwc(y), grid=(n * pieces,), block=THREADS, constants=constants,
     )  # fmt: skip
-    return y, (x, y if act == "relu" else None, z, mean, inv, w, b, gate_of, fixed, hidden, gate, constants)
+    cut = act == "relu" and residual is not None  # else x tells what was cut off, or nothing was
+    return y, (x, y if cut else None, z, mean, inv, w, b, gate_of, fixed, hidden, gate, constants)
 
 
 def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:

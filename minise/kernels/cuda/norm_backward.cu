@@ -6,20 +6,24 @@
 //     the parameters          gw = Σ gu x̂ = Σ_n s B + gz mean(x̂),  gb = Σ gu = Σ_n s A + gz         `parameters`
 //     by x                    gx = w (gu - gb / m - x̂ gw / m) / √(σ² + eps), affine in g and x      `combine`
 //
-// Outside training μ and σ² are constants, and gx = w gu / √(σ² + eps). ReLU's slope is read off y; for GELU, which
-// comes without a residual, s · u is computed again.
+// Outside training μ and σ² are constants, and gx = w gu / √(σ² + eps). Without a residual the slope is that at
+// s · u = scale x + shift, which is computed again; with one, ReLU's is read off y.
 #include "maps.cuh"
 #include "activation.cuh"
 
-// What reaches the number that went into the activation, affine in x: it is scale x + shift where that is asked for.
+#define FROM_Y (RELU && RESIDUAL)
+#define FROM_X (GELU || RELU && !RESIDUAL)
+
+// What reaches the number that went into the activation; y and that number, each where it is asked for.
 __device__ inline float upstream(Element gy, Element y, float input) {
-    return GELU ? wide(gy) * gelu_slope(input) : !RELU || wide(y) > 0 ? wide(gy) : 0;
+    if (GELU) return wide(gy) * gelu_slope(input);
+    return !RELU || (FROM_Y ? wide(y) : input) > 0 ? wide(gy) : 0;
 }
 
-// scale and shift of a thread's channels, for GELU.
+// scale and shift of a thread's channels.
 __device__ inline void affine(const Walk& at, const float* mean, const float* inv, const float* w, const float* b,
                               const float* gate, float* scale, float* shift) {
-    if (!GELU || !at.on) return;
+    if (!FROM_X || !at.on) return;
     UNROLL
     for (int j = 0; j < V; j++) {
         int c = at.channel + j;
@@ -40,10 +44,10 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (at.on)
         for (int pixel = at.row; pixel < PIECE; pixel += ROWS) {
             Vector g = load(gy, at.place(pixel)), v = load(x, at.place(pixel)), out;
-            if (RELU) out = load(y, at.place(pixel));
+            if (FROM_Y) out = load(y, at.place(pixel));
             UNROLL
             for (int j = 0; j < V; j++) {
-                float up = upstream(g.of[j], RELU ? out.of[j] : g.of[j], scale[j] * wide(v.of[j]) + shift[j]);
+                float up = upstream(g.of[j], FROM_Y ? out.of[j] : g.of[j], scale[j] * wide(v.of[j]) + shift[j]);
                 by_one[j] += up;
                 by_x[j] += up * (wide(v.of[j]) - mean[at.channel + j]) * inv[at.channel + j];
             }
@@ -152,10 +156,10 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (!at.on) return;
     for (int pixel = at.row; pixel < PIECE; pixel += ROWS) {
         Vector g = load(gy, at.place(pixel)), v = load(x, at.place(pixel)), out;
-        if (RELU) out = load(y, at.place(pixel));
+        if (FROM_Y) out = load(y, at.place(pixel));
         UNROLL
         for (int j = 0; j < V; j++) {
-            float up = upstream(g.of[j], RELU ? out.of[j] : g.of[j], scale[j] * wide(v.of[j]) + shift[j]);
+            float up = upstream(g.of[j], FROM_Y ? out.of[j] : g.of[j], scale[j] * wide(v.of[j]) + shift[j]);
             int c = at.channel + j;
             v.of[j] = narrow(by_g[c] * up + by_x[c] * wide(v.of[j]) + rest[c]);
             g.of[j] = narrow(up);
