@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest.mock
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -87,28 +88,33 @@ def in_processes(args: argparse.Namespace, count: int) -> float:
     command += ["--batch-size", str(args.batch_size), "--seconds", str(args.seconds)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     children = [subprocess.Popen(command, **pipes) for _ in range(count)]
-    for child in children:
-        if child.stdout.readline().strip() != "ready":
+    try:
+        if any(child.stdout.readline().strip() != "ready" for child in children):
             raise RuntimeError("a process failed before its first step")
-    for child in children:
-        child.stdin.write("go\n")
-        child.stdin.flush()
-    return sum(float(child.communicate()[0]) for child in children)
+        for child in children:
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        said = [child.communicate(timeout=60 + args.seconds)[0] for child in children]
+        if any(child.returncode for child in children):
+            raise RuntimeError("a process failed")
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+    return sum(map(float, said))
 
 
 @contextlib.contextmanager
 def mps() -> Iterator[None]:
     """Inside the block, new processes use MPS: a server of our own, which ends with the block."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         own = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
-        os.environ |= own
-        subprocess.run([CONTROL, "-d"], check=True)
-        try:
-            yield
-        finally:
-            subprocess.run([CONTROL], input="quit\n", text=True, check=False)
-            for name in own:
-                del os.environ[name]
+        with unittest.mock.patch.dict(os.environ, own):
+            subprocess.run([CONTROL, "-d"], check=True, timeout=30)
+            try:
+                yield
+            finally:
+                subprocess.run([CONTROL], input="quit -t 5\n", text=True, check=False, timeout=30)
 
 
 def under_mps(args: argparse.Namespace, count: int) -> float:

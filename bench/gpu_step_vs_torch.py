@@ -49,8 +49,6 @@ def ours(
 ) -> Side:
     cuda_aside.LAG = lag  # read by the steps before the capture, and by the one that is captured
     cuda_cudnn.choose(conv)
-    if conv == "auto" and not cuda_cudnn.installed():
-        raise RuntimeError("cuDNN's frontend is not installed")
     x, y = batch(args.batch_size)
     model = build(args.model, act="relu" if MODELS[args.model].has_se else None).to(device="cuda")
     step = Stepper(model, SGD(model.named_parameters(), **HYPER), device="cuda", half=half, graph=graph)
@@ -60,11 +58,15 @@ def ours(
     def loss() -> float:
         if graph and step.take.why_not:
             raise RuntimeError(f"the step was not captured: {step.take.why_not}")
-        if conv != "own" and cuda_cudnn.problems:
-            print(f"cuDNN: {next(iter(cuda_cudnn.problems.items()))}", file=sys.stderr)
+        if conv != "own" and not any(cuda_cudnn.plans.values()):
+            raise RuntimeError(f"no convolution was cuDNN's: {cuda_cudnn.problems or 'none is wide'}")
         return step.read()[0]
 
-    return lambda: step(images, labels), loss
+    def take() -> None:
+        cuda_cudnn.choose(conv)  # of what is not captured, every time
+        step(images, labels)
+
+    return take, loss
 
 
 def theirs(args: argparse.Namespace, *, dtype: Any, graph: bool = False, compiled: str | None = None) -> Side:

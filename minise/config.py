@@ -77,7 +77,7 @@ class TrainConfig:
     seed: int = 0
     device: str = "auto"
     precision: str = "fp32"
-    conv: str = "auto"
+    conv: str = "own"
     graph: bool = True
     threads: int | None = None
 

@@ -70,7 +70,7 @@ def stand_in(monkeypatch):
     """cuDNN as if it were installed."""
     made = []
     monkeypatch.setattr(cuda_cudnn, "maker", lambda of: (made.append(of), StandIn(of))[1])
-    monkeypatch.setattr(cuda_cudnn, "frontend", lambda: None)
+    monkeypatch.setattr(cuda_cudnn, "ready", lambda: None)
     monkeypatch.setattr(cuda_cudnn, "installed", lambda: True)
     monkeypatch.setattr(cuda_cudnn, "chosen", "auto")
     for name in ("plans", "problems"):
@@ -209,6 +209,27 @@ def test_without_cudnn_auto_is_ours_and_asking_for_it_says_what_is_missing(monke
         assert cuda_cudnn.chosen == "auto"
         with pytest.raises(ConfigError, match="conv: found 'mine', expected one of auto, own, cudnn"):
             cuda_cudnn.choose("mine")
+    finally:
+        cuda_cudnn.installed.cache_clear()
+
+
+class Broken:
+    """A frontend whose library cannot be used."""
+
+    def __getattr__(self, name):
+        raise OSError("libcudnn.so.9:\ncannot open")
+
+
+def test_a_cudnn_that_is_broken_is_told_in_one_line_and_auto_does_without(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cudnn", Broken())
+    monkeypatch.setattr(cuda_cudnn, "chosen", "auto")
+    for cached in (cuda_cudnn.frontend, cuda_cudnn.installed):
+        cached.cache_clear()
+    try:
+        assert cuda_cudnn.plan_of(convolution(128, True)) is None
+        with pytest.raises(ConfigError, match=r"cuDNN cannot be used \(.*\); expected pip install") as raised:
+            cuda_cudnn.choose("cudnn")
+        assert "\n" not in str(raised.value)
     finally:
         cuda_cudnn.installed.cache_clear()
 

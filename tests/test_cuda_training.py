@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cli_runs import lines, minise
 from cuda_on_cpu import WHY_NOT, Launch, cuda_on_cpu
 from small_networks import NETWORKS, losses
 
@@ -292,20 +291,6 @@ def test_float16_batches(images):
     assert np.array_equal(x, wide.astype(np.float16))
 
 
-@pytest.mark.parametrize(
-    ("network", "optimizer", "half", "exact"),
-    [("resnet8", "sgd", False, 1e-5), ("fastnet", "muon", True, 2e-3)],
-)
-def test_a_training_goes_as_by_the_reference(network, optimizer, half, exact, monkeypatch):
-    packs = noted(monkeypatch, cuda_weights)
-    with cuda_on_cpu():
-        found, _ = losses(network, optimizer, steps=2, half=half, device="cuda")
-    with backend.use_backend("reference"):
-        expected, _ = losses(network, optimizer, steps=2)
-    np.testing.assert_allclose(found, expected, rtol=exact)
-    assert packs[-2:] == ["pack", "pack_all"]  # first one convolution's at a time, then all at once
-
-
 def noted(monkeypatch, module):
     """The names of the kernels that a module launches from now on."""
     kernels = []
@@ -429,20 +414,6 @@ def test_a_model_that_is_evaluated_packs_its_weights_once(monkeypatch):
     with cuda_on_cpu():
         predict(model, [batch, batch], device="cuda")
     assert len(packs) == sum(p.ndim == 4 for p in model.parameters())
-
-
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_the_command_trains_on_the_device(tmp_path, precision, monkeypatch):
-    machine = ("--device", "cuda", "--no-graph", "--precision", precision)
-    data = ("--dataset", "shapes10", "--limit-train", 16, "--val-size", 4, "--limit-test", 4)
-    options = (*data, "--model", "se-convnet", "--batch-size", 4, "--epochs", 1, "--run", tmp_path / "run")
-    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "empty"))
-    with cuda_on_cpu():
-        start, compiling, epoch, done = lines(minise("train", *options, *machine, "--json"))
-    assert (compiling["event"], compiling["backend"]) == ("compile", "cuda")
-    assert (start["device"], start["backend"]) == ("cuda", "cuda")
-    assert 0 < epoch["train_loss"] < 10
-    assert done["test_images"] == 4
 
 
 class CudaError(RuntimeError):

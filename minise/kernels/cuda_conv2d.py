@@ -23,6 +23,8 @@ WIDE_PIXELS, WIDE_CHANNELS = 256, 64
 """With float16 and so many channels on both sides a block has so many pixels, and one of the gradient of w has
 64 x 32 channels. A warp's tile is then twice as large, for which it reads two thirds as much a product from shared
 memory, and fewer blocks read the same weights or pixels."""
+WIDE_SHARED = 80 * 1024
+"""… unless it needs more shared memory: two such blocks should fit into a processor with 164 KiB."""
 PROCESSORS = 128
 """About those of a large GPU: so many blocks should there be. A constant, so that no sum depends on the GPU."""
 SHARES = 4 * PROCESSORS
@@ -116,7 +118,7 @@ def plan_correlate(
         nt, chunk = min(nt, most, up(k, 8)), min(chunk, up(words, 8))
         operands = 4 * (chunk + 4) * (of.seen(*kernel, stride) + taps * nt)
         result = of.pixels * (nt * itemsize + 16) + THREADS // 32 * 2 * nt * 4
-        if max(operands, result) <= SHARED_LIMIT:
+        if max(operands, result) <= (WIDE_SHARED if of is wide else SHARED_LIMIT):
             return Plan(of, {"NT": nt, "CHUNK": chunk, **of.constants()}, max(operands, result))
     return None
 

@@ -20,9 +20,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minise.backend import Array, array_module
-from minise.errors import ConfigError
+from minise.backend import Array, array_module, cupy_module
+from minise.errors import ConfigError, MiniseError
 from minise.kernels import cuda_aside
+from minise.kernels.cuda_capture import capturing
 from minise.kernels.cuda_launch import address, cover, empty_maps, half, launch, nhwc
 from minise.kernels.cuda_weights import BLOCK, FILE, PLAIN, THREADS, Layout, packed_weights
 
@@ -63,6 +64,8 @@ class CudnnPlan:
     def __init__(self, of: Convolution, **where: Any) -> None:
         cudnn = frontend()
         self.handle = where.get("handle")
+        if self.handle is not None:
+            cudnn.set_stream(handle=self.handle, stream=cupy_module().cuda.get_current_stream().ptr)
         kind = cudnn.data_type.HALF if of.half else cudnn.data_type.FLOAT
         wide = cudnn.data_type.FLOAT
         graph = cudnn.pygraph(io_data_type=kind, intermediate_data_type=wide, compute_data_type=wide, **where)
@@ -93,10 +96,17 @@ class CudnnPlan:
         self.room = max(int(graph.get_workspace_size_plan_at_index(self.index)), 1)
 
     def __call__(self, x: Array, w: Array, y: Array, room: Array) -> None:
-        stream = array_module(x).cuda.get_current_stream()
-        frontend().set_stream(handle=self.handle, stream=stream.ptr)
+        stream = cupy_module().cuda.get_current_stream()
         places = {X: address(x), W: address(w), Y: address(y)}
-        self.graph.execute_plan_at_index(places, address(room), self.index, handle=self.handle)
+        try:
+            frontend().set_stream(handle=self.handle, stream=stream.ptr)
+            self.graph.execute_plan_at_index(places, address(room), self.index, handle=self.handle)
+        except RuntimeError as error:
+            if capturing():
+                raise  # then the step is not captured
+            raise MiniseError(
+                f"conv: cuDNN fails ({' '.join(str(error).split())[:200]}); --conv own does without"
+            ) from error
 
 
 def first_that_builds(cudnn: Any, graph: Any) -> int:
@@ -125,24 +135,39 @@ def frontend() -> Any:
         import cudnn
     except ImportError as error:
         raise ConfigError(f"conv: found cudnn, but cuDNN is not installed; expected {HOW}") from error
+    except Exception as error:  # it opens libraries when it is imported
+        raise unusable(error) from error
     try:
         from cuda.pathfinder import load_nvidia_dynamic_lib
 
         for name in ("cudart", "cublasLt"):  # without the latter, cuDNN ends the process
             load_nvidia_dynamic_lib(name)
         cudnn.backend_version()
-    except (ImportError, RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ConfigError(
-            f"conv: found cudnn, but cuDNN lacks a library ({reason}); expected {HOW}"
-        ) from error
+    except Exception as error:
+        raise unusable(error) from error
     return cudnn
+
+
+def unusable(error: Exception) -> ConfigError:
+    """What is said of an installed cuDNN that cannot be used."""
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    return ConfigError(f"conv: found cudnn, but cuDNN cannot be used ({reason}); expected {HOW}")
 
 
 @cache
 def handle(beside: bool) -> Any:
     """cuDNN's handle for the main stream, or for what runs beside it (`cuda_aside`)."""
     return frontend().create_handle()
+
+
+def ready() -> None:
+    """Raise ConfigError if cuDNN cannot be used with the current GPU."""
+    try:
+        handle(False), handle(True)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise unusable(error) from error
 
 
 def new_plan(of: Convolution) -> Plan:
@@ -153,7 +178,7 @@ def new_plan(of: Convolution) -> Plan:
 maker: Callable[[Convolution], Plan] = new_plan
 """What makes a plan; tests put one in its place that needs no GPU."""
 
-chosen = "auto"
+chosen = "own"
 plans: dict[Convolution, Plan | None] = {}
 """Those made so far; None for what cuDNN has no kernel for."""
 problems: dict[Convolution, str] = {}
@@ -162,13 +187,13 @@ problems: dict[Convolution, str] = {}
 
 def choose(how: str) -> None:
     """Let convolutions on a GPU be computed as one of CHOICES says, from now on. Raises ConfigError if cuDNN is asked
-    for and missing.
+    for and cannot be used.
     """
     global chosen
     if how not in CHOICES:
         raise ConfigError(f"conv: found {how!r}, expected one of {', '.join(CHOICES)}")
     if how == "cudnn":
-        frontend()
+        ready()
     chosen = how
 
 
@@ -213,7 +238,7 @@ def forward(x: Array, w: Array, size: tuple[int, int], stride: int, padding: int
     if found is None:
         return None
     y = empty_maps(x, shape)
-    found(nhwc(x), weights_for(w, x.dtype), nhwc(y), room_for(found, x))
+    found(aligned(x), weights_for(w, x.dtype), nhwc(y), room_for(found, x))
     return y
 
 
@@ -225,7 +250,7 @@ def gradient_of_x(
     if found is None:
         return None
     gx = empty_maps(gy, shape)
-    found(nhwc(gx), weights_for(w, gy.dtype), nhwc(gy), room_for(found, gy))
+    found(nhwc(gx), weights_for(w, gy.dtype), aligned(gy), room_for(found, gy))
     return gx
 
 
@@ -237,7 +262,7 @@ def gradient_of_w(x: Array, gy: Array, w: Array, stride: int, padding: int) -> A
     k, c, kh, kw = w.shape
     xp = array_module(x)
     made, gw, room = xp.empty(w.size, x.dtype), xp.empty(w.shape, np.float32), room_for(found, x)
-    x, gy = nhwc(x), nhwc(gy)
+    x, gy = aligned(x), aligned(gy)
     with cuda_aside.gradient_of(w, gw, x, gy, made, room):
         found(x, made, gy, room)
         launch(
@@ -245,6 +270,12 @@ def gradient_of_w(x: Array, gy: Array, w: Array, stride: int, padding: int) -> A
             grid=(cover(w.size, BLOCK),), block=THREADS, constants={"HALF": half(x)},
         )  # fmt: skip
     return gw
+
+
+def aligned(x: Array) -> Array:
+    """Maps x as `nhwc` has them, from a multiple of 16 bytes on, as cuDNN was told."""
+    x = nhwc(x)
+    return x.copy() if address(x) % 16 else x
 
 
 def room_for(found: Plan, like: Array) -> Array:

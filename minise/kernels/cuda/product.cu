@@ -112,7 +112,7 @@ struct Product {
     float *y, *parts;
     long long m, n, k, a_lies, b_lies;
 };
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 3)
     products(const Product* table, const int* blocks, float scale, float add_scale, int per_part) {
     const int* block = blocks + 4 * blockIdx.x;
     Product of = table[block[0]];
