@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from cuda_on_cpu import WHY_NOT, cuda_on_cpu
+from cuda_on_cpu.strict import Thorough, strict_cupy
 
 from minise import backend
 from minise.kernels import cuda_conv2d, cuda_norm
@@ -32,23 +33,23 @@ from minise.tape import Tensor
 class OnCpu:
     """Where a test computes: what makes the backend cuda run there, and how arrays get there and back."""
 
-    context = staticmethod(cuda_on_cpu)
-
-    @staticmethod
-    def put(a):
-        return a
-
-
-class OnGpu:
     @staticmethod
     @contextmanager
     def context():
-        with backend.use_backend("cuda"):
+        with strict_cupy(Thorough), backend.use_backend("cuda"):
             yield
 
     @staticmethod
     def put(a):
         return backend.to_device(a, "cuda")
+
+
+class OnGpu(OnCpu):
+    @staticmethod
+    @contextmanager
+    def context():
+        with backend.use_backend("cuda"):
+            yield
 
 
 @pytest.fixture(
@@ -67,7 +68,7 @@ EXACT = {np.float32: 2e-6, np.float16: 1e-3}
 """Of float32 sums, relative to the largest; of maps that are rounded to float16 on the way."""
 
 
-def results(f, inputs, options, dtype, put=OnCpu.put):
+def results(f, inputs, options, dtype, put=lambda a: a):
     """y, what is changed in place, and the gradients; with inputs in `dtype`, or as they are if that is None."""
     tensors = [None if a is None else tensor(a, dtype, put) for a in inputs]
     options = {

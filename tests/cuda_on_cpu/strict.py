@@ -373,7 +373,10 @@ class Cupy(ModuleType):
 
 
 class StrictProgram:
-    """A program that is launched now, or noted. Its threads run in one order; `cuda_on_cpu` tries both."""
+    """A program that is launched now, or noted."""
+
+    both_orders = False
+    """Whether threads run in both orders, which takes twice as long."""
 
     def __init__(self, name, defines):
         self.program = cuda_launch.program(CpuProgram, name, defines)
@@ -390,7 +393,10 @@ class StrictProgram:
             notes.append(partial(self.launch_now, *given))
 
     def launch_now(self, kernel, grid, block, arguments, shared, through):
-        self.program.run(kernel, grid, block, arguments, shared, 0)
+        if self.both_orders:
+            self.program.launch_now(kernel, grid, block, arguments, shared, through)
+        else:
+            self.program.run(kernel, grid, block, arguments, shared, 0)
 
 
 class StrictBranch(LateBranch):
@@ -412,15 +418,19 @@ def run_holding(launch: Launch, owners):
     launch.run()
 
 
+class Thorough(StrictProgram):
+    both_orders = True
+
+
 @contextmanager
-def strict_cupy():
+def strict_cupy(program=StrictProgram):
     """Inside the block this is CuPy, and the kernels of the backend cuda run on its arrays."""
     module = Cupy()
     kept = sys.modules.get("cupy")
     compiler, cupy_module, branch = cuda_launch.compiler, backend.cupy_module, cuda_aside.branch
     users = [m for n, m in sys.modules.items() if n.startswith("minise") and hasattr(m, "cupy_module")]
     sys.modules["cupy"] = module
-    cuda_launch.compiler, cuda_aside.branch = StrictProgram, StrictBranch
+    cuda_launch.compiler, cuda_aside.branch = program, StrictBranch
     for user in users:
         user.cupy_module = lambda: module
     try:
