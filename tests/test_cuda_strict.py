@@ -7,15 +7,20 @@ import pytest
 from cli_runs import lines, minise
 from cuda_on_cpu import WHY_NOT
 from cuda_on_cpu.strict import CaptureError, Graph, strict_cupy
+from hypothesis import HealthCheck, given, seed, settings
 from small_networks import losses
 from test_cuda_training import noted
 
 from minise import backend
 from minise.backend import to_device, to_numpy
+from minise.checks.cases import SameEveryTime, cases
+from minise.checks.suite import TABLE
+from minise.checks.values import is_float
 from minise.config import TrainConfig
 from minise.job import train
 from minise.kernels import cuda_update, cuda_weights
 from minise.kernels.cuda_capture import CapturedStep
+from minise.tape import Tensor
 from minise.train import EpochDone
 
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
@@ -47,6 +52,53 @@ def test_a_training_goes_as_by_the_reference_and_captured_bit_for_bit(
     with backend.use_backend("reference"):
         expected, _ = losses(network, optimizer, **options)
     np.testing.assert_allclose(plain, expected, rtol=exact)
+
+
+class OnDevice:
+    """Random numbers as a generator of CuPy has them: on the device."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def random(self, shape):
+        return to_device(self.rng.random(shape), "cuda")
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_the_reference_of_every_op_takes_arrays_of_the_device(cupy, name):
+    """It is what computes wherever a kernel cannot."""
+
+    @settings(max_examples=5, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @seed(0)
+    @given(cases(name))
+    def agree(case):
+        exact, right = gradients(TABLE[name], case, "cpu")
+        y, found = gradients(TABLE[name], case, "cuda")
+        for a, b in zip((y, *found), (exact, *right), strict=True):
+            np.testing.assert_allclose(to_numpy(a), b, rtol=0, atol=1e-9 * max(1, np.abs(b).max(initial=0)))
+
+    with backend.use_backend("reference"):
+        agree()
+
+
+def gradients(op, case, device):
+    """(y, the gradients of inputs that have one), on the device."""
+
+    def put(x):
+        if isinstance(x, SameEveryTime) and device == "cuda":
+            return OnDevice(x)
+        if isinstance(x, tuple):
+            return tuple(map(put, x))
+        return to_device(x.copy(), device) if isinstance(x, np.ndarray) else x
+
+    inputs = [Tensor(put(x), requires_grad=True) if is_float(x) else put(x) for x in case.inputs]
+    y = op(*inputs, **{k: put(v) for k, v in case.options.items()})
+    y.backward(to_device(np.random.default_rng(1).standard_normal(y.shape), device))
+    learning = [x for x in inputs if isinstance(x, Tensor) and x.grad is not None]
+    assert {backend.array_module(x.grad).__name__ for x in learning} <= {
+        "numpy" if device == "cpu" else "cupy"
+    }
+    return y.data, [x.grad for x in learning]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -344,6 +344,8 @@ class Cupy(ModuleType):
             memory=SimpleNamespace(OutOfMemoryError=MemoryError),
         )
         self.linalg = SimpleNamespace(norm=partial(compute, np.linalg.norm))
+        tricks = SimpleNamespace(as_strided=partial(compute, np.lib.stride_tricks.as_strided))
+        self.lib = SimpleNamespace(stride_tricks=tricks)
 
     def asarray(self, a, dtype=None):
         if isinstance(a, DeviceArray):
