@@ -436,10 +436,7 @@ def test_a_broken_op_is_told_so_by_name(tmp_path, forward, backward, words):
     ("args", "words"),
     [
         (["nothing"], "'nothing' is no op, layer or model"),
-        (
-            ["relu", "--backend", "numpy"],
-            "relu has no kernel of its own on numpy, expected --backend reference",
-        ),
+        (["felu", "--backend", "numpy"], "felu: found no kernel on numpy, expected --backend reference"),
         (["none.py"], "none.py is no Python file"),
         (["{}:absent"], "has no absent, nor absent_forward and absent_backward"),
         (["{}:number"], "is a int, expected an op, a module or a function"),

@@ -35,7 +35,7 @@ Job = Callable[[int, int], Outcome]
 def jobs(names: Sequence[str] = (), backends: Sequence[str] | None = None) -> Iterator[Job]:
     """What is to be checked: all ops, layers and models, or those named; on all backends that have kernels here.
 
-    Raises ConfigError for a name that is none of them, and for a named op that none of the backends has a kernel for.
+    Raises ConfigError for a name that is none of them, and if no backend has a kernel for any of the ops named.
     """
     known = {*TABLE, *LAYERS, *MODELS}
     for name in names:
@@ -46,13 +46,18 @@ def jobs(names: Sequence[str] = (), backends: Sequence[str] | None = None) -> It
             )
     wanted = known if not names else set(names)
     chosen = usable(backends)
-    for name in (n for n in TABLE if n in wanted):
-        having = [b for b in chosen if b == "reference" or BACKENDS[b].kernel(name) is not None]
-        if name in names and not having:
-            raise ConfigError(
-                f"gradcheck: {name} has no kernel of its own on {', '.join(chosen)}, expected --backend reference"
-            )
-        yield from (_op_job(name, backend) for backend in having)
+    of_ops = [
+        (name, backend)
+        for name in TABLE
+        if name in wanted
+        for backend in chosen
+        if backend == "reference" or BACKENDS[backend].kernel(name) is not None
+    ]
+    if names and not of_ops and wanted <= {*TABLE}:
+        raise ConfigError(
+            f"gradcheck: {', '.join(names)}: found no kernel on {', '.join(chosen)}, expected --backend reference"
+        )
+    yield from (_op_job(*each) for each in of_ops)
     for make, table in ((_layer_job, LAYERS), (_model_job, MODELS)):
         yield from (make(name, backend) for name in table if name in wanted for backend in chosen)
 
