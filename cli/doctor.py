@@ -69,7 +69,7 @@ def compute() -> dict[str, Finding]:
         "fast kernels": fast_kernels(),
         "GPU": gpu(),
         "cuDNN": cudnn(),
-        "device": (None, f"--device auto is {device}, with the backend {backend} of {', '.join(BACKENDS)}"),
+        "device": (None, f"--device auto is {device}, with the backend {backend}"),
     }
 
 
@@ -106,7 +106,7 @@ def cudnn() -> Finding:
     try:
         found = frontend()
     except ConfigError as error:
-        return None, str(error).removeprefix("conv: found cudnn, but ")
+        return None, f"only --conv cudnn needs it: {str(error).removeprefix('conv: found cudnn, but ')}"
     number = found.backend_version()
     return True, (
         f"cuDNN {number // 10000}.{number // 100 % 100}.{number % 100}, frontend {found.__version__}"

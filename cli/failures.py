@@ -55,7 +55,7 @@ def failure(error: BaseException) -> Failure:
     if isinstance(error, OSError):
         return _system(error)
     if isinstance(error, MemoryError):
-        return Failure(f"memory: not enough ({error or 'allocation failed'}); try a smaller --batch-size")
+        return Failure(f"memory: not enough ({str(error) or 'allocation failed'}); try smaller sizes, such as --batch-size")
     if type(error).__module__.split(".")[0] in ("cupy", "cupy_backends"):
         return Failure(
             f"device cuda: {' '.join(str(error).split())[:500]}; `minise doctor` shows what is there"
@@ -73,7 +73,7 @@ def interrupted(message: str, error: KeyboardInterrupt) -> Failure:
 
 def stopped(run: Path, error: KeyboardInterrupt) -> Failure:
     """The line for a training run that was interrupted: where it is, and how to go on."""
-    if not run.exists():
+    if not (run / "run.json").exists():
         return interrupted("the training had not begun; no run was made", error)
     if not (run / "model.safetensors").exists():
         return interrupted(f"{run} has no weights yet; `minise train --resume {run}` starts anew", error)

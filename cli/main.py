@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -52,7 +54,11 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         # Before Click sees them: it would print "Aborted!" for Ctrl-C, and 1 for a closed pipe.
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore", RuntimeWarning
+                )  # of NumPy: what is no number is said where it matters
+                return super().invoke(ctx)
         except (click.exceptions.Exit, click.ClickException):
             raise
         except (Exception, KeyboardInterrupt) as error:
@@ -108,6 +114,9 @@ def cli(ctx: click.Context, version: bool) -> None:
 
 def main() -> None:
     """The entry point of the installed command."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in this order, as their numbers
+        if getattr(sys, name) is None:  # it was closed: a file would get its number, and what is printed
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without the character shows another one

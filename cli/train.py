@@ -6,13 +6,12 @@ import contextlib
 import dataclasses
 import datetime
 import itertools
-import warnings
 from pathlib import Path
 from typing import Any
 
 import click
 
-from minise.checkpoint import Run, free_path
+from minise.checkpoint import Run, new_folder
 from minise.config import MACHINE, TrainConfig
 from minise.job import Event, Started, train
 from minise.recipes import DEFAULT, recipes
@@ -89,9 +88,14 @@ def command(
         path = resume
     else:
         config = merged_config(given, file, recipe)
-        path = run or new_folder(config)
+        path = run or own_folder(config)
     board = board_at(path) if tensorboard else None
-    follow(config, path, resume=resume is not None, as_json=as_json, board=board)
+    try:
+        follow(config, path, resume=resume is not None, as_json=as_json, board=board)
+    finally:
+        if path not in (run, resume):
+            with contextlib.suppress(OSError):  # of a training that never began
+                path.rmdir()
 
 
 def refuse_options(ctx: click.Context, given: dict[str, Any]) -> None:
@@ -106,11 +110,11 @@ def refuse_options(ctx: click.Context, given: dict[str, Any]) -> None:
         raise click.UsageError(f"--resume goes on as the run was configured; it does not take {shown}")
 
 
-def new_folder(config: TrainConfig) -> Path:
-    """runs/DATASET-MODEL[-ACT]-TIME, with a number where that is taken."""
+def own_folder(config: TrainConfig) -> Path:
+    """A new folder runs/DATASET-MODEL[-ACT]-TIME, with a number where that is taken."""
     time = f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     name = "-".join(part for part in (config.dataset, config.model, config.act, time) if part)
-    return free_path(Path("runs") / name)
+    return new_folder(Path("runs") / name)
 
 
 def make_report(as_json: bool) -> Report:
@@ -135,7 +139,6 @@ def follow(
     config: TrainConfig, path: Path, *, resume: bool, as_json: bool, board: Report | None = None
 ) -> None:
     """Run the training and show its events; whatever ends it, the run folder is left in order."""
-    warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's overflows: a loss that is no number is an error
     with Waiting(f"preparing {config.dataset}") as waiting:
         events = train(config, path, resume=resume, progress=waiting)
         with contextlib.closing(events):  # a stop between two events is a stop of the training, too

@@ -17,6 +17,8 @@ import itertools
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ import safetensors
 import safetensors.numpy
 
 from minise.backend import Array
-from minise.config import TrainConfig, config_from_dict, read_toml
+from minise.config import MOST_BITS, TrainConfig, config_from_dict, read_toml
+from minise.data.lock import locked
 from minise.errors import ConfigError, RunError, ShapeError
 from minise.models import build
 from minise.nn import Module
@@ -35,7 +38,9 @@ FORMAT = "minise-run-1"
 INFO: dict[str, type] = {"state": str, "data": dict, "result": dict, "versions": dict, "hardware": dict}
 """What run.json says, of which type; it must say the first two for a run to be evaluated or resumed."""
 REQUIRED = ("state", "data")
-METRICS, MICROSCOPE = "metrics.jsonl", "microscope.jsonl"
+DATA: dict[str, tuple[type, ...]] = {"checksum": (str,), "official": (bool, type(None)), "classes": (list,)}
+"""What it says of the data, where it says that, of which type."""
+METRICS, MICROSCOPE, LOCK = "metrics.jsonl", "microscope.jsonl", ".lock"
 NUMBER = (int, float)
 LINES: dict[str, dict[str, tuple[type, ...]]] = {
     METRICS: {
@@ -76,16 +81,55 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(part, 0o644)
         os.replace(part, path)
-    except OSError as error:
+    except BaseException as error:
         if part is not None:
             Path(part).unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise RunError(f"cannot write {path}: {error.strerror}") from error
+        raise
 
 
-def free_path(path: Path) -> Path:
-    """`path`, or with -2, -3 … after its name, whichever is the first that does not exist."""
+def free_paths(path: Path) -> Iterator[Path]:
+    """`path`, then with -2, -3 … after its name, those that do not exist."""
     names = itertools.chain([path.name], (f"{path.name}-{i}" for i in itertools.count(2)))
-    return next(new for name in names if not (new := path.with_name(name)).exists())
+    return (new for name in names if not (new := path.with_name(name)).exists())
+
+
+def new_folder(path: Path) -> Path:
+    """Make a folder that is nobody else's: `path`, or with -2, -3 … after its name. Raises RunError."""
+    make_folder(path.parent)
+    for free in free_paths(path):
+        try:
+            free.mkdir()
+        except FileExistsError:  # since it was looked for
+            continue
+        except OSError as error:
+            raise RunError(f"run: cannot make the folder {free}: {error.strerror}") from error
+        return free
+    raise AssertionError("names never end")
+
+
+def make_folder(path: str | Path) -> Path:
+    """`path` as a folder, which may be there. Raises RunError."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"run: cannot make the folder {path}: {error.strerror}") from error
+    return path
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the run folder `path` for the length of a `with`. Raises RunError where another process holds it."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(path / LOCK, wait=False))
+        except BlockingIOError:
+            raise RunError(f"run: another process works on {path}, expected none") from None
+        except OSError as error:
+            raise RunError(f"run: cannot write {path}: {error.strerror}") from error
+        yield
 
 
 def best_epoch(lines: list[dict[str, Any]]) -> dict[str, Any]:
@@ -98,7 +142,7 @@ def check_new(path: str | Path) -> None:
     """Raise RunError unless `path` does not exist yet or is an empty folder."""
     path = Path(path)
     try:
-        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        taken = path.exists() and (not path.is_dir() or any(p.name != LOCK for p in path.iterdir()))
     except OSError as error:
         raise RunError(f"run: cannot look into {path}: {error.strerror}") from error
     if taken:
@@ -115,11 +159,7 @@ class Run:
     def create(cls, path: str | Path, config: TrainConfig, info: dict[str, Any]) -> Run:
         """Start a run in a folder that does not exist yet or is empty; RunError otherwise."""
         check_new(path)
-        path = Path(path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"run: cannot make the folder {path}: {error.strerror}") from error
+        path = make_folder(path)
         run = cls(path, config, {"format": FORMAT, "state": "running", **info})
         write_atomically(path / "config.toml", config.to_toml().encode())
         run.update()
@@ -147,12 +187,18 @@ class Run:
             result = info.get("result", {})
             if info["state"] == "done" and "test_acc" not in result:
                 raise RunError(f"run: {path / 'run.json'} is done and has no result, expected test_acc")
-            if not all(isinstance(value, NUMBER) for value in result.values()):
-                raise RunError(f"run: {path / 'run.json'} has the result {result!r}, expected numbers")
+            if not all(_is(value, NUMBER) for value in result.values()):
+                raise RunError(f"run: {path / 'run.json'} has the result {result!r:.200}, expected numbers")
+            for name, kinds in DATA.items():
+                if name in info["data"] and not isinstance(info["data"][name], kinds):
+                    found = info["data"][name]
+                    raise RunError(
+                        f"run: {path / 'run.json'} says of its data {name}: {found!r:.60}, expected {words(kinds)}"
+                    )
             config = config_from_dict(read_toml(path / "config.toml"), where=str(path / "config.toml"))
         except OSError as error:
             raise RunError(f"run: {path} has no readable run.json: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             reason = str(error) if isinstance(error, ConfigError) else f"run.json is not JSON ({error})"
             raise RunError(f"run: {path}: {reason}") from error
         return cls(path, config, info)
@@ -183,7 +229,7 @@ class Run:
             return []
         try:
             found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"run: {path} has a line that is not JSON ({error})") from error
         for number, line in enumerate(found, start=1):
             where = f"{path}, line {number}"
@@ -253,7 +299,7 @@ class Run:
             parts.setdefault(part, {})[rest] = a
         try:
             epoch, steps = int(metadata["epoch"]), int(metadata["steps"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RunError(
                 f"run: {self.path / 'resume.safetensors'} does not say its epoch and step"
             ) from error
@@ -283,8 +329,22 @@ class Run:
             with safetensors.safe_open(path, framework="numpy") as file:
                 state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
                 return state, json.loads((file.metadata() or {}).get("minise", "{}"))
-        except (OSError, safetensors.SafetensorError, ValueError) as error:
+        except (AttributeError, TypeError) as error:
+            raise RunError(f"run: {path} holds numbers of a type that NumPy lacks ({error})") from error
+        except (OSError, safetensors.SafetensorError, ValueError, RecursionError) as error:
             raise RunError(f"run: {path} is not a readable safetensors file ({error})") from error
+
+
+def words(kinds: tuple[type, ...]) -> str:
+    """The names of some types."""
+    return " or ".join(kind.__name__ for kind in kinds)
+
+
+def _is(value: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether it is of one of these types, true and false are no numbers, and a whole number is not too large."""
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        return False
+    return not isinstance(value, int) or value.bit_length() <= MOST_BITS
 
 
 def _check(where: str, found: Any, expected: dict[str, tuple[type, ...]]) -> None:
@@ -294,9 +354,8 @@ def _check(where: str, found: Any, expected: dict[str, tuple[type, ...]]) -> Non
     for name, kinds in expected.items():
         if name not in found:
             raise RunError(f"run: {where} lacks {name}, expected {', '.join(expected)}")
-        if not isinstance(found[name], kinds) or isinstance(found[name], bool):
-            words = " or ".join(kind.__name__ for kind in kinds)
-            raise RunError(f"run: {where} has {name} {found[name]!r:.60}, expected {words}")
+        if not _is(found[name], kinds):
+            raise RunError(f"run: {where} has {name} {found[name]!r:.60}, expected {words(kinds)}")
 
 
 def _fit(path: Path, load: Any) -> None:

@@ -181,8 +181,16 @@ RULES = {
 _TYPES = typing.get_type_hints(TrainConfig)
 
 
+MOST_BITS = 63
+"""Of whole numbers: more than any of them needs, and what arrays and files hold."""
+
+
 def _typed(name: str, value: Any) -> Any:
     """`value` as the option's type; whole numbers pass as floats, nothing else is converted."""
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        raise ConfigError(
+            f"{name}: found a number of {value.bit_length()} bits, expected at most {MOST_BITS}"
+        )
     hint = _TYPES[name]
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
@@ -198,6 +206,9 @@ def _typed(name: str, value: Any) -> Any:
 def config_from_dict(values: Mapping[str, Any], *, where: str = "config") -> TrainConfig:
     """A TrainConfig from keys and values; a dash in a key counts as an underscore. Unknown keys: ConfigError."""
     known = {key.replace("-", "_"): value for key, value in values.items()}
+    if len(known) < len(values):
+        twice = next(key for key in values if "-" in key and key.replace("-", "_") in values)
+        raise ConfigError(f"{where}: found both {twice} and {twice.replace('-', '_')}, expected one of them")
     for key in known:
         if key not in _TYPES:
             raise ConfigError(f"{where}: unknown key {key!r}, expected some of {', '.join(_TYPES)}")
@@ -216,5 +227,5 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"config: cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also what is no text, and numbers of too many digits
         raise ConfigError(f"config: {path} is not TOML: {error}") from error

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import math
 import os
 import platform
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 
 import minise
 from minise.backend import resolve_device, usable_backend
-from minise.checkpoint import METRICS, MICROSCOPE, Run, check_new
+from minise.checkpoint import METRICS, MICROSCOPE, Run, alone, check_new, make_folder
 from minise.config import TrainConfig, differing
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
 from minise.data.augment import normalise
@@ -85,13 +87,23 @@ def train(
     Weights are saved after every epoch, and once more if the caller stops early or an error ends the training,
     so that what has been learnt can always be evaluated. Data order and augmentation depend on seed and epoch
     alone, so a resumed run ends bit for bit where an uninterrupted one does, on the same device.
-    progress: called with bytes done and total while data is downloaded. Raises ConfigError, DataError, RunError or
-    DivergedError.
+    progress: called with bytes done and total while data is downloaded. Raises ConfigError, DataError, RunError, also
+    where another process works on the run, or DivergedError.
     """
+    with ExitStack() as held:
+        yield from _train(config, Path(path), resume, progress, held)
+
+
+def _train(
+    config: TrainConfig, path: Path, resume: bool, progress: Progress | None, held: ExitStack
+) -> Generator[Event, None, None]:
+    """held: lets go of the run in the end."""
     run = Run.open(path) if resume else None
     if run is None:
         check_new(path)  # before anything is downloaded for it
     else:
+        held.enter_context(alone(path))
+        run = Run.open(path)  # as whoever held it left it
         given = [name for name in differing(config, run.config) if getattr(config, name) is not None]
         _refuse(given, config, run)
         if run.info["state"] == "done":
@@ -136,22 +148,24 @@ def train(
         run.keep_lines(start)
         run.update(state="running", reason="", final=False)
     else:
+        make_folder(path)
+        held.enter_context(alone(path))
         run = Run.create(path, config, provenance(dataset, device, backend.name, threads))
 
-    yield Started(
-        run.path,
-        config,
-        info,
-        dataset,
-        len(train_split),
-        len(val_split),
-        device,
-        backend.name,
-        threads,
-        start,
-    )
     epoch_running = start
     try:
+        yield Started(
+            run.path,
+            config,
+            info,
+            dataset,
+            len(train_split),
+            len(val_split),
+            device,
+            backend.name,
+            threads,
+            start,
+        )
         seconds = 0.0
         yield from compile_kernels(backend.name)
         for event in fit(
@@ -181,6 +195,11 @@ def train(
         tests = evaluation_batches(dataset, dataset.test).epoch(0)
         logits, labels = predict(model, tests, tta=config.tta, device=device)
         test = score(logits, labels)
+        if not math.isfinite(test.loss):
+            raise DivergedError(
+                f"training: the loss of the test images is {test.loss} after the last step, expected a number:"
+                " lower --lr or lengthen --warmup"
+            )
         run.save_test(logits, labels)
         run.finish(result=result_of(test), train_seconds=seconds)
     except BaseException as error:
@@ -294,7 +313,7 @@ def _refuse(changed: list[str], config: TrainConfig, run: Run) -> None:
 
 
 def _same_data(run: Run, dataset: Dataset) -> None:
-    recorded = run.info["data"]["checksum"]
+    recorded = run.info["data"].get("checksum", "")
     if recorded != dataset.checksum:
         raise RunError(
             f"run: {run.path} was trained on data with checksum {recorded[:12]}…, found {dataset.checksum[:12]}…"

@@ -58,13 +58,13 @@ def open_run(
     """
     run = Run.open(path)
     device = resolve_device(device)
-    set_threads(threads or available_threads())
+    set_threads(available_threads() if threads is None else threads)
     then = run.config.data_dir
     config = replace(
         run.config,
         data_dir=data_dir or (then if then is not None and Path(then).exists() else None),
         limit_train=1,
-        limit_test=limit_test or run.config.limit_test,
+        limit_test=run.config.limit_test if limit_test is None else limit_test,
     )
     dataset = load_dataset(config, progress=progress)
     model = run.load_model(len(dataset.classes)).to(device=device)

@@ -116,6 +116,11 @@ def fit(
             result = (
                 None if validation is None else evaluate(model, validation.epoch(0), tta=tta, device=device)
             )
+            if result and not math.isfinite(result.loss):
+                raise DivergedError(
+                    f"training: the loss of the held-out images is {result.loss} after epoch {epoch},"
+                    " expected a number: lower --lr or lengthen --warmup"
+                )
             yield EpochDone(
                 epoch,
                 loss_sum / images,

@@ -1,5 +1,6 @@
 """`minise train`: its lines, its JSON, its run folder, and where its options come from."""
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -13,6 +14,8 @@ from minise_cli.options import CHOICES, GROUPS
 from minise import job
 from minise.checkpoint import Run
 from minise.config import RULES, TrainConfig
+from minise.job import train
+from minise.train import EpochDone
 
 START = {
     *("event", "run", "config", "parameters", "flops", "se_widths", "train_images", "val_images"),
@@ -83,14 +86,55 @@ def test_run_folder_by_default_and_by_name():
 
 
 def test_default_folders_are_unique(tmp_path):
-    from minise_cli.train import new_folder
+    """Also where another training begins in the same second: whoever makes a folder has it."""
+    from minise_cli.train import own_folder
 
-    config = TrainConfig(act="relu")
-    first = new_folder(config)
-    first.mkdir(parents=True)
-    second = new_folder(config)
-    assert first != second
-    assert second.name.startswith("cifar10-se-resnet20-relu-")
+    folders = {own_folder(TrainConfig(act="relu")) for _ in range(3)}
+    assert len(folders) == 3
+    assert all(f.is_dir() and f.name.startswith("cifar10-se-resnet20-relu-") for f in folders)
+
+
+def test_a_training_that_does_not_begin_leaves_no_folder(tmp_path):
+    failed(minise("train", *TINY, "--limit-train", 10**7), 2, "limit_train")
+    assert not list(Path("runs").glob("*"))
+
+
+def test_two_processes_do_not_work_on_one_run(tmp_path):
+    config = TrainConfig(dataset="shapes10", model="se-convnet", epochs=2, limit_train=64, limit_test=8)
+    with contextlib.closing(train(config, "r")) as events:
+        next(event for event in events if isinstance(event, EpochDone))
+        failed(minise("train", "--resume", "r"), 1, "another process works on r, expected none")
+        failed(minise("train", *TINY, "--run", "r"), 1, "r exists and is not empty")
+    succeeded(minise("train", "--resume", "r"))
+    assert [line["epoch"] for line in Run.open("r").metrics()] == [1, 2]
+    assert not Path("r/.lock").exists()
+
+
+@pytest.mark.parametrize("option", ["epochs", "batch-size", "seed", "limit-train", "threads", "microscope"])
+def test_numbers_that_nothing_holds_get_one_line(option):
+    failed(minise("train", *TINY, f"--{option}", 10**400), 2, option.replace("-", "_"), "expected at most 63")
+    Path("c.toml").write_text(f"{option} = 1{'0' * 400}")
+    failed(minise("train", "--config", "c.toml"), 2, option.replace("-", "_"), "expected at most 63")
+
+
+def test_a_key_that_is_given_twice_gets_one_line():
+    Path("c.toml").write_text("batch-size = 8\nbatch_size = 9")
+    failed(
+        minise("train", "--config", "c.toml"), 2, "found both batch-size and batch_size, expected one of them"
+    )
+
+
+@pytest.mark.parametrize("content", ["seed = " + "7" * 5000, "x = " + "[" * 5000])
+def test_toml_that_python_cannot_read_gets_one_line(content):
+    Path("c.toml").write_text(content)
+    failed(minise("train", "--config", "c.toml"), 2, "c.toml is not TOML")
+
+
+def test_a_training_that_diverges_in_its_last_step_fails(tmp_path):
+    options = ("--limit-train", 64, "--batch-size", 64, "--val-size", 0, "--lr", 1e300, "--run", "r")
+    done = minise("train", "--dataset", "shapes10", "--model", "se-convnet", "--epochs", 1, *options)
+    failed(done, 1, "the loss of the test images is nan after the last step")
+    assert Run.open("r").info["state"] == "failed"
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path):

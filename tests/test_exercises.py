@@ -272,16 +272,19 @@ def test_what_is_no_answer_is_told_in_a_line(answer, words):
             "the forward returned an array of shape (3, 4), expected two things",
         ),
         (
-            lambda x: (x, x),
+            lambda x: (np.tanh(x), x),
             lambda gy, saved: gy,
             "the backward returned an array of shape (3, 4), expected a tuple",
         ),
-        (lambda x: (x, x), lambda gy, saved: (gy, gy), "the backward returned a tuple of length 2"),
-        (lambda x: (x, x), lambda gy: (gy,), "TypeError"),
+        (lambda x: (np.tanh(x), x), lambda gy, saved: (gy, gy), "the backward returned a tuple of length 2"),
+        (lambda x: (np.tanh(x), x), lambda gy: (gy,), "TypeError"),
     ],
 )
 def test_a_pair_that_is_none(forward, backward, words):
-    assert words in check("tanh", forward, backward).found
+    """What is wrong with a backward is no fault of the forward."""
+    result = check("tanh", forward, backward)
+    assert words in result.found
+    assert len(result.passed) == (forward is not np.tanh)
 
 
 def test_half_of_a_pair_is_not_written_yet():
@@ -291,6 +294,7 @@ def test_half_of_a_pair_is_not_written_yet():
     result = check("tanh", lambda x: (np.tanh(x), x), tanh_backward)
     assert result.state == UNWRITTEN
     assert result.found == "tanh_backward is not written yet"
+    assert len(result.passed) == 1
 
 
 def test_what_a_step_leaves_open_may_be_none():

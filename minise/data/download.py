@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -49,6 +50,7 @@ def fetch(
     form = table[name].forms[0]
     url = _address(mirror, form)
     place = Path(directory).expanduser()
+    was_there = place.exists()
     try:
         place.mkdir(parents=True, exist_ok=True)
         with locked(place / f"{form.archive}.lock"):
@@ -56,6 +58,10 @@ def fetch(
     except OSError as error:
         path = error.filename or place
         raise DataError(f"{path}: cannot be used ({error.strerror or error})") from None
+    finally:
+        if not was_there:
+            with contextlib.suppress(OSError):  # it holds something
+                place.rmdir()
 
 
 def _silent(done: int, total: int | None) -> None:

@@ -87,11 +87,15 @@ def find(layout: Layout, data_dir: DataDir = None) -> Found | None:
     return None
 
 
+def looked_in(data_dir: DataDir = None) -> str:
+    """Where it was looked, in words."""
+    return ", ".join(str(place) for place in search_places(data_dir))
+
+
 def not_found(name: str, data_dir: DataDir = None) -> DataError:
     """The error for a data set that is nowhere: where it was looked for, and how to get it."""
-    looked = ", ".join(str(place) for place in search_places(data_dir))
     base = name.removesuffix("-coarse")
     return DataError(
-        f"{name} is not in {looked}; get it with `minise data fetch {base}`, or say where it lies with "
+        f"{name} is not in {looked_in(data_dir)}; get it with `minise data fetch {base}`, or say where it lies with "
         f"--data-dir or {VARIABLE}"
     )

@@ -10,10 +10,10 @@ import numpy as np
 from minise.data import cifar, shapes10
 from minise.data.download import fetch
 from minise.data.layout import CIFAR
-from minise.data.places import DataDir, find, not_found, search_places
+from minise.data.places import DataDir, find, looked_in, not_found, search_places
 from minise.data.split import Dataset, checksum
 from minise.data.transfer import Progress
-from minise.errors import ConfigError
+from minise.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,12 @@ def _load_cifar(request: Request) -> Dataset:
     found = find(layout, request.data_dir)
     if found is None and request.download:
         place = search_places(request.data_dir)[0]
-        fetch(name, place, mirror=request.mirror, progress=request.progress)
+        try:
+            fetch(name, place, mirror=request.mirror, progress=request.progress)
+        except DataError as error:
+            raise DataError(
+                f"{name} is not in {looked_in(request.data_dir)}, and not to be had: {error}"
+            ) from error
         found = find(layout, request.data_dir)
     if found is None:
         raise not_found(name, request.data_dir)

@@ -29,20 +29,24 @@ def call(function: Callable[..., Any], inputs: tuple[Any, ...], names: tuple[str
     try:
         with np.errstate(all="ignore"):
             results = function(*given)
-    except (UnfitError, NotWrittenError):
-        raise
-    except NotImplementedError as error:
-        name, _ = _where(error)
-        raise NotWrittenError(f"{name} is not written yet") from error
     except (Exception, SystemExit) as error:
-        name, line = _where(error)
-        place = f"{name}, its line {line}," if line else name
-        words = " ".join(str(error).split())[:LONGEST]
-        raise UnfitError(f"{place} raises {type(error).__name__}{words and f': {words}'}") from error
+        raise fault(error) from error
     for name, before, after in zip(names, inputs, given, strict=True):
         if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
             raise UnfitError(f"{name} is changed in place, expected every input to be left as it was given")
     return results
+
+
+def fault(error: BaseException) -> Exception:
+    """What a function raised, as NotWrittenError or UnfitError."""
+    if isinstance(error, UnfitError | NotWrittenError):
+        return error
+    name, line = _where(error)
+    if isinstance(error, NotImplementedError):
+        return NotWrittenError(f"{name} is not written yet")
+    place = f"{name}, its line {line}," if line else name
+    words = " ".join(str(error).split())[:LONGEST]
+    return UnfitError(f"{place} raises {type(error).__name__}{words and f': {words}'}")
 
 
 def _where(error: BaseException) -> tuple[str, int]:
@@ -70,7 +74,10 @@ def alone(function: Callable[..., Any]) -> Callable[..., Any]:
 def pair(
     forward: Callable[..., Any], backward: Callable[..., Any], *, needs: bool = False
 ) -> Callable[..., Any]:
-    """An answer that is an op: from (gy, inputs…) to (y, gradients…). needs: its backward takes `needs`."""
+    """An answer that is an op: from (gy, inputs…) to (y, gradients…). needs: its backward takes `needs`.
+
+    Where the backward fails, what it raised stands for every gradient: y can be right all the same.
+    """
 
     def answer(gy: Array, *inputs: Any) -> tuple[Any, ...]:
         both = forward(*inputs)
@@ -79,12 +86,15 @@ def pair(
                 f"the forward returned {described(both)}, expected two things: y, and what the backward needs"
             )
         y, saved = both
-        gradients = backward(gy, saved, *(((True,) * len(inputs),) if needs else ()))
-        if not isinstance(gradients, tuple) or len(gradients) != len(inputs):
-            raise UnfitError(
-                f"the backward returned {described(gradients)}, expected a tuple with a gradient for each"
-                f" input, so of length {len(inputs)}"
-            )
+        try:
+            gradients = backward(gy, saved, *(((True,) * len(inputs),) if needs else ()))
+            if not isinstance(gradients, tuple) or len(gradients) != len(inputs):
+                raise UnfitError(
+                    f"the backward returned {described(gradients)}, expected a tuple with a gradient for each"
+                    f" input, so of length {len(inputs)}"
+                )
+        except (Exception, SystemExit) as error:
+            gradients = (error,) * len(inputs)
         return (y, *gradients)
 
     return answer

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array
-from minise.exercises.calling import NotWrittenError, UnfitError, call, described
+from minise.exercises.calling import NotWrittenError, UnfitError, call, described, fault
 from minise.exercises.exercise import (
     SOLVED,
     UNWRITTEN,
@@ -71,6 +71,8 @@ def _pick(exercise: Exercise, check: Check, answer: Answer, inputs: Inputs) -> A
         raise UnfitError(
             f"it returned {described(results)}, expected {len(names)} results: {', '.join(names)}"
         )
+    if isinstance(results[check.result], BaseException):
+        raise fault(results[check.result])
     return results[check.result]
 
 

@@ -60,7 +60,7 @@ def _cells(path: Path, text: str) -> Iterator[tuple[str, str]]:
             for number, cell in enumerate(json.loads(text)["cells"], start=1)
             if cell["cell_type"] == "code"
         ]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise SourceError(f"{path}: found no cells in it, expected a notebook of format 4") from error
     for number, source in cells:
         if not source.startswith("%%"):
@@ -75,6 +75,8 @@ def _parse(path: Path, place: str, code: str) -> ast.Module:
         raise SourceError(f"{path}: {place}line {error.lineno}: {error.msg}, expected Python") from error
     except ValueError as error:  # a null character
         raise SourceError(f"{path}: {place}{error}, expected Python") from error
+    except (RecursionError, MemoryError) as error:
+        raise SourceError(f"{path}: {place}it is nested too deeply, expected Python") from error
 
 
 def _is_kept(node: ast.stmt) -> bool:

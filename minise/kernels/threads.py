@@ -88,7 +88,7 @@ def set_threads(count: int) -> None:
     if count < 1:
         raise ConfigError(f"threads: found {count}, expected at least 1")
     if count > MOST:
-        raise ConfigError(f"threads: found {count}, expected at most {MOST}: one for each core")
+        raise ConfigError(f"threads: found {count}, expected at most {MOST}")
     if _crew is not None:
         _crew.dismiss()
     threadpool_limits(1, user_api="blas")

@@ -34,7 +34,7 @@ class Estimate:
 
 def estimate(outcomes: list[Outcome], *, threads: int | None = None, device: str = "auto") -> Estimate:
     """Time a few steps of every model that is still to be trained. Runs that are begun count for what is left."""
-    set_threads(threads or available_threads())
+    set_threads(available_threads() if threads is None else threads)
     on_gpu = resolve_device(device) == "cuda"
     backend = "cuda" if on_gpu else usable_backend("numpy").name
     speed: dict[tuple[str, int], float] = {}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from minise.backend import resolve_device, usable_backend
-from minise.checkpoint import Run, free_path
+from minise.checkpoint import Run, free_paths
 from minise.config import MACHINE
 from minise.data.lock import locked
 from minise.errors import MiniseError, RunError
@@ -172,7 +172,7 @@ class _Crew:
         it has saved itself.
         """
         if outcome.state == "failed":
-            outcome.path.rename(free_path(outcome.path.with_name(f"{outcome.path.name}.failed")))
+            outcome.path.rename(next(free_paths(outcome.path.with_name(f"{outcome.path.name}.failed"))))
         resume, config = outcome.state == "open", outcome.planned.config
         if resume:  # as it was begun, on this machine
             begun = Run.open(outcome.path).config

@@ -1,0 +1,150 @@
+"""Run folders that hold what no training wrote: one line, whatever command reads them."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from cli_runs import failed, minise, succeeded
+
+from minise.checkpoint import write_atomically
+from minise.config import TrainConfig
+from minise.job import train
+from minise.train import EpochDone
+
+CONFIG = TrainConfig(
+    dataset="shapes10", model="se-convnet", epochs=2, limit_train=64, limit_test=8, threads=1, microscope=4
+)
+DEEP = "[" * 100_000
+LARGE = 10**400
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run that is done, and one that stopped after its first epoch."""
+    folder = tmp_path_factory.mktemp("runs")
+    list(train(CONFIG, folder / "done"))
+    with contextlib.closing(train(CONFIG, folder / "stopped")) as events:
+        next(event for event in events if isinstance(event, EpochDone))
+    return folder
+
+
+@pytest.fixture
+def runs(made, tmp_path, monkeypatch):
+    for name in ("done", "stopped"):
+        shutil.copytree(made / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def change(path, *keys, value):
+    """Put a value deep into a JSON file, or into the first line of one."""
+    first, *rest = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+    content = json.loads(first)
+    inside = content
+    for key in keys[:-1]:
+        inside = inside[key]
+    inside[keys[-1]] = value
+    path.write_text("\n".join([json.dumps(content), *rest]) + "\n")
+
+
+@pytest.mark.parametrize("checksum", [None, 5, {}])
+def test_a_checksum_that_is_none(runs, checksum):
+    change(runs / "stopped/run.json", "data", "checksum", value=checksum)
+    failed(minise("train", "--resume", "stopped"), 1, "run.json says of its data checksum", "expected str")
+
+
+def test_a_missing_checksum(runs):
+    info = json.loads((runs / "stopped/run.json").read_text())
+    del info["data"]["checksum"]
+    (runs / "stopped/run.json").write_text(json.dumps(info))
+    failed(minise("train", "--resume", "stopped"), 1, "was trained on data with checksum")
+
+
+@pytest.mark.parametrize(("key", "value"), [("official", ["a"]), ("classes", None), ("classes", True)])
+def test_data_of_another_kind(runs, key, value):
+    change(runs / "done/run.json", "data", key, value=value)
+    failed(minise("report", "done"), 1, f"run.json says of its data {key}")
+
+
+@pytest.mark.parametrize("key", ["test_acc", "test_loss"])
+def test_a_result_that_is_too_large(runs, key):
+    change(runs / "done/run.json", "result", key, value=LARGE)
+    failed(minise("compare", "done", "stopped"), 1, "run.json has the result", "expected numbers")
+
+
+@pytest.mark.parametrize("key", ["train_loss", "val_acc", "seconds"])
+def test_a_line_that_is_too_large(runs, key):
+    change(runs / "done/metrics.jsonl", key, value=LARGE)
+    failed(minise("compare", "done", "stopped"), 1, f"metrics.jsonl, line 1 has {key}")
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("run.json", ("evaluate",)),
+        ("metrics.jsonl", ("compare", "stopped")),
+        ("microscope.jsonl", ("report",)),
+    ],
+)
+def test_json_that_is_nested_too_deeply(runs, file, command):
+    (runs / "done" / file).write_text(DEEP)
+    failed(minise(*command, "done"), 1, file, "not JSON")
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3"])
+def test_numbers_of_a_type_that_numpy_lacks(runs, kind):
+    size = {"BF16": 2, "F8_E4M3": 1}[kind]
+    header = json.dumps({"x": {"dtype": kind, "shape": [1], "data_offsets": [0, size]}}).encode()
+    for run, command in (("done", "evaluate"), ("stopped", "train")):
+        file = "model" if run == "done" else "resume"
+        (runs / run / f"{file}.safetensors").write_bytes(
+            len(header).to_bytes(8, "little") + header + bytes(size)
+        )
+        flag = ("--resume",) if command == "train" else ()
+        failed(minise(command, *flag, run), 1, f"{file}.safetensors")  # ml_dtypes, if it is there, knows some
+
+
+def test_an_epoch_that_is_infinite(runs):
+    path = runs / "stopped/resume.safetensors"
+    about = json.dumps({"format": "minise-run-1", "epoch": float("inf"), "steps": 1})
+    path.write_bytes(safetensors.numpy.save({"x": np.ones(1)}, {"minise": about}))
+    failed(minise("train", "--resume", "stopped"), 1, "does not say its epoch and step")
+
+
+@pytest.mark.parametrize("flag", ["--limit-test", "--threads"])
+def test_none_at_all_is_not_the_default(runs, flag):
+    failed(minise("evaluate", "done", flag, 0), 2, "found 0" if flag == "--threads" else "limit_test", "1")
+
+
+def test_weights_that_are_no_numbers_give_no_warnings(runs):
+    path = runs / "done/model.safetensors"
+    with safetensors.safe_open(path, framework="numpy") as file:
+        state = {k: np.full_like(file.get_tensor(k), np.nan) for k in file.keys()}  # noqa: SIM118
+        path.write_bytes(safetensors.numpy.save(state, file.metadata()))
+    assert succeeded(minise("evaluate", "done"))
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "file", b"content")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "<&- 1>&- 2>&-"])
+def test_streams_that_are_closed(tmp_path, closed):
+    command = f"{sys.executable} -m minise_cli.main models {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert done.stderr == ""
