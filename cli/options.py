@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from minise.config import CONVS, PRECISIONS, TrainConfig, config_from_dict, read_toml
+from minise.config import CONVS, PRECISIONS, TrainConfig, config_from_dict, plain_keys, read_toml
 from minise.data import DATASETS
 from minise.models import MODELS
 from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
@@ -182,7 +182,7 @@ def merged_config(given: Mapping[str, Any], file: Path | None, name: str | None 
     if name is None and file is None and "model" not in given:
         name = DEFAULT
     values = recipe(name) if name is not None else {}
-    own = {k.replace("-", "_"): v for k, v in read_toml(file).items()} if file is not None else {}
+    own = plain_keys(read_toml(file), str(file)) if file is not None else {}
     own |= given
     if own.get("optimizer", values.get("optimizer")) != values.get("optimizer"):
         values = {k: v for k, v in values.items() if k not in TUNED}

@@ -203,12 +203,18 @@ def _typed(name: str, value: Any) -> Any:
     return value
 
 
-def config_from_dict(values: Mapping[str, Any], *, where: str = "config") -> TrainConfig:
-    """A TrainConfig from keys and values; a dash in a key counts as an underscore. Unknown keys: ConfigError."""
+def plain_keys(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The same with a dash in a key as an underscore. Raises ConfigError for a key that is there both ways."""
     known = {key.replace("-", "_"): value for key, value in values.items()}
     if len(known) < len(values):
         twice = next(key for key in values if "-" in key and key.replace("-", "_") in values)
         raise ConfigError(f"{where}: found both {twice} and {twice.replace('-', '_')}, expected one of them")
+    return known
+
+
+def config_from_dict(values: Mapping[str, Any], *, where: str = "config") -> TrainConfig:
+    """A TrainConfig from keys and values; a dash in a key counts as an underscore. Unknown keys: ConfigError."""
+    known = plain_keys(values, where)
     for key in known:
         if key not in _TYPES:
             raise ConfigError(f"{where}: unknown key {key!r}, expected some of {', '.join(_TYPES)}")
