@@ -20,6 +20,9 @@ from minise.config import TrainConfig
 from minise.job import train
 from minise.kernels import cuda_update, cuda_weights
 from minise.kernels.cuda_capture import CapturedStep
+from minise.models import build
+from minise.optim import make_optimizer
+from minise.stepping import Stepper
 from minise.tape import Tensor
 from minise.train import EpochDone
 
@@ -52,6 +55,25 @@ def test_a_training_goes_as_by_the_reference_and_captured_bit_for_bit(
     with backend.use_backend("reference"):
         expected, _ = losses(network, optimizer, **options)
     np.testing.assert_allclose(plain, expected, rtol=exact)
+
+
+def test_a_batch_of_another_size_does_not_disturb_the_captured_step(cupy):
+    rng = np.random.default_rng(0)
+    batches = [
+        (rng.standard_normal((n, 3, 32, 32), np.float32), rng.integers(0, 10, n))
+        for n in (2, 2, 2, 1, 2, 1, 2)
+    ]
+    found = []
+    for graph in (False, True):
+        model = build("se-convnet").to(device="cuda")
+        learns = make_optimizer("adamw", model.named_parameters(), lr=0.01)
+        step = Stepper(model, learns, device="cuda", graph=graph)
+        for x, y in batches:
+            step(to_device(x, "cuda"), to_device(y, "cuda"))
+        found.append(model.state_dict())
+    assert Graph.launched == 3
+    for name, p in found[0].items():
+        assert np.array_equal(p, found[1][name]), name
 
 
 class OnDevice:
