@@ -1,10 +1,14 @@
 """Every kernel that a training on a GPU launches compiles: by NVRTC, which needs no GPU."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from cuda_on_cpu import cuda_on_cpu
 from small_networks import NETWORKS, losses
 
+import minise
 from minise.data import Augment, load
 from minise.data.on_device import DeviceBatches
 from minise.kernels import cuda_conv2d, cuda_launch
@@ -65,3 +69,33 @@ def test_kernels_compile(programs, architecture):
             nvrtc.compileProgram(program, ("-std=c++17", "-ftz=true", f"-arch={architecture}"))
         except nvrtc.NVRTCError:
             pytest.fail(f"{name} {dict(defines)}: {nvrtc.getProgramLog(program)}")
+
+
+def test_cupy_has_every_name_that_is_used_of_it():
+    """Some are needed only when something fails."""
+    used = set()
+    for path in Path(minise.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        used |= {name for node in ast.walk(tree) if (name := dotted(node))}
+    assert {"cuda.runtime.getDeviceCount", "cuda.Event", "RawModule"} <= used
+    for name in used:
+        found = cupy
+        for part in name.split("."):
+            assert hasattr(found, part), f"cupy.{name}"
+            found = getattr(found, part)
+
+
+def dotted(node):
+    """What an expression such as cupy.cuda.Stream, cupy_module().cuda.Stream or self.cuda.Stream names of CuPy."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.insert(0, node.attr)
+        node = node.value
+    if isinstance(node, ast.Call):
+        node = node.func
+        of_cupy = isinstance(node, ast.Name) and node.id == "cupy_module"
+    else:
+        of_cupy = isinstance(node, ast.Name) and (
+            node.id == "cupy" or (node.id == "self" and parts[:1] == ["cuda"])
+        )
+    return ".".join(parts) if of_cupy else None

@@ -429,9 +429,7 @@ class FakeCupy:
 
     def __init__(self):
         self.launched = self.freed = 0
-        runtime = SimpleNamespace(
-            streamCaptureModeRelaxed=2, CUDARuntimeError=CudaError, errorMemoryAllocation=2
-        )
+        runtime = SimpleNamespace(streamCaptureModeRelaxed=2, CUDARuntimeError=CudaError)
         self.get_default_memory_pool = lambda: SimpleNamespace(free_all_blocks=lambda: None)
         self.cuda = SimpleNamespace(
             MemoryPool=self.pool,

@@ -17,6 +17,8 @@ from minise.backend import Array, cupy_module
 
 _later: ContextVar[list[Callable[[], None]] | None] = ContextVar("minise_after_capture", default=None)
 
+OUT_OF_MEMORY = 2
+"""cudaErrorMemoryAllocation, for which CuPy has no name."""
 WARM_UP = 2
 """Steps before the capture: they compile the kernels, and let memory settle."""
 
@@ -46,7 +48,7 @@ def lasting_pool(cupy: Any) -> Any:
         try:
             return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)
         except cupy.cuda.runtime.CUDARuntimeError as error:
-            if error.status != cupy.cuda.runtime.errorMemoryAllocation:
+            if error.status != OUT_OF_MEMORY:
                 raise
             raise cupy.cuda.memory.OutOfMemoryError(size, pool.total_bytes()) from error
 

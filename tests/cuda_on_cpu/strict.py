@@ -332,7 +332,6 @@ class Cupy(ModuleType):
         runtime = SimpleNamespace(
             streamCaptureModeRelaxed=2,
             CUDARuntimeError=CaptureError,
-            errorMemoryAllocation=2,
             getDeviceCount=lambda: 1,
         )
         self.cuda = SimpleNamespace(
