@@ -29,7 +29,7 @@ def command(runs: tuple[Path, ...], as_json: bool) -> None:
         for run in opened:
             print_json(as_object(run))
         return
-    from .draw import draw_comparison
+    from .draw_compare import draw_comparison
 
     draw_comparison([as_object(run) for run in opened], differing_options([run.config for run in opened]))
 

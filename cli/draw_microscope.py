@@ -11,7 +11,8 @@ from minise.chain import BIASES, INPUT, TARGET, WEIGHTS, Chain
 from minise.microscope import BlockView
 from minise.revisit import Inspected
 
-from .draw import console, table
+from .draw import console
+from .tables import Column, figure, show
 from .words import count, histogram
 
 
@@ -26,34 +27,44 @@ def draw_blocks(inspected: Inspected, recorded: Sequence[dict[str, Any]]) -> Non
             "dim",
         )
     )
-    columns = (
-        "channels",
-        "width",
-        "silent",
-        "dead",
-        "active",
-        "slope",
-        "alpha",
-        "gate",
-        "collapsed",
-        "images",
-        "classes",
-    )
-    rows = table("block", *columns, "gates 0 … 1", right=columns)
-    for b in blocks:
-        rows.add_row(b.block, *block_cells(b), histogram(b.histogram))
-    out.print(rows)
-    out.print(f"\n[dim]{LEGEND}[/]")
+    rows = [(b.block, *block_cells(b), histogram(b.histogram)) for b in blocks]
+    shown = show(out, BLOCKS, rows)
+    words = "; ".join(f"{name}: {meaning}" for name, meaning in LEGEND.items() if name in shown)
+    out.print(Text(f"\n{words}", "dim"), width=LEGEND_WIDTH)
     if recorded:
         out.print()
         draw_history(recorded)
 
 
-LEGEND = """\
-width: units of the bottleneck; silent: of them, active on no image; dead: silent and without gradient;
-active: share of the images, slope: mean |act'|, both means over the units; gate: mean; collapsed: channels whose
-gate is the same for all images; images, classes: the gates' variance over the images, and that between classes,
-in thousandths"""
+BLOCKS = (
+    Column("block", least=12),
+    figure("channels", 6),
+    figure("width", 1),
+    figure("silent", 5),
+    figure("dead"),
+    figure("active", 2),
+    figure("slope", 8),
+    figure("alpha", 4),
+    figure("gate", 3),
+    figure("collapsed", 7),
+    figure("images", 9),
+    figure("classes", 10),
+    Column("gates 0 … 1", 11),
+)
+LEGEND = {
+    "width": "units of the bottleneck",
+    "silent": "units active on no image",
+    "dead": "silent units without gradient",
+    "active": "share of the images, mean over the units",
+    "slope": "mean |act'| over images and units",
+    "gate": "mean",
+    "collapsed": "channels whose gate is the same for all images",
+    "images": "the gates' variance over the images, in thousandths",
+    "classes": "the gates' variance between classes, in thousandths",
+}
+LEGEND_WIDTH = 112
+HISTORY, MOST_EPOCHS = "dead by epoch", 12
+"""The heading of the history, which shows the first epoch, the last and some between."""
 
 
 def block_cells(b: BlockView) -> list[str | Text]:
@@ -79,21 +90,33 @@ def block_cells(b: BlockView) -> list[str | Text]:
 def draw_history(recorded: Sequence[dict[str, Any]]) -> None:
     """Dead units of every block by epoch, as recorded with `--microscope`; alpha's first and last value."""
     out = console()
-    epochs = [line["epoch"] for line in recorded]
-    shown = (
-        sorted({round(i * (len(epochs) - 1) / 11) for i in range(12)})
-        if len(epochs) > 12
-        else range(len(epochs))
+    names = [f"{block['block']} of {block['hidden']}" for block in recorded[-1]["blocks"]]
+    digits = len(str(recorded[-1]["epoch"]))
+    room = out.width - max(len(HISTORY), *map(len, names)) - len("  0.00 → 0.00")
+    most = min(len(recorded), MOST_EPOCHS, max(2, room // (digits + 2)))
+    shown = [recorded[round(i * (len(recorded) - 1) / max(1, most - 1))] for i in range(most)]
+    columns = (
+        Column(HISTORY, least=12),
+        *(figure(str(line["epoch"])) for line in shown),
+        figure("alpha", 1),
     )
-    names = [str(epochs[i]) for i in shown]
-    rows = table("dead by epoch", *names, "alpha", right=(*names, "alpha"))
-    for k, block in enumerate(recorded[-1]["blocks"]):
-        dead = [recorded[i]["blocks"][k]["dead"] for i in shown]
-        first, last = recorded[0]["blocks"][k]["alpha"], block["alpha"]
+    rows = []
+    for k, name in enumerate(names):
+        first, last = (recorded[i]["blocks"][k]["alpha"] for i in (0, -1))
         alpha = f"{sum(first) / len(first):.2f} → {sum(last) / len(last):.2f}" if last else "-"
-        cells = [Text(str(n), "red" if n else "dim") for n in dead]
-        rows.add_row(f"{block['block']} of {block['hidden']}", *cells, alpha)
-    out.print(rows)
+        dead = [line["blocks"][k]["dead"] for line in shown]
+        rows.append((name, *(Text(str(n), "red" if n else "dim") for n in dead), alpha))
+    show(out, columns, rows)
+
+
+NEURONS = (
+    Column("neuron"),
+    figure("z", 2),
+    figure("a", 4),
+    figure("act'(z)", 1),
+    figure("dC/db"),
+    figure("by the tape", 3),
+)
 
 
 def draw_chains(chains: Sequence[Chain]) -> None:
@@ -104,14 +127,13 @@ def draw_chains(chains: Sequence[Chain]) -> None:
         f"z_i = w_i a_(i-1) + b_i,  a_i = act(z_i);  w = {WEIGHTS}, b = {BIASES}, a0 = {INPUT:g}, target {TARGET:g}"
     )
     out.print("dC/db1 = act'(z1) · w2 act'(z2) · w3 act'(z3) · w4 act'(z4) · (a4 - target)\n")
-    columns = ("z", "a", "act'(z)", "dC/db", "by the tape")
     for chain in chains:
         dead = f"   [red]neuron {chain.dead[0]} is dead: nothing before it learns[/]" if chain.dead else ""
         out.print(f"[b]{chain.act}[/b]   C = {chain.cost:.4f}{dead}")
-        rows = table("neuron", *columns, right=columns)
-        for i, values in enumerate(
-            zip(chain.z, chain.a, chain.slopes, chain.db, chain.tape, strict=True), start=1
-        ):
-            rows.add_row(str(i), *(Text(f"{v:+.4f}", "red" if v == 0 else "") for v in values))
-        out.print(rows)
+        numbers = zip(chain.z, chain.a, chain.slopes, chain.db, chain.tape, strict=True)
+        rows = [
+            (str(i), *(Text(f"{v:+.4f}", "red" if v == 0 else "") for v in values))
+            for i, values in enumerate(numbers, start=1)
+        ]
+        show(out, NEURONS, rows)
         out.print()

@@ -5,39 +5,68 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rich.markup import escape
 from rich.text import Text
 
 from minise.study import ArmSize, Comparison, Estimate, Study, Verdict
 from minise.study.verdict import NOT_SUPPORTED, OPEN, SUPPORTED, UNCLAIMED
 
-from .draw import console, table
+from .draw import console
+from .tables import Column, figure, show
 from .words import clock, count, flops, percent, widths
 
 COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "red", OPEN: "yellow", UNCLAIMED: "yellow", "": "dim"}
+
+
+PLAN = (
+    Column("data"),
+    Column("model", least=12),
+    Column("arm"),
+    figure("parameters", 2),
+    figure("to claim", 3),
+    figure("FLOPs", 6),
+    Column("SE widths", 5),
+    figure("done", 1),
+    figure("failed", 4),
+    figure("left"),
+)
+ARMS = (
+    Column("data"),
+    Column("model", least=12),
+    Column("arm"),
+    figure("runs", 3),
+    figure("failed", 2),
+    figure("test"),
+    figure("sd", 4),
+    figure("95 % interval", 1),
+    figure("best val", 6),
+    figure("dead", 5),
+)
+COMPARISONS = (
+    Column("data"),
+    Column("model", least=12),
+    Column("difference of"),
+    figure("pairs", 4),
+    figure("difference"),
+    figure("95 % interval", 1),
+    figure("p", 5),
+    figure("corr. p", 2),
+    figure("mean / sd", 7),
+    figure("claimed", 3),
+    figure("seeds needed", 6),
+    Column("verdict", least=13, wraps=True),
+)
 
 
 def draw_plan(study: Study, found: Sequence[ArmSize], times: Estimate) -> None:
     """The arms and their sizes, what is done, and how long the rest takes."""
     out = console()
     config = study.config
-    right = ("parameters", "to claim", "FLOPs", "done", "failed", "left")
-    rows = table(
-        "data",
-        "model",
-        "arm",
-        "parameters",
-        "to claim",
-        "FLOPs",
-        "SE widths",
-        "done",
-        "failed",
-        "left",
-        right=right,
-    )
+    rows = []
     for size in found:
         states = [o.state for o in study.of(size.dataset, size.model, size.arm)]
         done, failed = states.count("done"), states.count("failed")
-        rows.add_row(
+        row = (
             size.dataset,
             size.model,
             Text(size.arm, "bold" if size.arm == config.claim else ""),
@@ -49,11 +78,12 @@ def draw_plan(study: Study, found: Sequence[ArmSize], times: Estimate) -> None:
             str(failed or "-"),
             str(len(states) - done - failed),
         )
-    out.print(rows)
+        rows.append(row)
+    show(out, PLAN, rows)
     out.print()
     left = len(times.seconds)
     out.print(
-        f"[b]{left} of {len(study.outcomes)} runs[/] to do · seeds: {len(config.seeds)} · {study.folder}"
+        f"[b]{left} of {len(study.outcomes)} runs[/] to do · seeds: {len(config.seeds)} · {escape(str(study.folder))}"
     )
     for (model, batch), speed in times.images_per_second.items():
         out.print(f"[dim]{model}, batch {batch}: {speed:.0f} images/s, timed just now[/]")
@@ -65,22 +95,8 @@ def draw_plan(study: Study, found: Sequence[ArmSize], times: Estimate) -> None:
 def draw_verdict(study: Study, verdict: Verdict) -> None:
     """The arms, the differences, and the verdict."""
     out = console()
-    right = ("runs", "failed", "test", "sd", "95 % interval", "best val", "dead")
-    arms = table(
-        "data",
-        "model",
-        "arm",
-        "runs",
-        "failed",
-        "test",
-        "sd",
-        "95 % interval",
-        "best val",
-        "dead",
-        right=right,
-    )
-    for a in verdict.arms:
-        arms.add_row(
+    rows = [
+        (
             a.dataset,
             a.model,
             Text(a.arm, "bold" if a.arm == study.config.claim else ""),
@@ -92,28 +108,12 @@ def draw_verdict(study: Study, verdict: Verdict) -> None:
             points(a.best_val),
             percent(a.dead_share) if math.isfinite(a.dead_share) else "-",
         )
+        for a in verdict.arms
+    ]
     out.print()
-    out.print(arms)
+    show(out, ARMS, rows)
     out.print()
-    right = ("pairs", "difference", "95 % interval", "p", "corrected", "mean / sd", "claimed", "seeds needed")
-    rows = table(
-        *(
-            "data",
-            "model",
-            "difference of",
-            "pairs",
-            "difference",
-            "95 % interval",
-            "p",
-            "corrected",
-            "mean / sd",
-        ),
-        *("claimed", "seeds needed", "verdict"),
-        right=right,
-    )
-    for c in verdict.comparisons:
-        rows.add_row(*comparison_cells(c))
-    out.print(rows)
+    show(out, COMPARISONS, [comparison_cells(c) for c in verdict.comparisons])
     out.print()
     states = f"{verdict.done} of {verdict.planned} runs done" + (
         f", {verdict.failed} failed" if verdict.failed else ""

@@ -33,7 +33,7 @@ def command(run: Path, as_json: bool, **options: Any) -> None:
     if as_json:
         print_json(as_object(tested))
         return
-    from .draw import draw_evaluation
+    from .draw_evaluation import draw_evaluation
 
     config = tested.run.config
     act = f", {config.act}" if config.act else ""

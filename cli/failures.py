@@ -55,7 +55,9 @@ def failure(error: BaseException) -> Failure:
     if isinstance(error, OSError):
         return _system(error)
     if isinstance(error, MemoryError):
-        return Failure(f"memory: not enough ({str(error) or 'allocation failed'}); try smaller sizes, such as --batch-size")
+        return Failure(
+            f"memory: not enough ({str(error) or 'allocation failed'}); try smaller sizes, such as --batch-size"
+        )
     if type(error).__module__.split(".")[0] in ("cupy", "cupy_backends"):
         return Failure(
             f"device cuda: {' '.join(str(error).split())[:500]}; `minise doctor` shows what is there"

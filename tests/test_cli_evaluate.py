@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from cli_runs import TINY, failed, lines, minise, succeeded
-from minise_cli import draw
+from minise_cli import draw_evaluation as draw
 from minise_cli.evaluate import doubts
 
 from minise.checkpoint import Run
