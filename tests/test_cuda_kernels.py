@@ -27,6 +27,7 @@ from minise.ops import (
     slice_,
     softmax_cross_entropy,
 )
+from minise.stepping import share_right
 from minise.tape import Tensor
 
 
@@ -318,10 +319,11 @@ def test_se_without_a_batch_norm(machine, dtype):
         (add, 2, {}),
         (pad, 1, {"widths": ((0, 0), (2, 3), (1, 0), (0, 0))}),
         (slice_, 1, {"index": (slice(None), slice(None), slice(None, None, 2), slice(None, None, 2))}),
+        (slice_, 1, {"index": (slice(1, 3), slice(-3, None), slice(None, None, -2))}),
     ],
-    ids=["add", "pad", "slice"],
+    ids=["add", "pad", "slice", "slice backwards"],
 )
-def test_what_cupy_computes_lies_as_maps_do(machine, op, count, options, dtype):
+def test_what_is_made_of_maps_lies_as_maps_do(machine, op, count, options, dtype):
     rng = np.random.default_rng(0)
     agree(machine, op, maps(rng, count, 3, 8, 6, 4, dtype=dtype), EXACT[dtype], **options)
     x = np.ones((3, 6, 4, 8), dtype)
@@ -331,6 +333,30 @@ def test_what_cupy_computes_lies_as_maps_do(machine, op, count, options, dtype):
         y.backward(y.data)
     whole = tensors[0].grad if op is slice_ else y.data  # a slice itself is only looked at, not made
     assert whole.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@TYPES
+def test_what_is_cut_out_and_padded_goes_back(machine, dtype):
+    """Gradients that are only looked at, and lie with gaps."""
+
+    def shortcut(x):
+        every = slice(None, None, 2)
+        return pad(
+            slice_(x, index=(slice(None), slice(None), every, every)), widths=((0, 0), (2, 3), (0, 0), (0, 0))
+        )
+
+    agree(machine, shortcut, maps(np.random.default_rng(0), 1, 3, 4, 6, 8, dtype=dtype), EXACT[dtype])
+
+
+@pytest.mark.parametrize(("n", "k"), [(5, 3), (300, 10), (2, 100)])
+def test_the_share_of_right_answers(machine, n, k):
+    rng = np.random.default_rng(0)
+    x, labels = rng.integers(0, 4, (n, k)).astype(np.float32), rng.integers(0, k, n)  # several are largest
+    with machine.context():
+        given = machine.put(x), machine.put(labels)
+        assert backend.find_kernel("share_right", given, {}) is not None
+        found = float(share_right(*given))
+    assert found == pytest.approx(share_right(x, labels))
 
 
 def test_a_nan_goes_through_relu(machine):

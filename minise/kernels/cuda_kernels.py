@@ -5,7 +5,7 @@ from __future__ import annotations
 from minise.backend import register
 from minise.kernels.cuda_conv2d import CONV2D
 from minise.kernels.cuda_layout import ADD, PAD, SLICE
-from minise.kernels.cuda_loss import SOFTMAX_CROSS_ENTROPY
+from minise.kernels.cuda_loss import SHARE_RIGHT, SOFTMAX_CROSS_ENTROPY
 from minise.kernels.cuda_norm import BATCH_NORM, BATCH_NORM_ACT, SE
 from minise.kernels.cuda_pool import GLOBAL_AVG_POOL, MAX_POOL2D
 from minise.kernels.cuda_product import LINEAR, MATMUL
@@ -23,5 +23,6 @@ register("cuda", "global_avg_pool", GLOBAL_AVG_POOL)
 register("cuda", "linear", LINEAR)
 register("cuda", "matmul", MATMUL)
 register("cuda", "softmax_cross_entropy", SOFTMAX_CROSS_ENTROPY)
+register("cuda", "share_right", SHARE_RIGHT)
 for optimizer in UPDATES:
     register("cuda", f"{optimizer}.step", STEP)

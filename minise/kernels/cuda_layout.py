@@ -1,4 +1,4 @@
-"""Ops on maps that CuPy computes well, but whose results it lays out by images, channels, rows and columns.
+"""Ops on maps whose results CuPy would lay out by images, channels, rows and columns.
 
 Here their channels lie side by side, as all other kernels want them, who would have to make a copy otherwise.
 """
@@ -7,16 +7,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from minise.backend import Array, Kernel, array_module
-from minise.kernels.cuda_launch import is_map_type, nhwc
+import numpy as np
+
+from minise.backend import Array, Kernel
+from minise.kernels.cuda_launch import address, cover, empty_maps, half, is_map_type, launch, nhwc
 from minise.ops.basic import Gradients, Needs, add_backward
 from minise.ops.shape import check_pad, pad_backward, slice_forward
 
+THREADS = 256
 
-def zero_maps(like: Array, shape: tuple[int, ...]) -> Array:
-    """Maps of the shape (n, c, h, w) full of zeros, in the type of `like`."""
+
+def placed(x: Array, shape: tuple[int, ...], index: tuple[slice, ...]) -> Array:
+    """Maps of the shape (n, c, h, w) that are x at `index` and 0 elsewhere, by `cuda/place.cu`."""
     n, c, h, w = shape
-    return array_module(like).zeros((n, h, w, c), like.dtype).transpose(0, 3, 1, 2)
+    y = empty_maps(x, (n, c, h, w))
+    slices = [*index, *[slice(None)] * (4 - len(index))]
+    axes = []
+    for axis in (0, 2, 3, 1):
+        first, _, step = slices[axis].indices(shape[axis])
+        sizes = [np.int32(i) for i in (shape[axis], x.shape[axis], first, step)]
+        axes += [*sizes, np.int64(x.strides[axis] // x.itemsize)]
+    launch(
+        "place.cu", "place", np.uint64(address(x)), nhwc(y), *axes,
+        grid=(cover(y.size, THREADS),), block=THREADS, through=(x,), constants={"HALF": half(x)},
+    )  # fmt: skip
+    return y
 
 
 def supports_add(a: Any, b: Any) -> bool:
@@ -30,24 +45,19 @@ def add_forward(a: Array, b: Array) -> tuple[Array, Any]:
 
 
 def supports_maps(x: Array, **options: Any) -> bool:
-    """Maps."""
-    return x.ndim == 4 and is_map_type(x)
+    """Maps with at least one pixel."""
+    return x.ndim == 4 and x.size > 0 and is_map_type(x)
 
 
 def pad_forward(x: Array, *, widths: tuple[tuple[int, int], ...]) -> tuple[Array, Any]:
     """`minise.ops.shape.pad_forward`."""
     shape, inner = check_pad(x, widths)
-    y = zero_maps(x, shape)
-    y[inner] = x
-    return y, inner
+    return placed(x, shape, inner), inner
 
 
 def slice_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """`minise.ops.shape.slice_backward`."""
-    shape, index = saved
-    gx = zero_maps(gy, shape)
-    gx[index] = gy
-    return (gx,)
+    return (placed(gy, *saved),)
 
 
 ADD = Kernel(add_forward, add_backward, supports_add)

@@ -14,6 +14,11 @@ from minise.ops.loss import check_loss
 THREADS = 256
 
 
+def no_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    """What is no op has none."""
+    raise NotImplementedError("it has no gradient")
+
+
 def supports(x: Array, labels: Array, **options: Any) -> bool:
     """Logits in float32 and labels in int64."""
     return x.ndim == 2 and x.size > 0 and x.dtype == np.float32 and labels.dtype == np.int64
@@ -50,4 +55,16 @@ def softmax_cross_entropy_backward(gy: Array, saved: Any, needs: Needs) -> Gradi
     return gx, None
 
 
+def share_right(x: Array, labels: Array) -> tuple[Array, Any]:
+    """The share of the rows of x whose label is their largest number, as `minise.stepping.share_right`."""
+    y = array_module(x).empty((), np.float32)
+    n, k = x.shape
+    x, labels = (array_module(x).ascontiguousarray(a) for a in (x, labels))
+    launch(
+        "loss.cu", "right", x, labels, y, np.int32(n), grid=(1,), block=THREADS, constants={"HALF": 0, "K": k}
+    )
+    return y, None
+
+
+SHARE_RIGHT = Kernel(share_right, no_backward, supports)
 SOFTMAX_CROSS_ENTROPY = Kernel(softmax_cross_entropy_forward, softmax_cross_entropy_backward, supports)

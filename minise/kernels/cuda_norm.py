@@ -147,23 +147,19 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
             planes, gz, by_gate, by_hidden, by_alpha, grid=(n,), block=THREADS, constants=constants,
         )  # fmt: skip
     gw, gb = floats(c), floats(c)
-    *gse, galpha = [None if p is None else floats(*p.shape) for p in gate_of]
-    of_units = floats(d) if galpha is not None and galpha.size != d else galpha
+    gse = [None if p is None else floats(*p.shape) for p in gate_of]
     launch(
         file, "parameters", planes, np.int32(n if d else n * pieces), z, mean, inv, w, b, hidden, alpha, fixed,
-        by_gate, by_hidden, by_alpha, gw, gb, *gse, of_units,
+        by_gate, by_hidden, by_alpha, gw, gb, *gse,
         grid=(cover(max(c, d), 32), 2 * d + 5 if d else 2), block=1024, constants=constants,
     )  # fmt: skip
-    if galpha is not None and of_units is not galpha:
-        assert of_units is not None
-        galpha = of_units.sum(keepdims=True).reshape(galpha.shape)
     gx = empty_maps(x, x.shape)
     gr = empty_maps(x, x.shape) if needs[3] and y is not None else None
     launch(
         file, "combine", *maps, mean, inv, w, b, gw, gb, gate, gz, nhwc(gx), None if gr is None else nhwc(gr),
         np.int32(n), grid=(n * pieces,), block=THREADS, constants=constants,
     )  # fmt: skip
-    gradients = (gx, gw, gb, gy if y is None else gr, None, *gse, galpha)
+    gradients = (gx, gw, gb, gy if y is None else gr, None, *gse)
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
 
 

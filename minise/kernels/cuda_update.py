@@ -15,6 +15,7 @@ import numpy as np
 from minise.backend import Array, Kernel, array_module
 from minise.kernels.cuda_capture import capturing, once_captured
 from minise.kernels.cuda_launch import address, launch
+from minise.kernels.cuda_loss import no_backward
 from minise.kernels.cuda_orthogonal import Orthogonal
 
 THREADS, BLOCK = 256, 4096
@@ -242,11 +243,6 @@ def step(optimizer: Any) -> tuple[Any, Any]:
         optimizer.steps -= 1  # whoever replays the step counts it
     update_of(optimizer)(optimizer)
     return None, None
-
-
-def no_backward(gy: Array, saved: Any, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-    """A step is a kernel like those of ops, and has no backward."""
-    raise NotImplementedError("an optimiser's step has no gradient")
 
 
 def supports(*parameters: Array) -> bool:

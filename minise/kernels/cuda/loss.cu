@@ -43,6 +43,26 @@ extern "C" __global__ void __launch_bounds__(THREADS) mean(const float* losses, 
     *y = sum / n;
 }
 
+// y: the share of the n rows whose largest number (of equal ones the first) is the label's. One block.
+extern "C" __global__ void __launch_bounds__(THREADS) right(const float* x, const long long* labels, float* y, int n) {
+    __shared__ float sums[THREADS / WARP];
+    float sum = 0;
+    for (int i = threadIdx.x; i < n; i += THREADS) {
+        const float* row = x + (long)i * K;
+        int answer = 0;
+        for (int k = 1; k < K; k++)
+            if (row[k] > row[answer]) answer = k;
+        sum += answer == labels[i];
+    }
+    sum = sum_warp(sum);
+    if (threadIdx.x % WARP == 0) sums[threadIdx.x / WARP] = sum;
+    __syncthreads();
+    if (threadIdx.x) return;
+    sum = 0;
+    for (int i = 0; i < THREADS / WARP; i++) sum += sums[i];
+    *y = sum / n;
+}
+
 // gx = gy (p - t) / n, with gy a number on the device.
 extern "C" __global__ void __launch_bounds__(THREADS)
     backward(const float* gy, const float* log_p, const long long* labels, float smoothing, float* gx, int n) {

@@ -120,7 +120,11 @@ extern "C" __global__ void __launch_bounds__(1024)
                 int d = kind - 3 - D;
                 term = by_gate[n * C + i] * activate(hidden[n * D + d], alpha ? alpha[ALPHAS > 1 ? d : 0] : fixed_alpha);
             } else if (kind == 3 + 2 * D) term = by_hidden[n * D + i];
-            else term = by_alpha[n * D + i];
+            else if (ALPHAS > 1) term = by_alpha[n * D + i];
+            else {  // one alpha for all units
+                term = 0;
+                for (int d = 0; d < D && i == 0; d++) term += by_alpha[n * D + d];
+            }
             sum += term;
         }
     rows[row][lane] = sum;
@@ -134,7 +138,7 @@ extern "C" __global__ void __launch_bounds__(1024)
     else if (kind < 3 + D) gw1[(kind - 3) * C + i] = sum;
     else if (kind < 3 + 2 * D) gw2[i * D + kind - 3 - D] = sum;
     else if (kind == 3 + 2 * D) { if (gb1) gb1[i] = sum; }
-    else if (galpha) galpha[i] = sum;  // one a unit; where units share alpha, the caller adds them up
+    else if (galpha && i < ALPHAS) galpha[i] = sum;
 }
 
 // gx, and g as the residual's gradient where that is wanted (else null).
