@@ -44,7 +44,7 @@ def test_a_training_goes_as_by_the_reference_and_captured_bit_for_bit(
     cupy, network, optimizer, half, exact, monkeypatch
 ):
     packs = noted(monkeypatch, cuda_weights)
-    options = {"steps": 4, "images": 2}
+    options = {"steps": 4, "images": 1}
     plain, before = losses(network, optimizer, half=half, device="cuda", **options)
     assert packs[-4:] == ["pack", *["pack_all"] * 3]  # first one convolution's at a time, then all at once
     assert Graph.launched == 0
@@ -60,8 +60,7 @@ def test_a_training_goes_as_by_the_reference_and_captured_bit_for_bit(
 def test_a_batch_of_another_size_does_not_disturb_the_captured_step(cupy):
     rng = np.random.default_rng(0)
     batches = [
-        (rng.standard_normal((n, 3, 32, 32), np.float32), rng.integers(0, 10, n))
-        for n in (2, 2, 2, 1, 2, 1, 2)
+        (rng.standard_normal((n, 3, 32, 32), np.float32), rng.integers(0, 10, n)) for n in (2, 2, 2, 1, 2)
     ]
     found = []
     for graph in (False, True):
@@ -71,7 +70,7 @@ def test_a_batch_of_another_size_does_not_disturb_the_captured_step(cupy):
         for x, y in batches:
             step(to_device(x, "cuda"), to_device(y, "cuda"))
         found.append(model.state_dict())
-    assert Graph.launched == 3
+    assert Graph.launched == 2
     for name, p in found[0].items():
         assert np.array_equal(p, found[1][name]), name
 
@@ -126,7 +125,7 @@ def gradients(op, case, device):
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_the_command_trains_on_the_device(cupy, tmp_path, precision, monkeypatch):
     machine = ("--device", "cuda", "--precision", precision)
-    data = ("--dataset", "shapes10", "--limit-train", 20, "--val-size", 4, "--limit-test", 4)
+    data = ("--dataset", "shapes10", "--limit-train", 16, "--val-size", 4, "--limit-test", 4)
     options = (*data, "--model", "se-convnet", "--batch-size", 4, "--epochs", 1, "--run", tmp_path / "run")
     monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "empty"))
     start, compiling, epoch, done = lines(minise("train", *options, *machine, "--json"))
@@ -134,7 +133,7 @@ def test_the_command_trains_on_the_device(cupy, tmp_path, precision, monkeypatch
     assert (start["device"], start["backend"]) == ("cuda", "cuda")
     assert 0 < epoch["train_loss"] < 10
     assert done["test_images"] == 4
-    assert Graph.launched == 2
+    assert Graph.launched == 1
     again = lines(minise("evaluate", tmp_path / "run", "--device", "cpu", "--json"))[-1]
     np.testing.assert_allclose(again["loss"], done["test_loss"], rtol=1e-3)
 
