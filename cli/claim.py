@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from minise.checkpoint import write_atomically
 from minise.config import read_toml
 from minise.data import DATASETS
 from minise.errors import ConfigError, MiniseError
+from minise.folders import write_atomically
 from minise.models import MODELS
 from minise.recipes import recipes
 from minise.report import report

@@ -72,7 +72,7 @@ def run(name: str, *, interactive: bool, html: Path | None, as_json: bool, **opt
 
 def write(path: Path, text: str) -> None:
     """Put a page into a file, or on stdout."""
-    from minise.checkpoint import write_atomically
+    from minise.folders import write_atomically
 
     if path == STDOUT:
         click.echo(text, nl=False)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from minise.checkpoint import Run, write_atomically
+from minise.checkpoint import Run
 from minise.errors import ConfigError
+from minise.folders import write_atomically
 from minise.interchange.exporting import FORMATS, export_run
 from minise.interchange.names import NAMES
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from minise.checkpoint import write_atomically
+from minise.folders import write_atomically
 from minise.report import FORMATS, report
 
 from .console import Waiting

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from minise.checkpoint import Run, new_folder
+from minise.checkpoint import Run
 from minise.config import MACHINE, TrainConfig
+from minise.folders import new_folder
 from minise.job import Event, Started, train
 from minise.recipes import DEFAULT, recipes
 

@@ -17,12 +17,13 @@ import numpy as np
 
 import minise
 from minise.backend import resolve_device, usable_backend
-from minise.checkpoint import METRICS, MICROSCOPE, Run, alone, check_new, make_folder
+from minise.checkpoint import METRICS, MICROSCOPE, Run
 from minise.config import TrainConfig, differing
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
 from minise.data.augment import normalise
 from minise.data.on_device import DeviceBatches
 from minise.errors import ConfigError, RunError
+from minise.folders import alone, check_new, make_folder
 from minise.kernels import cuda_cudnn, cuda_launch
 from minise.kernels.threads import available_threads, set_threads
 from minise.metrics import Evaluation, score

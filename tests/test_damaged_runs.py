@@ -13,8 +13,8 @@ import pytest
 import safetensors.numpy
 from cli_runs import failed, minise, succeeded
 
-from minise.checkpoint import write_atomically
 from minise.config import TrainConfig
+from minise.folders import write_atomically
 from minise.job import train
 from minise.train import EpochDone
 

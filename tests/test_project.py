@@ -28,6 +28,7 @@ LAYERS = [
     "metrics",
     "config",
     "recipes",
+    "folders",
     "checkpoint",
     "stepping",
     "train",

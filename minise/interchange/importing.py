@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from minise.backend import resolve_device, usable_backend
-from minise.checkpoint import Run, check_new
+from minise.checkpoint import Run
 from minise.config import TrainConfig
 from minise.data import Dataset
 from minise.errors import RunError
+from minise.folders import check_new
 from minise.interchange.fit import fit
 from minise.interchange.names import NAMES
 from minise.interchange.normalised import NORMALISED, renormalise

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from minise.backend import resolve_device, usable_backend
-from minise.checkpoint import Run, free_paths
+from minise.checkpoint import Run
 from minise.config import MACHINE
 from minise.data.lock import locked
 from minise.errors import MiniseError, RunError
+from minise.folders import free_paths
 from minise.job import Compiling, Progress, compile_kernels, load_dataset
 from minise.kernels.threads import available_threads
 from minise.study.outcome import (

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minise.checkpoint import MICROSCOPE, Run, best_epoch, write_atomically
+from minise.checkpoint import MICROSCOPE, Run, best_epoch
 from minise.config import differing, read_toml
 from minise.errors import ConfigError, RunError
+from minise.folders import write_atomically
 from minise.study.plan import PlannedRun, StudyConfig, study_from_dict
 
 STUDY_FILE = "study.toml"
