@@ -52,6 +52,8 @@ def command(run: Path, format_: str, out: Path, names: str, as_json: bool) -> No
     """
     opened = Run.open(run)
     content = export_run(opened, format_, names=names)
+    if str(out) == "-":
+        raise ConfigError("export: found - for the file, expected a name: these are no lines to print")
     if out.resolve().parent == run.resolve():
         raise ConfigError(f"export: {out} lies in the run's own folder, expected a file elsewhere")
     write_atomically(out, content)

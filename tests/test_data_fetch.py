@@ -35,6 +35,18 @@ def test_another_folder_of_that_name_is_never_overwritten(server, tmp_path):
     assert (folder / "data_batch_2").read_bytes() == b"mine"
 
 
+def test_a_file_in_the_place_of_the_folder_is_named(server, tmp_path):
+    (tmp_path / PYTHON_10.folder).write_bytes(b"mine")
+    with pytest.raises(DataError, match=r"is a file, expected a folder"):
+        get(server, tmp_path)
+
+
+def test_a_folder_that_was_made_for_nothing_goes_again(server, tmp_path):
+    with pytest.raises(DataError):
+        fetch("cifar10", tmp_path / "new", mirror="http://127.0.0.1:9/", pause=0.0, timeout=1.0)
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_archive_that_somebody_brought_is_used_and_kept(server, tmp_path):
     write_archive(PYTHON_10, tmp_path)
     get(server, tmp_path)

@@ -470,6 +470,10 @@ def test_a_failed_import_leaves_nothing(runs, write, tmp_path):
     assert not list(folder.iterdir())
 
 
+def test_export_does_not_take_a_dash_for_stdout(runs):
+    failed(minise("export", runs("felu").path, "--format", "torch", "-o", "-"), 2, "found - for the file")
+
+
 def test_export_says_what_it_wrote(runs, tmp_path):
     run, out = runs("elu").path, tmp_path / "out.pt"
     assert f"se-resnet20 as torch in {out}" in succeeded(

@@ -115,6 +115,8 @@ def _download(form: Form, url: str, part: Path, progress: Progress, timeout: flo
 
 def _check_folder(form: Form, folder: Path) -> None:
     """Never overwrite what somebody put there: it is the official content, or an error."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is a file, expected a folder; move it away to download that")
     for name in form.required:
         path = folder / name
         found = md5_of(path) if path.is_file() else "no such file"
