@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +67,6 @@ def command(file: Path, run: Path, as_json: bool, **options: Any) -> None:
     \b
     minise import resnet20.th --model resnet20 --dataset cifar10 --run runs/theirs
     """
-    warnings.simplefilter(
-        "ignore", RuntimeWarning
-    )  # NumPy's overflows: an answer that is no number is an error
     if options["data_dir"] is not None:
         options["data_dir"] = str(Path(options["data_dir"]).expanduser().absolute())
     with Waiting(f"reading {file}") as waiting:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -161,21 +161,22 @@ def _blocks(columns: Sequence[_Filled]) -> Iterator[Table]:
 
 def shortened(names: Sequence[str], width: int) -> list[str]:
     """Names in at most `width` characters: without folders and words that all begin with, then without middles."""
-    if all(len(name) <= width for name in names):
+    if all(cell_len(name) <= width for name in names):
         return list(names)
     equal = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
     starts = [i for i, letters in enumerate(equal, start=1) if letters[0] in MARKS and i > 1]
     ends: list[str] = list(names)
     for start in starts:
         ends = [f"…{name[start:]}" for name in names]
-        if all(len(end) <= width for end in ends):
+        if all(cell_len(end) <= width for end in ends):
             break
     return [_without_middle(end, width) for end in ends]
 
 
 def _without_middle(name: str, width: int) -> str:
     """A name's beginning and end; more of the end, where names differ."""
-    if len(name) <= width:
+    if cell_len(name) <= width:
         return name
     end = 2 * (width - 1) // 3
-    return f"{name[: width - 1 - end]}…{name[len(name) - end :]}"
+    last = set_cell_size(name[::-1], end)[::-1]
+    return f"{set_cell_size(name, width - 1 - end)}…{last}"

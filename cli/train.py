@@ -90,13 +90,14 @@ def command(
     else:
         config = merged_config(given, file, recipe)
         path = run or own_folder(config)
-    board = board_at(path) if tensorboard else None
     try:
+        board = board_at(path) if tensorboard else None
         follow(config, path, resume=resume is not None, as_json=as_json, board=board)
     finally:
         if path not in (run, resume):
             with contextlib.suppress(OSError):  # of a training that never began
                 path.rmdir()
+                path.parent.rmdir()
 
 
 def refuse_options(ctx: click.Context, given: dict[str, Any]) -> None:

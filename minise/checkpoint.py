@@ -6,6 +6,7 @@
     microscope.jsonl      where it was asked for, a line for each epoch: what every SE block did
     model.safetensors     the weights and running statistics, of the last epoch or of an interruption
     resume.safetensors    those after the last whole epoch with the optimiser's state; gone when the run is done
+    .lock                 while a process works on it
     test.safetensors      when it is done, the logits (n, k) of the test images and their labels (n,)
 
 Files are replaced whole: a full disk or a power cut leaves the version before.
@@ -36,7 +37,7 @@ INFO: dict[str, type] = {"state": str, "data": dict, "result": dict, "versions":
 REQUIRED = ("state", "data")
 DATA: dict[str, tuple[type, ...]] = {"checksum": (str,), "official": (bool, type(None)), "classes": (list,)}
 """What it says of the data, where it says that, of which type."""
-METRICS, MICROSCOPE = "metrics.jsonl", "microscope.jsonl"
+CONFIG, METRICS, MICROSCOPE = "config.toml", "metrics.jsonl", "microscope.jsonl"
 NUMBER = (int, float)
 LINES: dict[str, dict[str, tuple[type, ...]]] = {
     METRICS: {
@@ -81,8 +82,12 @@ class Run:
         check_new(path)
         path = make_folder(path)
         run = cls(path, config, {"format": FORMAT, "state": "running", **info})
-        write_atomically(path / "config.toml", config.to_toml().encode())
-        run.update()
+        try:
+            write_atomically(path / CONFIG, config.to_toml().encode())
+            run.update()  # from now on it is a run
+        except BaseException:
+            (path / CONFIG).unlink(missing_ok=True)
+            raise
         return run
 
     @classmethod

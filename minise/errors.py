@@ -19,3 +19,7 @@ class DataError(MiniseError):
 
 class RunError(MiniseError):
     """A run folder that cannot be written, read or evaluated."""
+
+
+class BusyError(RunError):
+    """A run folder that another process works on."""

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from minise.data.lock import locked
-from minise.errors import RunError
+from minise.errors import BusyError, RunError
 
 LOCK = ".lock"
 """In a folder that a process works in."""
@@ -70,12 +70,12 @@ def make_folder(path: str | Path) -> Path:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Hold the run folder `path` for the length of a `with`. Raises RunError where another process holds it."""
+    """Hold the run folder `path` for the length of a `with`. Raises BusyError where another process holds it."""
     with ExitStack() as held:
         try:
             held.enter_context(locked(path / LOCK, wait=False))
         except BlockingIOError:
-            raise RunError(f"run: another process works on {path}, expected none") from None
+            raise BusyError(f"run: another process works on {path}, expected none") from None
         except OSError as error:
             raise RunError(f"run: cannot write {path}: {error.strerror}") from error
         yield

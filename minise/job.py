@@ -85,8 +85,8 @@ def train(
     """Train as configured into the run folder `path`, yielding events; with `resume`, go on with that run, whose
     configuration `config` must be, but for the options in MACHINE.
 
-    Weights are saved after every epoch, and once more if the caller stops early or an error ends the training,
-    so that what has been learnt can always be evaluated. Data order and augmentation depend on seed and epoch
+    Weights are saved after every epoch, and once more if the caller stops early, so that what has been
+    learnt can always be evaluated. Data order and augmentation depend on seed and epoch
     alone, so a resumed run ends bit for bit where an uninterrupted one does, on the same device.
     progress: called with bytes done and total while data is downloaded. Raises ConfigError, DataError, RunError, also
     where another process works on the run, or DivergedError.
@@ -99,16 +99,14 @@ def _train(
     config: TrainConfig, path: Path, resume: bool, progress: Progress | None, held: ExitStack
 ) -> Generator[Event, None, None]:
     """held: lets go of the run in the end."""
-    run = Run.open(path) if resume else None
+    run = _unfinished(path) if resume else None
     if run is None:
         check_new(path)  # before anything is downloaded for it
     else:
         held.enter_context(alone(path))
-        run = Run.open(path)  # as whoever held it left it
+        run = _unfinished(path)  # as whoever held it left it
         given = [name for name in differing(config, run.config) if getattr(config, name) is not None]
         _refuse(given, config, run)
-        if run.info["state"] == "done":
-            raise RunError(f"run: {path} is done, there is nothing to resume")
     device = resolve_device(config.device)
     if config.precision == "fp16" and device == "cpu":
         raise ConfigError("precision: found fp16 on the CPU, expected fp32 there; fp16 needs --device cuda")
@@ -303,6 +301,14 @@ def provenance(dataset: Dataset, device: str, backend: str, threads: int) -> dic
             "threads": threads,
         },
     }
+
+
+def _unfinished(path: Path) -> Run:
+    """The run in that folder, or RunError if it is done."""
+    run = Run.open(path)
+    if run.info["state"] == "done":
+        raise RunError(f"run: {path} is done, there is nothing to resume")
+    return run
 
 
 def _refuse(changed: list[str], config: TrainConfig, run: Run) -> None:

@@ -348,6 +348,16 @@ def test_what_is_cut_out_and_padded_goes_back(machine, dtype):
     agree(machine, shortcut, maps(np.random.default_rng(0), 1, 3, 4, 6, 8, dtype=dtype), EXACT[dtype])
 
 
+def test_a_gradient_of_another_type_goes_back_through_a_slice(machine):
+    """As it comes from an op with an array in float64 beside it."""
+    x = np.ones((2, 3, 4, 4), np.float32)
+    with machine.context():
+        t = Tensor(machine.put(x), requires_grad=True)
+        y = slice_(t, index=(slice(None), slice(None), slice(None, None, 2), slice(None, None, 2)))
+        y.backward(machine.put(np.ones(y.shape)))
+        assert float(t.grad.sum()) == 24
+
+
 @pytest.mark.parametrize(("n", "k"), [(5, 3), (300, 10), (2, 100)])
 def test_the_share_of_right_answers(machine, n, k):
     rng = np.random.default_rng(0)

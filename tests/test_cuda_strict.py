@@ -182,6 +182,11 @@ def test_the_stand_in_refuses_what_cupy_refuses(cupy):
 def test_the_stand_in_captures_what_a_stream_does(cupy):
     assert step_that(lambda x: x * 2 + 1) == (True, [3, 3, 3])
     assert step_that(lambda x: x * float(x[0])) == (False, [1, 1, 1])  # it would have to wait
+    assert step_that(lambda x: x[x > 0]) == (False, [1, 1, 1])  # how many, only the GPU knows
+    a = cupy.ones(2)
+    first = a[0]
+    a += 1
+    assert float(first) == 2  # CuPy has no numbers, only views of them
     stream, x = cupy.cuda.Stream(), cupy.zeros(2)
     stream.begin_capture()
     y = x + 1

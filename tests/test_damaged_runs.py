@@ -13,6 +13,7 @@ import pytest
 import safetensors.numpy
 from cli_runs import failed, minise, succeeded
 
+from minise.checkpoint import Run
 from minise.config import TrainConfig
 from minise.folders import write_atomically
 from minise.job import train
@@ -129,6 +130,16 @@ def test_weights_that_are_no_numbers_give_no_warnings(runs):
         state = {k: np.full_like(file.get_tensor(k), np.nan) for k in file.keys()}  # noqa: SIM118
         path.write_bytes(safetensors.numpy.save(state, file.metadata()))
     assert succeeded(minise("evaluate", "done"))
+
+
+def test_a_run_whose_beginning_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "update", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Run.create(tmp_path / "r", CONFIG, {})
+    assert not list((tmp_path / "r").iterdir())
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):

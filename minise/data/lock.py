@@ -26,8 +26,7 @@ else:
     import fcntl
 
     def _acquire(file: IO[bytes], wait: bool) -> None:
-        # On a file system without locks go on without: what is guarded here is checked and put in place
-        # atomically anyway, so two at once cost time, not data.
+        # On a file system without locks go on without: it is for the user then not to start two at once.
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

@@ -17,7 +17,7 @@ from minise.checkpoint import Run
 from minise.config import TrainConfig
 from minise.data import Dataset
 from minise.errors import RunError
-from minise.folders import check_new
+from minise.folders import LOCK, check_new
 from minise.interchange.fit import fit
 from minise.interchange.names import NAMES
 from minise.interchange.normalised import NORMALISED, renormalise
@@ -99,6 +99,7 @@ def whole(path: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as around:
             folder = Path(around) / path.name
             yield folder
+            (path / LOCK).unlink(missing_ok=True)  # of a process that was killed
             os.replace(folder, path)
     except OSError as error:
         raise RunError(f"run: cannot make the folder {path}: {error.strerror}") from error

@@ -13,12 +13,14 @@ from minise.backend import Array, Kernel
 from minise.kernels.cuda_launch import address, cover, empty_maps, half, is_map_type, launch, nhwc
 from minise.ops.basic import Gradients, Needs, add_backward
 from minise.ops.shape import check_pad, pad_backward, slice_forward
+from minise.ops.shape import slice_backward as reference_slice_backward
 
 THREADS = 256
 
 
 def placed(x: Array, shape: tuple[int, ...], index: tuple[slice, ...]) -> Array:
     """Maps of the shape (n, c, h, w) that are x at `index` and 0 elsewhere, by `cuda/place.cu`."""
+    assert is_map_type(x)
     n, c, h, w = shape
     y = empty_maps(x, (n, c, h, w))
     slices = [*index, *[slice(None)] * (4 - len(index))]
@@ -57,6 +59,8 @@ def pad_forward(x: Array, *, widths: tuple[tuple[int, int], ...]) -> tuple[Array
 
 def slice_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """`minise.ops.shape.slice_backward`."""
+    if not is_map_type(gy):  # whoever is upstream computes in another type
+        return reference_slice_backward(gy, saved, needs)
     return (placed(gy, *saved),)
 
 

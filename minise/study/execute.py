@@ -28,6 +28,7 @@ from minise.job import Compiling, Progress, compile_kernels, load_dataset
 from minise.kernels.threads import available_threads
 from minise.study.outcome import (
     INTERRUPTED,
+    UNBEGUN,
     Outcome,
     Study,
     begin_study,
@@ -174,6 +175,9 @@ class _Crew:
         """
         if outcome.state == "failed":
             outcome.path.rename(next(free_paths(outcome.path.with_name(f"{outcome.path.name}.failed"))))
+        if outcome.state == "planned":
+            for name in UNBEGUN:  # by a process that was killed
+                (outcome.path / name).unlink(missing_ok=True)
         resume, config = outcome.state == "open", outcome.planned.config
         if resume:  # as it was begun, on this machine
             begun = Run.open(outcome.path).config

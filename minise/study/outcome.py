@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minise.checkpoint import MICROSCOPE, Run, best_epoch
+from minise.checkpoint import CONFIG, MICROSCOPE, Run, best_epoch
 from minise.config import differing, read_toml
 from minise.errors import ConfigError, RunError
-from minise.folders import write_atomically
+from minise.folders import LOCK, write_atomically
 from minise.study.plan import PlannedRun, StudyConfig, study_from_dict
 
 STUDY_FILE = "study.toml"
 INTERRUPTED = 130
 """With what the process of a run ends when it was asked to stop."""
+UNBEGUN = {CONFIG, LOCK}
+"""What a run's folder may hold before the run has begun, if its process was killed."""
 CHOSEN = ("act", "reduction", "lr", "val_size")
 """Options for which None stands for the choice that a run makes for itself."""
 
@@ -59,7 +61,7 @@ def outcome_of(planned: PlannedRun, folder: Path) -> Outcome:
     """What came of a planned run of the study in `folder`. Raises ConfigError where that is another one."""
     path = folder / "runs" / planned.name
     nothing = Outcome(planned, path)
-    if not path.exists() or not any(path.iterdir()):
+    if not path.exists() or {p.name for p in path.iterdir()} <= UNBEGUN:
         return nothing
     run = Run.open(path)
     _same_training(run, planned)

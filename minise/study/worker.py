@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any
 
 from minise.config import config_from_dict
-from minise.errors import MiniseError
+from minise.errors import BusyError, MiniseError
 from minise.job import FINAL, train
 from minise.study.outcome import INTERRUPTED
 from minise.train import EpochDone
@@ -43,6 +43,8 @@ def work(job: dict[str, Any]) -> int:
         say(event="done")
     except FINAL as error:
         say(event="failed", message=str(error))
+    except BusyError:  # somebody resumes it by hand: it stays open
+        return INTERRUPTED
     except MiniseError as error:
         say(event="error", message=str(error))
         return 1

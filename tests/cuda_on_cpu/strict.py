@@ -33,6 +33,8 @@ notes = None
 class CaptureError(RuntimeError):
     """As CUDA says that something cannot be captured."""
 
+    status = 900
+
 
 def not_captured(what):
     if notes is not None:
@@ -197,7 +199,12 @@ class DeviceArray:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, at):
-        return compute(lambda a, i: a[i], self, at)
+        parts = at if isinstance(at, tuple) else (at,)
+        if any(isinstance(i, DeviceArray) and i.dtype == bool for i in parts):
+            not_captured("how many are true")
+        if not any(i is Ellipsis for i in parts):
+            parts = (*parts, ...)  # then a single number is a view, too, as it is CuPy's
+        return compute(lambda a, i: a[i], self, parts)
 
     def __setitem__(self, at, value):
         change(lambda a, i, v: a.__setitem__(i, v), self, at, value)
@@ -266,8 +273,12 @@ for _name in OPERATORS:
     _operator(_name)
 
 
+SIZED = ("argwhere", "flatnonzero", "nonzero", "unique")
+"""Functions whose results are as large as the numbers say."""
+
+
 class Stream:
-    """Everything runs at once, or is noted."""
+    """Everything runs at once, or is noted: that streams wait for each other where they must does not show."""
 
     def __init__(self, *, non_blocking=False, priority=None):
         pass
@@ -363,11 +374,17 @@ class Cupy(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         f = getattr(np, name)
+        if isinstance(f, ModuleType):
+            raise AttributeError(f"{name}: not in this stand-in")
         if not callable(f) or isinstance(f, type):
             return f
 
         def function(*arguments, **options):
             check(name, arguments, options)
+            if name in SIZED:
+                not_captured(name)
+            if isinstance(f, np.ufunc) and len(arguments) > f.nin:
+                arguments, options["out"] = arguments[: f.nin], arguments[f.nin]
             return compute(f, *arguments, **options)
 
         return function

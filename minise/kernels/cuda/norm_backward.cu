@@ -20,16 +20,18 @@ __device__ inline float upstream(Element gy, Element y, float input) {
     return !RELU || (FROM_Y ? wide(y) : input) > 0 ? wide(gy) : 0;
 }
 
-// scale and shift of a thread's channels.
+// scale and shift of a thread's channels, as `normalise` computed them.
 __device__ inline void affine(const Walk& at, const float* mean, const float* inv, const float* w, const float* b,
                               const float* gate, float* scale, float* shift) {
     if (!FROM_X || !at.on) return;
     UNROLL
     for (int j = 0; j < V; j++) {
         int c = at.channel + j;
-        float s = D ? gate[(long)at.image * C + c] : 1;
-        scale[j] = s * w[c] * inv[c];
-        shift[j] = s * b[c] - mean[c] * scale[j];
+        scale[j] = w[c] * inv[c];
+        shift[j] = b[c] - mean[c] * scale[j];
+        if (!D) continue;
+        scale[j] *= gate[(long)at.image * C + c];
+        shift[j] *= gate[(long)at.image * C + c];
     }
 }
 
