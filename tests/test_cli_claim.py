@@ -14,6 +14,7 @@ from cli_runs import failed, lines, minise, start, succeeded, wait_for, waiting_
 
 from minise.checkpoint import Run
 from minise.data.lock import locked
+from minise.folders import alone
 
 TINY_STUDY = """
 datasets = ["shapes10"]
@@ -109,6 +110,22 @@ def test_a_run_that_diverges_is_an_outcome(tiny):
     shown = succeeded(minise("claim", *tiny, "--retry"))  # unless it is asked for
     assert "failed after 0 epochs: training: the loss is" in shown
     assert Path("s/runs/shapes10-se-convnet-se-relu-s0.failed/run.json").exists()
+
+
+def test_a_run_in_use_stays_open_and_the_others_are_done(tiny, finished):
+    """Beside it, what a process leaves that was killed before its run had begun."""
+    shutil.copytree(finished, "s")
+    busy, unbegun = (Path(f"s/runs/shapes10-se-convnet-se-{act}-s0") for act in ("relu", "felu"))
+    Run.open(busy).update(state="interrupted")
+    shutil.rmtree(unbegun)
+    unbegun.mkdir()
+    (unbegun / ".lock").touch()
+    (unbegun / "config.toml").touch()
+    with alone(busy):
+        *_, verdict = lines(minise("claim", *tiny, "--json"))
+        assert (verdict["done"], verdict["failed"]) == (1, 0)
+    *_, verdict = lines(minise("claim", *tiny, "--json"))
+    assert (verdict["done"], verdict["failed"]) == (2, 0)
 
 
 def test_an_interrupted_study_goes_on_and_ends_the_same(tiny):

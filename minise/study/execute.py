@@ -19,16 +19,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from minise.backend import resolve_device, usable_backend
-from minise.checkpoint import Run
+from minise.checkpoint import CONFIG, Run
 from minise.config import MACHINE
 from minise.data.lock import locked
 from minise.errors import MiniseError, RunError
-from minise.folders import free_paths
+from minise.folders import alone, free_paths
 from minise.job import Compiling, Progress, compile_kernels, load_dataset
 from minise.kernels.threads import available_threads
 from minise.study.outcome import (
     INTERRUPTED,
-    UNBEGUN,
     Outcome,
     Study,
     begin_study,
@@ -175,9 +174,9 @@ class _Crew:
         """
         if outcome.state == "failed":
             outcome.path.rename(next(free_paths(outcome.path.with_name(f"{outcome.path.name}.failed"))))
-        if outcome.state == "planned":
-            for name in UNBEGUN:  # by a process that was killed
-                (outcome.path / name).unlink(missing_ok=True)
+        if outcome.state == "planned" and outcome.path.exists():  # by a process that was killed
+            with contextlib.suppress(RunError), alone(outcome.path):
+                (outcome.path / CONFIG).unlink(missing_ok=True)
         resume, config = outcome.state == "open", outcome.planned.config
         if resume:  # as it was begun, on this machine
             begun = Run.open(outcome.path).config
