@@ -121,7 +121,10 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without the character shows another one
     listen()
-    cli.main()
+    try:
+        cli.main()
+    except KeyboardInterrupt:  # a second one, while the first was told
+        sys.exit(STOPPED)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 from cli_runs import MINISE, environment, failed, lines, minise, start, succeeded
+from minise_cli import main as main_module
 from minise_cli.failures import failure
 from minise_cli.main import COMMANDS, cli
 from minise_cli.options import merged_config
@@ -339,3 +340,14 @@ class TestDoctor:
         (tmp_path / "file").write_text("x")
         monkeypatch.setenv("MINISE_DATA_DIR", str(tmp_path / "file"))
         assert "expected a folder" in succeeded(minise("doctor"))
+
+
+def test_a_second_interrupt_gives_no_traceback(monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main_module.cli, "main", interrupted)
+    monkeypatch.setattr(main_module, "listen", lambda: None)
+    with pytest.raises(SystemExit) as raised:
+        main_module.main()
+    assert raised.value.code == 130
