@@ -69,16 +69,20 @@ def make_folder(path: str | Path) -> Path:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold the run folder `path` for the length of a `with`. Raises BusyError where another process holds it."""
+def alone(path: Path, what: str = "run", lock: Path | None = None) -> Iterator[int]:
+    """Hold the folder `path` of a run, or of what else is said, for the length of a `with`.
+
+    lock: the file that does it, LOCK in the folder where none is named; gives its descriptor, see `locked`. Raises
+    BusyError where another process holds it.
+    """
     with ExitStack() as held:
         try:
-            held.enter_context(locked(path / LOCK, wait=False))
+            descriptor = held.enter_context(locked(lock or path / LOCK, wait=False))
         except BlockingIOError:
-            raise BusyError(f"run: another process works on {path}, expected none") from None
+            raise BusyError(f"{what}: another process works on {path}, expected none") from None
         except OSError as error:
-            raise RunError(f"run: cannot write {path}: {error.strerror}") from error
-        yield
+            raise RunError(f"{what}: cannot write {path}: {error.strerror}") from error
+        yield descriptor
 
 
 def check_new(path: str | Path) -> None:

@@ -21,7 +21,6 @@ from typing import IO, Any
 from minise.backend import resolve_device, usable_backend
 from minise.checkpoint import CONFIG, Run
 from minise.config import MACHINE
-from minise.data.lock import locked
 from minise.errors import MiniseError, RunError
 from minise.folders import alone, free_paths
 from minise.job import Compiling, Progress, compile_kernels, load_dataset
@@ -123,24 +122,21 @@ def run_study(
     if not todo and is_study(folder) and read_study(folder) == study.config:
         yield StudyStarted(study, 0)
         return
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with locked(folder.parent / f".{folder.name}.lock", wait=False) as lock:
-            begin_study(folder, config)
-            at_once = max(1, min(jobs, len(todo)))
-            each = max(1, (threads or available_threads()) // at_once)
-            study = open_study(folder, threads=each, **machine)
-            todo = study.todo(retry=retry)
-            yield StudyStarted(study, len(todo))
-            if not todo:
-                return
-            for training in {o.planned.dataset: o.planned.config for o in todo}.values():
-                load_dataset(training, progress=progress)  # there, and verified, before anything begins
-            on_cpu = resolve_device(machine.get("device", "auto")) == "cpu"
-            yield from compile_kernels(usable_backend("numpy" if on_cpu else "cupy").name)
-            yield from _Crew(folder, todo, at_once, lock).work()
-    except BlockingIOError:
-        raise RunError(f"study: another process works on {folder}, expected none") from None
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with alone(folder, "study", folder.parent / f".{folder.name}.lock") as lock:
+        begin_study(folder, config)
+        at_once = max(1, min(jobs, len(todo)))
+        each = max(1, (threads or available_threads()) // at_once)
+        study = open_study(folder, threads=each, **machine)
+        todo = study.todo(retry=retry)
+        yield StudyStarted(study, len(todo))
+        if not todo:
+            return
+        for training in {o.planned.dataset: o.planned.config for o in todo}.values():
+            load_dataset(training, progress=progress)  # there, and verified, before anything begins
+        on_cpu = resolve_device(machine.get("device", "auto")) == "cpu"
+        yield from compile_kernels(usable_backend("numpy" if on_cpu else "cupy").name)
+        yield from _Crew(folder, todo, at_once, lock).work()
 
 
 class _Crew:
