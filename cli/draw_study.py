@@ -18,9 +18,9 @@ from .words import clock, count, flops, percent, widths
 COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "red", OPEN: "yellow", UNCLAIMED: "yellow", "": "dim"}
 
 
+OF_WHAT = Column("data"), Column("model", least=12)
 PLAN = (
-    Column("data"),
-    Column("model", least=12),
+    *OF_WHAT,
     Column("arm"),
     figure("parameters", 2),
     figure("to claim", 3),
@@ -31,8 +31,7 @@ PLAN = (
     figure("left"),
 )
 ARMS = (
-    Column("data"),
-    Column("model", least=12),
+    *OF_WHAT,
     Column("arm"),
     figure("runs", 3),
     figure("failed", 2),
@@ -43,8 +42,7 @@ ARMS = (
     figure("dead", 5),
 )
 COMPARISONS = (
-    Column("data"),
-    Column("model", least=12),
+    *OF_WHAT,
     Column("difference of"),
     figure("pairs", 4),
     figure("difference"),

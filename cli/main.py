@@ -55,9 +55,8 @@ class LazyGroup(click.Group):
         # Before Click sees them: it would print "Aborted!" for Ctrl-C, and 1 for a closed pipe.
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", RuntimeWarning
-                )  # of NumPy: what is no number is said where it matters
+                # of NumPy: what is no number is said where it matters
+                warnings.simplefilter("ignore", RuntimeWarning)
                 return super().invoke(ctx)
         except (click.exceptions.Exit, click.ClickException):
             raise

@@ -6,8 +6,8 @@
     microscope.jsonl      where it was asked for, a line for each epoch: what every SE block did
     model.safetensors     the weights and running statistics, of the last epoch or of an interruption
     resume.safetensors    those after the last whole epoch with the optimiser's state; gone when the run is done
-    .lock                 while a process works on it
     test.safetensors      when it is done, the logits (n, k) of the test images and their labels (n,)
+    .lock                 while a process works on it
 
 Files are replaced whole: a full disk or a power cut leaves the version before.
 """
@@ -120,7 +120,7 @@ class Run:
                     raise RunError(
                         f"run: {path / 'run.json'} says of its data {name}: {found!r:.60}, expected {words(kinds)}"
                     )
-            config = config_from_dict(read_toml(path / "config.toml"), where=str(path / "config.toml"))
+            config = config_from_dict(read_toml(path / CONFIG), where=str(path / CONFIG))
         except OSError as error:
             raise RunError(f"run: {path} has no readable run.json: {error.strerror}") from error
         except (ValueError, RecursionError) as error:

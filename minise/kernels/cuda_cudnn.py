@@ -64,8 +64,6 @@ class CudnnPlan:
     def __init__(self, of: Convolution, **where: Any) -> None:
         cudnn = frontend()
         self.handle = where.get("handle")
-        if self.handle is not None:
-            cudnn.set_stream(handle=self.handle, stream=cupy_module().cuda.get_current_stream().ptr)
         kind = cudnn.data_type.HALF if of.half else cudnn.data_type.FLOAT
         wide = cudnn.data_type.FLOAT
         graph = cudnn.pygraph(io_data_type=kind, intermediate_data_type=wide, compute_data_type=wide, **where)
@@ -96,11 +94,10 @@ class CudnnPlan:
         self.room = max(int(graph.get_workspace_size_plan_at_index(self.index)), 1)
 
     def __call__(self, x: Array, w: Array, y: Array, room: Array) -> None:
-        stream = cupy_module().cuda.get_current_stream()
         places = {X: address(x), W: address(w), Y: address(y)}
         try:
-            frontend().set_stream(handle=self.handle, stream=stream.ptr)
-            self.graph.execute_plan_at_index(places, address(room), self.index, handle=self.handle)
+            following = on_current_stream(self.handle)
+            self.graph.execute_plan_at_index(places, address(room), self.index, handle=following)
         except RuntimeError as error:
             if capturing():
                 raise  # then the step is not captured
@@ -160,6 +157,12 @@ def handle(beside: bool) -> Any:
     return frontend().create_handle()
 
 
+def on_current_stream(handle: Any) -> Any:
+    """The handle, whose work goes to the current stream from now on."""
+    frontend().set_stream(handle=handle, stream=cupy_module().cuda.get_current_stream().ptr)
+    return handle
+
+
 def ready() -> None:
     """Raise ConfigError if cuDNN cannot be used with the current GPU."""
     try:
@@ -172,7 +175,7 @@ def ready() -> None:
 
 def new_plan(of: Convolution) -> Plan:
     """A plan for the current GPU."""
-    return CudnnPlan(of, handle=handle(of.result == W))
+    return CudnnPlan(of, handle=on_current_stream(handle(of.result == W)))
 
 
 maker: Callable[[Convolution], Plan] = new_plan

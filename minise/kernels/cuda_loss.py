@@ -6,17 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from minise.backend import Array, Kernel, array_module
+from minise.backend import Array, Kernel, array_module, no_backward
 from minise.kernels.cuda_launch import cover, launch
 from minise.ops.basic import Gradients, Needs
 from minise.ops.loss import check_loss
 
 THREADS = 256
-
-
-def no_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    """What is no op has none."""
-    raise NotImplementedError("it has no gradient")
 
 
 def supports(x: Array, labels: Array, **options: Any) -> bool:

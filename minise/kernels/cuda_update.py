@@ -12,10 +12,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from minise.backend import Array, Kernel, array_module
+from minise.backend import Array, Kernel, array_module, no_backward
 from minise.kernels.cuda_capture import capturing, once_captured
 from minise.kernels.cuda_launch import address, launch
-from minise.kernels.cuda_loss import no_backward
 from minise.kernels.cuda_orthogonal import Orthogonal
 
 THREADS, BLOCK = 256, 4096
