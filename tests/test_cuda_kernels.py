@@ -146,18 +146,31 @@ def test_conv2d(machine, n, c, h, w, k, size, stride, padding, bias, dtype):
     assert y.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
-@TYPES
-@pytest.mark.parametrize(("wanted", "pixels"), [(6, 128), (4, 128), (1, 256)])
-def test_convolutions_whose_blocks_have_many_channels(machine, dtype, wanted, pixels, monkeypatch):
-    """Blocks of 32 channels each, or of 64; with float16 perhaps of twice as many pixels."""
+@pytest.mark.parametrize(
+    ("dtype", "wanted", "pixels", "stages"),
+    [
+        (np.float32, 12, 128, 1),
+        (np.float32, 8, 128, 2),
+        (np.float16, 12, 128, 2),
+        (np.float16, 8, 128, 1),
+        (np.float16, 1, 256, 2),
+        (np.float16, 1, 256, 1),
+    ],
+)
+def test_convolutions_whose_blocks_have_many_channels(machine, dtype, wanted, pixels, stages, monkeypatch):
+    """Blocks of 32 channels each, or of 64; with float16 perhaps of twice as many pixels. Each has several loads."""
     monkeypatch.setattr(cuda_conv2d, "PROCESSORS", wanted)
+    monkeypatch.setattr(cuda_conv2d, "STAGES", stages)
+    monkeypatch.setattr(cuda_conv2d, "SHARES", 1)
     half = dtype == np.float16
-    plan = cuda_conv2d.plan_correlate(3, (8, 8), 70, 72, (3, 3), 1, 2 if half else 4)
-    assert plan.tiles.pixels == (pixels if half else 128)
-    plan = cuda_conv2d.plan_weights(3, (8, 8), 70, 72, (3, 3), 1, 2 if half else 4)
+    plan = cuda_conv2d.plan_correlate(7, (8, 8), 70, 72, (3, 3), 1, 2 if half else 4)
+    assert plan.tiles.pixels == pixels
+    assert plan.constants["STAGES"] == stages
+    plan = cuda_conv2d.plan_weights(7, (8, 8), 70, 72, (3, 3), 1, 2 if half else 4)
     assert plan.constants["KT"] == (64 if half and pixels == 256 else 32)
+    assert plan.constants["STAGES"] == (stages if half else 1)
     rng = np.random.default_rng(0)
-    inputs = maps(rng, 3, 70, 8, 8, dtype=dtype), weights(rng, 72, 70, 3, 3, dtype=dtype)
+    inputs = maps(rng, 7, 70, 8, 8, dtype=dtype), weights(rng, 72, 70, 3, 3, dtype=dtype)
     agree(machine, conv2d, inputs, EXACT[dtype], padding=1)
 
 

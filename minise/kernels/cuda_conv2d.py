@@ -23,8 +23,6 @@ WIDE_PIXELS, WIDE_CHANNELS = 256, 64
 """With float16 and so many channels on both sides a block has so many pixels, and one of the gradient of w has
 64 x 32 channels. A warp's tile is then twice as large, for which it reads two thirds as much a product from shared
 memory, and fewer blocks read the same weights or pixels."""
-WIDE_SHARED = 80 * 1024
-"""… unless it needs more shared memory: two such blocks should fit into a processor with 164 KiB."""
 PROCESSORS = 128
 """About those of a large GPU: so many blocks should there be. A constant, so that no sum depends on the GPU."""
 SHARES = 4 * PROCESSORS
@@ -33,6 +31,8 @@ ADD_ROWS = 32
 """The most rows of threads that add the shares up."""
 SHARED_LIMIT = 96 * 1024
 """The bytes of shared memory that every GPU of the last years lets a block have."""
+STAGES = 2
+"""For how many loads there is room, at most: with two, one is under way while the other is multiplied."""
 
 
 def up(size: int, multiple: int) -> int:
@@ -105,28 +105,32 @@ def plan_correlate(
     n: int, size: tuple[int, int], c: int, k: int, kernel: tuple[int, int], stride: int, itemsize: int
 ) -> Plan | None:
     """Pixels and channels of y a block, up to 256 and 64 as long as there are blocks for all processors, and words of
-    channels of x at a time, as many as fit; None if even the fewest do not.
+    channels of x at a time, as many as fit twice, if not all do; None if even the fewest do not fit once.
     """
     taps, words = kernel[0] * kernel[1], cover(c * itemsize, 4)
     tiles, wide = Tiles.of(*size), Tiles.of(*size, WIDE_PIXELS)
     most = next((nt for nt in (64, 32) if tiles.count(n) * cover(k, nt) >= PROCESSORS), 16)
-    options = [(tiles, *each) for each in ((64, 16), (32, 16), (64, 8), (32, 8), (16, 8), (8, 8))]
     enough = wide.count(n) * cover(k, 64) >= 2 * PROCESSORS and wide.covers(n) == tiles.covers(n)
-    if itemsize == 2 and min(c, k) >= WIDE_CHANNELS and enough:
-        options.insert(0, (wide, 64, 16))
-    for of, nt, chunk in options:
+    first = [wide] if itemsize == 2 and min(c, k) >= WIDE_CHANNELS and enough else []
+    options = [
+        *((of, nt, chunk, STAGES) for of in (*first, tiles) for nt in (64, 32) for chunk in (16, 8)),
+        *((tiles, nt, 8, 1) for nt in (64, 32, 16, 8)),
+    ]
+    for of, nt, chunk, stages in options:
         nt, chunk = min(nt, most, up(k, 8)), min(chunk, up(words, 8))
-        operands = 4 * (chunk + 4) * (of.seen(*kernel, stride) + taps * nt)
+        stages = min(stages, cover(words, chunk))
+        operands = 4 * stages * (chunk + 4) * (of.seen(*kernel, stride) + taps * nt)
         result = of.pixels * (nt * itemsize + 16) + THREADS // 32 * 2 * nt * 4
-        if max(operands, result) <= (WIDE_SHARED if of is wide else SHARED_LIMIT):
-            return Plan(of, {"NT": nt, "CHUNK": chunk, **of.constants()}, max(operands, result))
+        if max(operands, result) <= SHARED_LIMIT:
+            constants = {"NT": nt, "CHUNK": chunk, "STAGES": stages, **of.constants()}
+            return Plan(of, constants, max(operands, result))
     return None
 
 
 def plan_weights(
     n: int, size: tuple[int, int], c: int, k: int, kernel: tuple[int, int], stride: int, itemsize: int
 ) -> Plan | None:
-    """As many channels of gw a block, and pixels at a time, as fit; None if even the fewest do not."""
+    """As many channels of gw a block, and pixels at a time, as fit, or fit twice; None if even the fewest do not."""
     taps = kernel[0] * kernel[1]
     tiles = Tiles.of(*size)
     options = [(1, 32, 128), (1, 32, 64), (1, 16, 128), (1, 16, 64), (1, 16, 32)]
@@ -141,9 +145,11 @@ def plan_weights(
         kt *= warp_k
         rows = [padded(channels * itemsize // 4, itemsize) for channels in (kt, ct)]
         operands = 4 * (pixels * rows[0] + tiles.seen(*kernel, stride) * rows[1])
-        shared = max(operands, 4 * taps * kt * ct)
-        if shared <= SHARED_LIMIT:
-            return Plan(tiles, {"KT": kt, "CT": ct, "WARP_K": warp_k, **tiles.constants()}, shared)
+        for stages in (STAGES, 1):
+            shared = max(stages * operands, 4 * taps * kt * ct)
+            if shared <= SHARED_LIMIT:
+                constants = {"KT": kt, "CT": ct, "WARP_K": warp_k, "STAGES": stages, **tiles.constants()}
+                return Plan(tiles, constants, shared)
     return None
 
 

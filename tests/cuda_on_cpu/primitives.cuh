@@ -1,8 +1,9 @@
 // The machine of CUDA C++ on a CPU, for tests: stands in for minise/kernels/cuda/primitives.cuh.
 //
-// A block's threads are fibres that take turns; one runs until it reaches a barrier. Shared memory is full of
-// NaNs when a block begins, and copies to it arrive only when they are waited for. `backwards` lets threads take
-// turns from the last to the first: a kernel that lacks a barrier then gives another result.
+// A block's threads are fibres that take turns: one runs until it reaches a barrier, and a warp until all its threads wait
+// for other warps. Shared memory is full of NaNs when a block begins, and copies to it arrive only when they are waited
+// for. `backwards` lets warps and threads take turns from the last to the first, and copies arrive at once: a kernel that
+// lacks a barrier then gives another result.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -61,6 +62,7 @@ static Barrier block_barrier;
 static Fibre* now;
 static dim3 block_index, block_size, grid_size;
 static unsigned char* shared;
+static bool copies_are_early;
 static long moves;  // what has happened since the last round, to notice threads that wait for ever
 
 inline void give_way() {
@@ -112,6 +114,7 @@ template <class... A>
 int launch(void (*kernel)(A...), const int* grid, const int* block, int shared_bytes, void** arguments, int backwards) {
     Call<A...>::kernel = kernel;
     Call<A...>::arguments = arguments;
+    copies_are_early = backwards;
     grid_size = {unsigned(grid[0]), unsigned(grid[1]), unsigned(grid[2])};
     block_size = {unsigned(block[0]), unsigned(block[1]), unsigned(block[2])};
     int threads = block[0] * block[1] * block[2];
@@ -140,14 +143,21 @@ int launch(void (*kernel)(A...), const int* grid, const int* block, int shared_b
             makecontext(&f.context, reinterpret_cast<void (*)()>(run_fibre), 2, unsigned(body), unsigned(body >> 32));
         }
         for (int left = threads; left;) {
-            moves = 0;
-            for (int i = 0; i < threads; i++) {
-                Fibre* f = &fibres[backwards ? threads - 1 - i : i];
-                if (f->done) continue;
-                go_on(f);
-                if (f->done) left--;
+            int before = left;
+            long turn = block_barrier.turn;
+            for (int i = 0; i < int(warps.size()); i++) {
+                int first = 32 * (backwards ? int(warps.size()) - 1 - i : i), last = std::min(first + 32, threads) - 1;
+                do {  // a warp goes on until it waits for others
+                    moves = 0;
+                    for (int j = first; j <= last; j++) {
+                        Fibre* f = &fibres[backwards ? first + last - j : j];
+                        if (f->done) continue;
+                        go_on(f);
+                        if (f->done) left--;
+                    }
+                } while (moves);
             }
-            if (!moves) { free(shared); return 1; }  // threads wait for others that will not come
+            if (left == before && block_barrier.turn == turn) { free(shared); return 1; }  // for threads that will not come
         }
     }
     free(shared);
@@ -246,14 +256,19 @@ inline void load_two_matrices(unsigned& a, unsigned& b, const void* row) {
     unsigned* to[] = {&a, &b};
     cpu::load_matrices(to, 2, row, false);
 }
+namespace cpu {
+inline void arrive(const Copy& c) { c.there ? memcpy(c.to, c.from, 16) : memset(c.to, 0, 16); }
+}  // namespace cpu
 inline void copy16(void* shared, const void* global, bool there) {
     if (uintptr_t(shared) % 16 || (there && uintptr_t(global) % 16)) {
         fprintf(stderr, "copy16: an address is no multiple of 16\n");
         abort();
     }
-    cpu::now->copies.push_back({shared, global, there});
+    cpu::Copy copy = {shared, global, there};
+    if (cpu::copies_are_early) cpu::arrive(copy);
+    else cpu::now->copies.push_back(copy);
 }
 inline void wait_for_copies() {
-    for (auto& c : cpu::now->copies) c.there ? memcpy(c.to, c.from, 16) : memset(c.to, 0, 16);
+    for (auto& c : cpu::now->copies) cpu::arrive(c);
     cpu::now->copies.clear();
 }

@@ -8,14 +8,15 @@
 //
 // A block makes NT channels of PIXELS pixels of y: TILE_N images, TILE_H rows, TILE_W columns. It brings the pixels of x
 // that these see into shared memory once, CHUNK words of channels at a time, and every tap reads them there,
-// shifted. A warp has 32 of the pixels. Rows in shared memory are 4 words longer than they need be, so
-// that the 16 bytes of eight rows which a warp reads at once lie in different banks; with a stride of 2, two rows share
-// theirs.
+// shifted. With two STAGES there is room for two such chunks: one is brought while the other is multiplied. Rows in shared
+// memory are 4 words longer than they need be, so that the 16 bytes of eight rows which a warp reads at once lie in
+// different banks; with a stride of 2, two rows share theirs.
 #include "tiles.cuh"
 
 #define ROW (CHUNK + 4)
 #define CHUNK_CHANNELS (CHUNK * WORD_CHANNELS)
 #define CHUNKS ((C + CHUNK_CHANNELS - 1) / CHUNK_CHANNELS)
+#define STAGE ((IN_PIXELS + TAPS * NT) * ROW)  // words of shared memory: a chunk of pixels, then its weights
 #define K_PADDED ((K + NT - 1) / NT * NT)
 #define OUT_ROW (NT + VECTOR)
 #define WARP_PIXELS (PIXELS * WARP / THREADS)
@@ -35,8 +36,6 @@ __device__ inline void load_taps(unsigned* taps, const Element* packed, int chun
 extern "C" __global__ void __launch_bounds__(THREADS)
     correlate(const Element* x, const Element* packed, const float* bias, Element* y, float* moments, int n) {
     SHARED_MEMORY(memory);
-    unsigned* maps = (unsigned*)memory;
-    unsigned* taps = maps + IN_PIXELS * ROW;
     int tile_x = blockIdx.x % TILES_X, tile_y = blockIdx.x / TILES_X % TILES_Y;
     int image = blockIdx.x / TILES_X / TILES_Y * TILE_N, k = blockIdx.y * NT;
     int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, g = lane / 4, q = lane % 4;
@@ -50,14 +49,19 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         place[i] = (row * IN_W + m % TILE_W * STRIDE) * ROW + lane / 16 * 4;
     }
 
-    float sum[ROW_TILES][COLUMN_TILES][4] = {};
-    for (int chunk = 0; chunk < CHUNKS; chunk++) {
-        __syncthreads();
-        load_pixels(maps, ROW, CHUNK, x, C, chunk * CHUNK_CHANNELS, image, tile_y * TILE_H * STRIDE - PAD_Y,
+    auto bring = [&](int chunk) {
+        unsigned* to = (unsigned*)memory + chunk % STAGES * STAGE;
+        load_pixels(to, ROW, CHUNK, x, C, chunk * CHUNK_CHANNELS, image, tile_y * TILE_H * STRIDE - PAD_Y,
                     tile_x * TILE_W * STRIDE - PAD_X, IN_H, IN_W, H, W, n, DILATE);
-        load_taps(taps, packed, chunk, k);
+        load_taps(to + IN_PIXELS * ROW, packed, chunk, k);
+    };
+    float sum[ROW_TILES][COLUMN_TILES][4] = {};
+    bring(0);
+    for (int chunk = 0; chunk < CHUNKS; chunk++) {
+        const unsigned *maps = (unsigned*)memory + chunk % STAGES * STAGE, *taps = maps + IN_PIXELS * ROW;
         wait_for_copies();
-        __syncthreads();
+        __syncthreads();  // the chunk is there, and of the one before it nobody reads any more
+        if (STAGES == 2 && chunk + 1 < CHUNKS) bring(chunk + 1);
         for (int r = 0; r < R; r++)
             for (int s = 0; s < S; s++)
                 for (int word = 0; word < CHUNK; word += STEP_WORDS) {
@@ -78,6 +82,10 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                         }
                     }
                 }
+        if (STAGES == 1 && chunk + 1 < CHUNKS) {
+            __syncthreads();
+            bring(chunk + 1);
+        }
     }
 
     // Through shared memory, so that neighbouring threads write neighbouring channels.

@@ -4,7 +4,8 @@
 //
 // gy (n, HO, WO, K) and x (n, H, W, C) have their channels side by side in memory. A block makes KT · CT channels of gw,
 // all taps of them, over the tiles of pixels that are its share, a warp 16·WARP_K · 16 of them; a second kernel adds the
-// shares up, in an order that the shapes alone decide.
+// shares up, in an order that the shapes alone decide. With two STAGES there is room for two tiles: one is brought to shared
+// memory while the other is multiplied.
 //
 // The sum runs along the rows of both arrays, and tensor cores want it along a lane's words: float16 matrices are turned as
 // they are loaded from shared memory, and of float32 a lane takes the words that it needs.
@@ -19,6 +20,7 @@
 #endif
 #define K_ROW PADDED(K_WORDS)
 #define C_ROW PADDED(C_WORDS)
+#define STAGE (IN_PIXELS * C_ROW + PIXELS * K_ROW)  // words of shared memory: a tile of x, then one of gy
 #define K_PARTS (KT / 16 / WARP_K)
 #define C_PARTS (CT / 16)
 #define PIXEL_PARTS (4 / (K_PARTS * C_PARTS))  // warps that share the channels share the pixels out
@@ -45,27 +47,31 @@ __device__ inline void turn(unsigned (&words)[2][2], const unsigned* (&pixel)[LA
 #endif
 }
 
-// shares: (gridDim.x, TAPS, K, C). Dynamic shared memory: one tile of x and one of gy.
+// shares: (gridDim.x, TAPS, K, C).
 extern "C" __global__ void __launch_bounds__(THREADS)
     correlate_weights(const Element* x, const Element* gy, float* shares, int n) {
     SHARED_MEMORY(memory);
-    unsigned* maps = (unsigned*)memory;
-    unsigned* gradients = maps + IN_PIXELS * C_ROW;
     int c_first = blockIdx.z * CT, k_first = blockIdx.y * KT;
     int warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, q = threadIdx.x % 4;
     int k_part = warp % K_PARTS, c_part = warp / K_PARTS % C_PARTS, pixel_part = warp / (K_PARTS * C_PARTS);
 
-    float sum[WARP_K][TAPS][2][4] = {};
     int tiles = (n + TILE_N - 1) / TILE_N * TILES_Y * TILES_X;
-    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    auto bring = [&](int tile, int stage) {
         int left = tile % TILES_X * TILE_W, top = tile / TILES_X % TILES_Y * TILE_H;
         int image = tile / TILES_X / TILES_Y * TILE_N;
-        __syncthreads();
-        load_pixels(maps, C_ROW, C_WORDS, x, C, c_first, image, top * STRIDE - PAD, left * STRIDE - PAD, IN_H, IN_W,
+        unsigned* to = (unsigned*)memory + stage * STAGE;
+        load_pixels(to, C_ROW, C_WORDS, x, C, c_first, image, top * STRIDE - PAD, left * STRIDE - PAD, IN_H, IN_W,
                     H, W, n, 1);
-        load_pixels(gradients, K_ROW, K_WORDS, gy, K, k_first, image, top, left, TILE_H, TILE_W, HO, WO, n, 1);
+        load_pixels(to + IN_PIXELS * C_ROW, K_ROW, K_WORDS, gy, K, k_first, image, top, left, TILE_H, TILE_W, HO, WO, n, 1);
+    };
+    float sum[WARP_K][TAPS][2][4] = {};
+    bring(blockIdx.x, 0);
+    for (int tile = blockIdx.x, stage = 0; tile < tiles; tile += gridDim.x, stage = (stage + 1) % STAGES) {
+        const unsigned *maps = (unsigned*)memory + stage * STAGE, *gradients = maps + IN_PIXELS * C_ROW;
+        bool more = tile + gridDim.x < tiles;
         wait_for_copies();
-        __syncthreads();
+        __syncthreads();  // the tile is there, and of the one before it nobody reads any more
+        if (STAGES == 2 && more) bring(tile + gridDim.x, 1 - stage);
         for (int step = pixel_part * STEP_PIXELS; step < PIXELS; step += PIXEL_PARTS * STEP_PIXELS) {
             const unsigned *of_k[LANE_PIXELS], *of_c[LANE_PIXELS];
             UNROLL
@@ -90,6 +96,10 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                     UNROLL
                     for (int t = 0; t < 2; t++) multiply(sum[i][tap][t], a[i], b[t]);
             }
+        }
+        if (STAGES == 1 && more) {
+            __syncthreads();
+            bring(tile + gridDim.x, 0);
         }
     }
 
