@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from minise.backend import BACKENDS
-from minise.kernels.threads import available_threads, set_threads
+from minise.kernels.threads import set_threads
 from minise.speed import StepTimes, time_steps, usable_backends
 
 from .options import train_option
@@ -47,7 +47,7 @@ def command(
     minise bench
     minise bench --model se-resnet56 --backend numba --threads 1
     """
-    set_threads(options["threads"] or available_threads())
+    set_threads(options["threads"])
     names = backends or [name for name, problem in usable_backends().items() if problem is None]
     times = time_steps(
         model,

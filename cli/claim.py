@@ -36,7 +36,7 @@ from minise.study.verdict import UNCLAIMED, stats
 
 from .console import Waiting, is_screen, warn
 from .failures import Failure, interrupted
-from .options import train_option
+from .options import absolute, train_option
 from .report import print_json
 from .report_command import PAGE
 from .study_report import JsonStudyReport, StudyReport, TextStudyReport, verdict_object
@@ -137,8 +137,7 @@ def command(
     if as_toml:
         click.echo(config.to_toml() if file or recipe or any(given.values()) else claim_text(), nl=False)
         return
-    if machine["data_dir"] is not None:
-        machine["data_dir"] = str(Path(machine["data_dir"]).expanduser().absolute())
+    machine["data_dir"] = absolute(machine["data_dir"])
     if dry_run:
         show_plan(planned_study(folder, config, **machine), machine, as_json=as_json, retry=retry)
         return

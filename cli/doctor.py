@@ -63,7 +63,7 @@ def software() -> dict[str, Finding]:
 def compute() -> dict[str, Finding]:
     """Which backend `--device auto` takes here."""
     device = resolve_device("auto")
-    backend = usable_backend("cupy" if device == "cuda" else "numpy").name
+    backend = usable_backend(device).name
     return {
         "CPU": (True, f"{platform.machine()}, {os.cpu_count()} cores, {available_threads()} usable threads"),
         "fast kernels": fast_kernels(),

@@ -85,9 +85,8 @@ def draw_classes(out: Console, test: Evaluation, classes: Sequence[str]) -> None
     columns = (Column("class", least=8), figure("right"), Column("most taken for", least=12, wraps=True))
     rows = []
     for i, name in enumerate(classes):
-        wrong = [(n, j) for n, k, j in confused_pairs(test) if k == i][:1]
-        of = int(test.confusion[i].sum())
-        most = "".join(f"{classes[j]}, {percent(n / of)}" for n, j in wrong)
+        wrong = [pair for pair in test.confused_pairs if pair.truth == i][:1]
+        most = "".join(f"{classes[p.answer]}, {percent(p.times / p.of)}" for p in wrong)
         rows.append((name, Text(percent(test.per_class[i]), "bold"), most or "-"))
     show(out, columns, rows)
 
@@ -108,13 +107,6 @@ def draw_extremes(out: Console, test: Evaluation, classes: Sequence[str]) -> Non
         show(out, high, best)
     out.print()
     columns = (Column("is", least=8), Column("taken for", least=9), figure("times"), figure("of", rank=1))
-    pairs = confused_pairs(test)[:LISTED]
-    rows = [(classes[i], classes[j], str(n), str(int(test.confusion[i].sum()))) for n, i, j in pairs]
+    pairs = test.confused_pairs[:LISTED]
+    rows = [(classes[p.truth], classes[p.answer], str(p.times), str(p.of)) for p in pairs]
     show(out, columns, rows)
-
-
-def confused_pairs(test: Evaluation) -> list[tuple[int, int, int]]:
-    """(times, true class, answer) of every mistake that was made, the most frequent first."""
-    wrong = test.confusion - np.diag(np.diag(test.confusion))
-    pairs = [(int(wrong[i, j]), int(i), int(j)) for i, j in zip(*np.nonzero(wrong), strict=True)]
-    return sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))

@@ -12,6 +12,7 @@ import click
 from minise.backend import BACKENDS
 from minise.checks.values import VALUES
 from minise.errors import ConfigError, MiniseError
+from minise.extras import optional
 
 from .report import print_json
 
@@ -90,12 +91,9 @@ def outcomes(
     values: str,
 ) -> Iterator[Outcome]:
     """What becomes of each target, as it is checked."""
-    try:
-        from hypothesis.configuration import set_hypothesis_home_dir
-    except ImportError as error:
-        raise MiniseError(
-            "gradcheck: hypothesis is not installed, expected the extra check: pip install 'minise[check]'"
-        ) from error
+    optional("hypothesis", "gradcheck", "check")
+    from hypothesis.configuration import set_hypothesis_home_dir
+
     from minise.checks.suite import jobs
     from minise.checks.user import check_file
 

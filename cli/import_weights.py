@@ -16,7 +16,7 @@ from minise.models import MODELS
 from minise.ops import ACTIVATIONS
 
 from .console import Waiting, warn
-from .options import train_option
+from .options import absolute, train_option
 from .report import print_json
 from .words import percent
 
@@ -67,8 +67,7 @@ def command(file: Path, run: Path, as_json: bool, **options: Any) -> None:
     \b
     minise import resnet20.th --model resnet20 --dataset cifar10 --run runs/theirs
     """
-    if options["data_dir"] is not None:
-        options["data_dir"] = str(Path(options["data_dir"]).expanduser().absolute())
+    options["data_dir"] = absolute(options["data_dir"])
     with Waiting(f"reading {file}") as waiting:
         imported = import_run(file, run, progress=waiting, **options)
     for message in doubts(imported):

@@ -43,7 +43,10 @@ class LiveStudyReport:
         if isinstance(event, StudyStarted):
             done = len(event.study.outcomes) - event.todo
             self.whole = self.progress.add_task(
-                "[b]runs[/]", total=len(event.study.outcomes), completed=done, words=str(event.study.folder)
+                "[b]runs[/]",
+                total=len(event.study.outcomes),
+                completed=done,
+                words=escape(str(event.study.folder)),
             )
         elif isinstance(event, Compiling):
             self.progress.console.print(f"compiling the {event.backend} kernels: once, then they are cached")

@@ -5,22 +5,17 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from minise.config import CONVS, PRECISIONS, TrainConfig, config_from_dict, plain_keys, read_toml
-from minise.data import DATASETS
-from minise.models import MODELS
+from minise.config import RULES, TrainConfig, config_from_dict, plain_keys, read_toml
 from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
-from minise.ops import ACTIVATIONS
 from minise.optim import OPTIMIZERS
 from minise.recipes import DEFAULT, recipe
-from minise.schedules import SCHEDULES
-from minise.views import VIEWS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,20 +70,7 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 """Group -> field of TrainConfig -> help."""
 
-CHOICES: dict[str, Iterable[str]] = {
-    "dataset": DATASETS,
-    "model": MODELS,
-    "act": ACTIVATIONS,
-    "alpha": ("layer", "channel"),
-    "trunk_act": ACTIVATIONS,
-    "optimizer": OPTIMIZERS,
-    "decay": ("weights", "all"),
-    "schedule": SCHEDULES,
-    "tta": VIEWS,
-    "device": ("auto", "cpu", "cuda"),
-    "precision": PRECISIONS,
-    "conv": CONVS,
-}
+CHOICES = {name: rule.choices for name, rule in RULES.items() if rule.choices}
 DEFAULTS = {
     "data_dir": "MINISE_DATA_DIR, else data/ of a checkout, else the user's cache",
     "mirror": "the makers' site",
@@ -187,6 +169,9 @@ def merged_config(given: Mapping[str, Any], file: Path | None, name: str | None 
     if own.get("optimizer", values.get("optimizer")) != values.get("optimizer"):
         values = {k: v for k, v in values.items() if k not in TUNED}
     config = config_from_dict(values | own, where=str(file) if file is not None else "options")
-    if config.data_dir is None:
-        return config
-    return dataclasses.replace(config, data_dir=str(Path(config.data_dir).expanduser().absolute()))
+    return dataclasses.replace(config, data_dir=absolute(config.data_dir))
+
+
+def absolute(folder: str | None) -> str | None:
+    """The same folder by a path that is right from anywhere."""
+    return None if folder is None else str(Path(folder).expanduser().absolute())

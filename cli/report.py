@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
 import click
 
 from minise.job import Compiling, Event, Finished, Started, result_of
+from minise.plain import plain
 from minise.train import EpochDone, StepDone
 
 from .words import clock, count, flops, percent, widths
@@ -26,18 +26,9 @@ class Report(Protocol):
     def show(self, event: Event) -> None: ...
 
 
-def plain_json(value: Any) -> Any:
-    """`value` with None for every NaN and infinity, which JSON has no words for."""
-    if isinstance(value, dict):
-        return {key: plain_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_json(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def print_json(value: dict[str, Any]) -> None:
     """One object, one line, at once."""
-    click.echo(json.dumps(plain_json(value), allow_nan=False))
+    click.echo(json.dumps(plain(value), allow_nan=False))
 
 
 class LineReport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
-from minise.errors import ConfigError
+from minise.extras import optional
 from minise.job import Event, Finished, Started
 from minise.train import EpochDone, StepDone
 
@@ -19,13 +19,8 @@ class BoardReport:
     """
 
     def __init__(self, folder: Path) -> None:
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise ConfigError(
-                f"tensorboard: needs tensorboardX ({error}); pip install 'minise[tensorboard]'"
-            ) from error
-        self.folder, self.make = folder, SummaryWriter
+        self.folder = folder
+        self.make = optional("tensorboardX", "tensorboard", "tensorboard").SummaryWriter
         self.writer: Any = None
         self.steps = 0
 

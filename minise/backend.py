@@ -95,6 +95,8 @@ BACKENDS = {
     )
 }
 BEST = {"numpy": "numba", "cupy": "cuda"}
+MODULES = {"cpu": "numpy", "cuda": "cupy"}
+"""Device -> what makes its arrays."""
 _active: ContextVar[str] = ContextVar("minise_backend", default="auto")
 
 
@@ -132,9 +134,9 @@ def find_kernel(op: str, arrays: tuple[Any, ...], options: dict[str, Any]) -> Ke
     return None
 
 
-def usable_backend(module: str) -> Backend:
-    """The best backend for the arrays of "numpy" or "cupy" that can be loaded here."""
-    backend = BACKENDS[BEST[module]]
+def usable_backend(device: str) -> Backend:
+    """The best backend for arrays on "cpu" or "cuda" that can be loaded here."""
+    backend = BACKENDS[BEST[MODULES[device]]]
     backend.load()
     while backend.problem is not None and backend.below is not None:
         backend = BACKENDS[backend.below]

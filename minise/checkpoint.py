@@ -25,6 +25,7 @@ import safetensors.numpy
 
 from minise.backend import Array
 from minise.config import MOST_BITS, TrainConfig, config_from_dict, read_toml
+from minise.data import DATASETS
 from minise.errors import ConfigError, RunError, ShapeError
 from minise.folders import check_new, make_folder, write_atomically
 from minise.models import build
@@ -128,6 +129,17 @@ class Run:
             raise RunError(f"run: {path}: {reason}") from error
         return cls(path, config, info)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes that it tells apart."""
+        return tuple(self.info["data"].get("classes") or DATASETS[self.config.dataset].classes)
+
+    @property
+    def data_dir(self) -> str | None:
+        """Where its data were, None if that is gone."""
+        path = self.config.data_dir
+        return path if path is not None and Path(path).exists() else None
+
     def update(self, **info: Any) -> None:
         """Add to run.json."""
         self.info |= info
@@ -154,6 +166,8 @@ class Run:
             return []
         try:
             found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except OSError as error:
+            raise RunError(f"run: cannot read {path}: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise RunError(f"run: {path} has a line that is not JSON ({error})") from error
         for number, line in enumerate(found, start=1):

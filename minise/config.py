@@ -8,7 +8,7 @@ import math
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,12 @@ class TrainConfig:
     def to_toml(self) -> str:
         """The options that are set, as a TOML file that `from_toml` and `--config` read."""
         pairs = dataclasses.asdict(self).items()
-        return "".join(f"{key} = {json.dumps(value)}\n" for key, value in pairs if value is not None)
+        return "".join(f"{key} = {toml_value(value)}\n" for key, value in pairs if value is not None)
+
+
+def toml_value(value: Any) -> str:
+    """A number, text or list of these as TOML has it: as JSON has it, but for the character 127."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 @dataclass(frozen=True)
@@ -129,12 +134,17 @@ class Rule:
     """What an option may be, and how to say so."""
 
     holds: Callable[[Any], bool]
-    expected: str
+    words: str = ""
+    choices: Collection[str] = ()
+
+    @property
+    def expected(self) -> str:
+        return "one of " + ", ".join(self.choices) if self.choices else self.words
 
 
-def one_of(names: Mapping[str, Any] | tuple[str, ...]) -> Rule:
-    """One of the names of a table."""
-    return Rule(lambda v: v in names, "one of " + ", ".join(names))
+def one_of(names: Collection[str]) -> Rule:
+    """One of the names of a table, which may still grow."""
+    return Rule(lambda v: v in names, choices=names)
 
 
 def at_least(least: float) -> Rule:
@@ -200,6 +210,8 @@ def _typed(name: str, value: Any) -> Any:
         expected = " or ".join(words[t] for t in allowed if t in words)
         expected = RULES[name].expected if str in allowed and name in RULES else expected
         raise ConfigError(f"{name}: found {value!r}, expected {expected}")
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ConfigError(f"{name}: found {value!r}, expected text that UTF-8 can write")
     return value
 
 

@@ -25,7 +25,7 @@ from minise.data.on_device import DeviceBatches
 from minise.errors import ConfigError, RunError
 from minise.folders import alone, check_new, make_folder
 from minise.kernels import cuda_cudnn, cuda_launch
-from minise.kernels.threads import available_threads, set_threads
+from minise.kernels.threads import set_threads
 from minise.metrics import Evaluation, score
 from minise.microscope import look
 from minise.models import ModelInfo, build, describe
@@ -107,27 +107,16 @@ def _train(
         run = _unfinished(path)  # as whoever held it left it
         given = [name for name in differing(config, run.config) if getattr(config, name) is not None]
         _refuse(given, config, run)
-    device = resolve_device(config.device)
-    if config.precision == "fp16" and device == "cpu":
-        raise ConfigError("precision: found fp16 on the CPU, expected fp32 there; fp16 needs --device cuda")
-    if device == "cuda":
-        cuda_cudnn.choose(config.conv)
-    elif config.conv == "cudnn":
-        raise ConfigError(
-            "conv: found cudnn on the CPU, expected auto or own there; cudnn needs --device cuda"
-        )
-    backend = usable_backend("cupy" if device == "cuda" else "numpy")
-    threads = config.threads or available_threads()
-    set_threads(threads)
+    device = _device(config)
+    backend = usable_backend(device)
+    threads = set_threads(config.threads)
     dataset = load_dataset(config, progress=progress)
     config = config.resolved(len(dataset.train))
     if run is not None:
         _refuse(differing(config, run.config), config, run)
     train_split, val_split = holdout(dataset.train, config.val_size or 0, (config.seed,))
     batches = training_batches(config, dataset, train_split, device)
-    model = build(config.model, classes=len(dataset.classes), **config.model_options())
-    sample = train_split.images[:CALIBRATION_IMAGES]
-    model.calibrate(normalise(sample, dataset.mean, dataset.std))
+    model = _network(config, dataset, train_split)
     info = describe(model)  # here, where it needs no GPU
     model.to(device=device)
     optimizer = optimizer_for(config, model)
@@ -165,7 +154,7 @@ def _train(
             threads,
             start,
         )
-        seconds = 0.0
+        seconds = sum(line["seconds"] for line in run.metrics())
         yield from compile_kernels(backend.name)
         for event in fit(
             model,
@@ -205,6 +194,27 @@ def _train(
         _stopped(run, model, epoch_running, error)
         raise
     yield Finished(run.path, test, seconds)
+
+
+def _network(config: TrainConfig, dataset: Dataset, split: Split) -> Module:
+    """The model as it begins."""
+    model = build(config.model, classes=len(dataset.classes), **config.model_options())
+    model.calibrate(normalise(split.images[:CALIBRATION_IMAGES], dataset.mean, dataset.std))
+    return model
+
+
+def _device(config: TrainConfig) -> str:
+    """Where it is trained. Raises ConfigError if what is asked for is not to be had there."""
+    device = resolve_device(config.device)
+    if config.precision == "fp16" and device == "cpu":
+        raise ConfigError("precision: found fp16 on the CPU, expected fp32 there; fp16 needs --device cuda")
+    if device == "cuda":
+        cuda_cudnn.choose(config.conv)
+    elif config.conv == "cudnn":
+        raise ConfigError(
+            "conv: found cudnn on the CPU, expected auto or own there; cudnn needs --device cuda"
+        )
+    return device
 
 
 def compile_kernels(backend: str) -> Iterator[Compiling]:

@@ -10,6 +10,16 @@ from minise.backend import Array
 
 
 @dataclass(frozen=True)
+class Pair:
+    """How often images of the class `truth`, of which there are `of`, were taken for those of the class `answer`."""
+
+    truth: int
+    answer: int
+    times: int
+    of: int
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """loss: mean cross-entropy, without smoothing. top1, top5: fractions of the images whose label is the first,
     or among the first five, of the answers (ties go to the lower class; top5 is 1 with five classes or fewer).
@@ -31,6 +41,14 @@ class Evaluation:
         seen = self.confusion.sum(axis=1)
         right = np.diag(self.confusion).astype(float)
         return np.divide(right, seen, out=np.full(len(right), np.nan), where=seen > 0)
+
+    @property
+    def confused_pairs(self) -> list[Pair]:
+        """Every mistake that was made, the most frequent first."""
+        seen = self.confusion.sum(axis=1)
+        wrong = self.confusion - np.diag(np.diag(self.confusion))
+        pairs = [Pair(int(i), int(j), int(wrong[i, j]), int(seen[i])) for i, j in np.argwhere(wrong)]
+        return sorted(pairs, key=lambda pair: (-pair.times, pair.truth, pair.answer))
 
 
 def score(logits: Array, labels: Array) -> Evaluation:

@@ -15,6 +15,7 @@ import numpy as np
 from minise.backend import Array, array_module, to_device, to_numpy
 from minise.errors import ConfigError
 from minise.nn import SE, Module
+from minise.nn.module import evaluating
 from minise.ops import ACTIVATIONS
 from minise.ops.activation import derivative, sigmoid_forward
 from minise.ops.batch_norm import batch_norm_forward
@@ -88,15 +89,10 @@ def look(
             squeezed[id(call.inputs[row.weight1])].append(to_numpy(row.squeeze(call)))
 
     labels = []
-    was_training = model.training
-    model.eval()
-    try:
-        with no_grad(), watch(note):
-            for x, y in batches:
-                model(Tensor(to_device(x, device)))
-                labels.append(to_numpy(y))
-    finally:
-        model.train(was_training)
+    with evaluating(model), no_grad(), watch(note):
+        for x, y in batches:
+            model(Tensor(to_device(x, device)))
+            labels.append(to_numpy(y))
     if not labels:
         raise ConfigError("microscope: found no images, expected at least one")
     y = np.concatenate(labels)

@@ -10,7 +10,7 @@ from minise.backend import resolve_device
 from minise.checkpoint import Run
 from minise.data import Dataset
 from minise.job import Progress, evaluation_batches, load_dataset
-from minise.kernels.threads import available_threads, set_threads
+from minise.kernels.threads import set_threads
 from minise.metrics import Evaluation
 from minise.microscope import BlockView, look
 from minise.nn import Module
@@ -58,11 +58,10 @@ def open_run(
     """
     run = Run.open(path)
     device = resolve_device(device)
-    set_threads(available_threads() if threads is None else threads)
-    then = run.config.data_dir
+    set_threads(threads)
     config = replace(
         run.config,
-        data_dir=data_dir or (then if then is not None and Path(then).exists() else None),
+        data_dir=data_dir or run.data_dir,
         limit_train=1,
         limit_test=run.config.limit_test if limit_test is None else limit_test,
     )

@@ -14,6 +14,7 @@ from minise.backend import Array, array_module, to_device, to_numpy
 from minise.errors import MiniseError
 from minise.metrics import Evaluation, score
 from minise.nn import Module
+from minise.nn.module import evaluating
 from minise.optim import Optimizer
 from minise.schedules import Schedule
 from minise.stepping import Stepper, constant_weights, update
@@ -158,15 +159,12 @@ def predict(
     tta (test-time augmentation): a name in `VIEWS`, for the mean of the logits of several views of each image.
     The model's mode is restored.
     """
-    was_training = model.training
-    model.eval()
     logits, labels = [], []
-    with no_grad(), constant_weights(device):
+    with evaluating(model), no_grad(), constant_weights(device):
         for x, y in batches:
             x = to_device(x, device)
             contiguous = array_module(x).ascontiguousarray
             seen = [weight * to_numpy(model(Tensor(contiguous(view))).data) for weight, view in VIEWS[tta](x)]
             logits.append(sum(seen[1:], seen[0]))
             labels.append(to_numpy(y))
-    model.train(was_training)
     return np.concatenate(logits), np.concatenate(labels)

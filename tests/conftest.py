@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session", autouse=True)
 def _compiled():
     """The numba kernels are compiled before the first test, not in the middle of one."""
-    if usable_backend("numpy").name == "numba":
+    if usable_backend("cpu").name == "numba":
         from minise.kernels.numba_loops import prepare
 
         prepare()

@@ -259,7 +259,7 @@ def test_a_verdict_needs_no_page_and_a_study_no_verdict(tiny, finished, monkeypa
     result = minise("claim", "--study", "s", "--json")
     *_, verdict = lines(result)
     assert verdict["verdict"] is None
-    assert "SciPy" in verdict["reason"]
+    assert "scipy" in verdict["reason"]
     assert "the runs can do without" in result.stderr  # said before them
 
 

@@ -1,10 +1,12 @@
 """Run folders that hold what no training wrote: one line, whatever command reads them."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 
@@ -15,6 +17,7 @@ from cli_runs import failed, minise, succeeded
 
 from minise.checkpoint import Run
 from minise.config import TrainConfig
+from minise.errors import ConfigError, RunError
 from minise.folders import write_atomically
 from minise.job import train
 from minise.train import EpochDone
@@ -159,3 +162,35 @@ def test_streams_that_are_closed(tmp_path, closed):
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights as POSIX has them")
+def test_a_file_that_is_written_again_keeps_its_rights(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "new", b"x")
+        (tmp_path / "old").touch(0o600)
+        write_atomically(tmp_path / "old", b"x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "old").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("folder", ["d😀", "ä\x7f", 'quote"\\'])
+def test_a_run_is_opened_again_whatever_its_data_folder_is_called(tmp_path, folder):
+    config = dataclasses.replace(CONFIG, data_dir=str(tmp_path / folder))
+    Run.create(tmp_path / "r", config, {"data": {}})
+    assert Run.open(tmp_path / "r").config == config
+
+
+def test_a_name_that_utf8_cannot_write_is_refused():
+    with pytest.raises(ConfigError, match=r"data_dir: found .* expected text that UTF-8 can write"):
+        dataclasses.replace(CONFIG, data_dir="\udcff")
+
+
+def test_a_folder_in_the_place_of_the_lines(tmp_path):
+    run = Run.create(tmp_path / "r", CONFIG, {})
+    (run.path / "metrics.jsonl").mkdir()
+    with pytest.raises(RunError, match="cannot read"):
+        run.metrics()

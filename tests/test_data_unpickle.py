@@ -211,3 +211,11 @@ def test_any_program_gives_data_or_a_data_error(parts):
 def test_memo_indices_of_any_size_are_told_apart():
     names = b"](" + b"".join(b"U\x04abcdr" + struct.pack("<I", i) for i in range(10_000)) + b"e"
     assert len(unpickle(pickled(b"}U\x01a" + names + b"s."), "file")["a"]) == 10_000
+
+
+def test_a_shape_that_no_array_can_have_is_refused():
+    content = pickle.dumps({"a": np.zeros((0, 3), np.uint8)}, 3)
+    assert content.count(b"K\x00K\x03\x86") == 1
+    huge = b"(K\x00" + 3 * b"J\xff\xff\xff\x7f" + b"t"
+    with pytest.raises(DataError, match="holds an array of shape"):
+        unpickle(content.replace(b"K\x00K\x03\x86", huge), "file")

@@ -72,6 +72,9 @@ def test_a_run_is_resumed_by_the_configuration_it_was_begun_with_and_by_no_other
         next(job.train(dataclasses.replace(config, limit_train=None), tmp_path / "run", resume=True))
     *_, done = job.train(config, tmp_path / "run", resume=True)
     assert isinstance(done, job.Finished)
+    epochs = Run.open(tmp_path / "run").metrics()
+    assert done.seconds == sum(line["seconds"] for line in epochs)  # with those before it stopped
+    assert len(epochs) == 2
 
 
 def test_other_seeds_see_other_batches(shapes):

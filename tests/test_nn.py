@@ -9,6 +9,7 @@ from minise.gradcheck import check_gradients
 from minise.models import MODELS, build, describe
 from minise.nn import SE, Activation, BatchNorm, Conv2d, Dropout, Linear, Sequential, norm_act
 from minise.nn.init import kaiming_normal, lecun_normal
+from minise.nn.module import evaluating
 from minise.tape import Tensor, no_grad, watch
 
 RNG = np.random.default_rng
@@ -290,3 +291,15 @@ def test_a_fastnets_convolutions_start_as_the_identity():
     x = RNG(0).standard_normal((2, 64, 6, 6)).astype(np.float32)
     assert np.allclose(ops.conv2d(Tensor(x), weight, padding=1).data[:, :64], x, atol=1e-6)
     assert weight[64:].std() > 0
+
+
+def test_evaluating_gives_each_module_its_mode_back():
+    model = small()
+    model.steps[1].eval()
+    modes = [m.training for _, m in model.named_modules()]
+    assert modes == [True, True, False, True, True, *modes[5:]]
+    with evaluating(model):
+        assert not any(m.training for _, m in model.named_modules())
+    with pytest.raises(TypeError), evaluating(model):
+        model()
+    assert [m.training for _, m in model.named_modules()] == modes

@@ -55,6 +55,28 @@ def normal(rng, *shape):
     return rng.standard_normal(shape, np.float32)
 
 
+@pytest.mark.parametrize("frozen", [{4}, {5}, {6, 8}, {0, 4, 9}, {3, 5, 7}, set()])
+@pytest.mark.parametrize("se_act", ["felu", "prelu", "relu"])
+def test_what_is_frozen_changes_no_other_gradient(se_act, frozen):
+    rng = np.random.default_rng(0)
+    alpha = np.full((), 0.5, np.float32) if ACTIVATIONS[se_act].start is not None else None
+    inputs = [normal(rng, 3, 8, 4, 4), *normal(rng, 2, 8), normal(rng, 3, 8, 4, 4), None]
+    inputs += [normal(rng, 2, 8), normal(rng, 2), normal(rng, 8, 2), normal(rng, 8), alpha]
+    found = {}
+    for name, dtype in (("numba", np.float32), ("reference", np.float64)):
+        tensors = [
+            None if x is None else Tensor(x.astype(dtype), requires_grad=i not in frozen)
+            for i, x in enumerate(inputs)
+        ]
+        with backend.use_backend(name):
+            batch_norm_act(*tensors, act="relu", se_act=se_act).backward(np.ones((3, 8, 4, 4), dtype))
+        found[name] = [None if x is None else x.grad for x in tensors]
+    for i, (fast, plain) in enumerate(zip(*found.values(), strict=True)):
+        assert (fast is None) == (plain is None) == (inputs[i] is None or i in frozen)
+        if fast is not None:
+            close(fast, plain)
+
+
 def test_every_kernel_is_tested_here():
     backend.BACKENDS["numba"].load()
     assert backend.BACKENDS["numba"].problem is None

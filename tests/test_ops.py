@@ -7,7 +7,7 @@ import pytest
 
 from minise import backend
 from minise.errors import ConfigError, ShapeError
-from minise.ops import ACTIVATIONS, OPS
+from minise.ops import ACTIVATIONS, OPS, batch_norm_act
 from minise.tape import Tensor
 
 ONE = (True,)
@@ -205,8 +205,18 @@ BAD = {
     "max_pool2d": [
         ((Z((1, 1, 4, 4)),), {"kernel": 2, "padding": 2}, "more than half"),
         ((Z(4),), {"kernel": 2}, "x has"),
+        ((Z((1, 1, 4, 4)),), {"kernel": 2, "stride": 0}, "stride 0"),
     ],
-    "avg_pool2d": [((Z((1, 1, 2, 2)),), {"kernel": 3}, "does not fit")],
+    "avg_pool2d": [
+        ((Z((1, 1, 2, 2)),), {"kernel": 3}, "does not fit"),
+        ((Z((1, 1, 2, 2)),), {"kernel": 2, "stride": 0}, "stride 0"),
+    ],
+    "sum": [((Z((2, 3)),), {"axis": 2}, r"axis is 2, expected axes of x \(2, 3\)")],
+    "mean": [((Z((2, 3)),), {"axis": (0, -2)}, "each once")],
+    "max": [
+        ((Z((2, 3)),), {"axis": (0, 2)}, "expected axes of x"),
+        ((Z((2, 0)),), {"axis": 0}, "is empty"),
+    ],
     "global_avg_pool": [((Z((2, 3)),), {}, r"expected \(n, c, h, w\)")],
     "batch_norm": [
         ((Z((2, 3)), Z(2), Z(3)), {}, "do not fit"),
@@ -243,6 +253,33 @@ def test_bad_input_gets_one_clear_line(name, op, inputs, options, message):
         OPS[op](*inputs, **options)
     assert str(caught.value).startswith(f"{op}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["reference", "numba"])
+@pytest.mark.parametrize("option", ["act", "se_act"])
+def test_an_unknown_activation_behind_a_batch_norm_is_refused(name, option):
+    x, w, se = Z((1, 2, 3, 3)), Z(2), (Z((1, 2)), None, Z((2, 1)), None, None)
+    inputs = (a if a is None else Tensor(a.astype(np.float32)) for a in (x, w, w, None, None, *se))
+    with (
+        backend.use_backend(name),
+        pytest.raises(ShapeError, match=r"'swash' is unknown, expected one of relu"),
+    ):
+        batch_norm_act(*inputs, **{option: "swash"})
+
+
+@pytest.mark.parametrize("name", ["reference", "numpy", "auto"])
+def test_batch_norm_of_float16_does_not_overflow(name):
+    x = np.random.default_rng(0).standard_normal((128, 2, 32, 32)).astype(np.float16)
+    with backend.use_backend(name):
+        y = OPS["batch_norm"](x, np.ones(2, np.float16), np.zeros(2, np.float16)).data
+    assert abs(y.astype(np.float64).std() - 1) < 0.01
+
+
+def test_a_maximum_over_a_large_window():
+    x = np.arange(190.0**2).reshape(1, 1, 190, 190)
+    y, (gx,) = forward("max_pool2d", x, kernel=190), gradients("max_pool2d", [[[[1.0]]]], x, kernel=190)
+    assert y.item() == x.max()
+    assert gx[0, 0, -1, -1] == gx.sum() == 1
 
 
 def test_an_unknown_backend_is_refused():

@@ -13,6 +13,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 LAYERS = [
     "errors",
+    "extras",
+    "plain",
     "backend",
     "tape",
     "differences",

@@ -19,7 +19,7 @@ from minise.data import DATASETS
 from minise.data.shapes10 import CLASSES
 from minise.errors import ConfigError
 from minise.job import result_of
-from minise.metrics import score
+from minise.metrics import Evaluation, score
 from minise.report import answers, report, words
 from minise.report.page_study import RULE
 from minise.study import verdict
@@ -413,7 +413,7 @@ def test_mistakes_and_pairs():
     found = answers.worst_mistakes(p, np.array([0, 0, 0, 1]), 5)
     assert [(m.index, m.answer) for m in found] == [(2, 1), (0, 1)]
     assert math.isfinite(found[0].loss)
-    pairs = answers.confused_pairs(np.array([[5, 1, 2], [0, 3, 0], [4, 0, 1]]))
+    pairs = Evaluation(0.0, 0.0, 0.0, np.array([[5, 1, 2], [0, 3, 0], [4, 0, 1]])).confused_pairs
     assert [(p.truth, p.answer, p.times, p.of) for p in pairs] == [(2, 0, 4, 5), (0, 2, 2, 8), (0, 1, 1, 8)]
     assert answers.wilson(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
 

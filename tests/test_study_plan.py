@@ -93,6 +93,7 @@ BAD = {
     "study, arm se-felu: unknown key 'atc'": {"arms": {"se-felu": {"atc": "felu"}}, "against": []},
     "act: found 'swish'": {"arms": {"se-felu": {"act": "swish"}}, "against": []},
     "train sets seed": {"train": {"seed": 1}},
+    "found the arm 'se.felu'": {"arms": claim_dict()["arms"] | {"se.felu": {}}},
     "arms.se-felu sets device": {"arms": {"se-felu": {"device": "cpu"}}, "against": []},
     "effect.cifar10 is 0, expected points above 0": {"effect": {"cifar10": 0}},
     "effect.cifar10 is 'much'": {"effect": {"cifar10": "much"}},

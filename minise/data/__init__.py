@@ -13,6 +13,7 @@ from minise.data.download import fetch as fetch
 from minise.data.registry import DATASETS as DATASETS
 from minise.data.registry import load as load
 from minise.data.sheet import contact_sheet as contact_sheet
+from minise.data.sheet import png as png
 from minise.data.sheet import write_png as write_png
 from minise.data.split import Dataset as Dataset
 from minise.data.split import Split as Split

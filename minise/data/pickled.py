@@ -74,7 +74,10 @@ class PickledArray:
         if found != size:
             raise RefusedError(f"holds {found} bytes for an array of shape {shape}, expected {size}")
         flat = np.frombuffer(raw, np.dtype(name).newbyteorder(BYTE_ORDERS[dtype.order]))
-        return flat.reshape(shape, order="F" if fortran is True else "C")
+        try:
+            return flat.reshape(shape, order="F" if fortran is True else "C")
+        except ValueError as error:  # a 0 beside numbers that no array can have
+            raise RefusedError(f"holds an array of shape {shape}: {error}") from None
 
 
 def _is_length(n: object) -> bool:

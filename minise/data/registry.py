@@ -32,12 +32,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Spec:
-    """A data set that `load` knows: what to say about it, how large it officially is, and how it is had."""
+    """A data set that `load` knows: what to say about it, how large it officially is, and how it is had.
+
+    mean, std: (3,), what images are normalised by, on the scale 0 to 1.
+    """
 
     title: str
     classes: tuple[str, ...]
     train: int
     test: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     downloadable: bool
     load: Callable[[Request], Dataset]
 
@@ -128,7 +133,8 @@ def _load_shapes10(request: Request) -> Dataset:
 
 
 def _cifar_spec(name: str, title: str) -> Spec:
-    return Spec(title, CIFAR[name].classes, 50_000, 10_000, True, _load_cifar)
+    layout = CIFAR[name]
+    return Spec(title, layout.classes, 50_000, 10_000, layout.mean, layout.std, True, _load_cifar)
 
 
 DATASETS: dict[str, Spec] = {
@@ -140,6 +146,8 @@ DATASETS: dict[str, Spec] = {
         shapes10.CLASSES,
         shapes10.TRAIN,
         shapes10.TEST,
+        shapes10.MEAN,
+        shapes10.STD,
         False,
         _load_shapes10,
     ),

@@ -31,7 +31,15 @@ def contact_sheet(images: NDArray[np.uint8], columns: int, *, gap: int = 2) -> N
 
 
 def write_png(path: str | os.PathLike[str], picture: NDArray[np.uint8]) -> None:
-    """Write `picture` (H, W, 3), RGB, as a PNG file. Raises DataError where it cannot be written.
+    """Write `picture` (H, W, 3), RGB, as a PNG file. Raises DataError where it cannot be written."""
+    try:
+        Path(path).write_bytes(png(picture))
+    except OSError as error:
+        raise DataError(f"{os.fspath(path)}: cannot be written ({error.strerror})") from None
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """`picture` (H, W, 3), RGB, as the bytes of a PNG file.
 
     Source: PNG specification, https://www.w3.org/TR/png-3/: a header, the rows (each after a 0: "no filter")
     compressed, and an end.
@@ -41,10 +49,7 @@ def write_png(path: str | os.PathLike[str], picture: NDArray[np.uint8]) -> None:
     rows[:, 1:] = picture.reshape(height, width * 3)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits a channel, colour type 2: RGB
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
-    try:
-        Path(path).write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks))
-    except OSError as error:
-        raise DataError(f"{os.fspath(path)}: cannot be written ({error.strerror})") from None
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

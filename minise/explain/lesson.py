@@ -9,6 +9,7 @@ import numpy as np
 
 from minise.backend import Array
 from minise.chain import Chain
+from minise.plain import plain
 
 Cell = str | int | float
 """What stands in a table: words, a whole number, or a number that is shown with as many decimals as its column."""
@@ -173,17 +174,7 @@ def as_data(lesson: Lesson) -> list[dict[str, Any]]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    plain: dict[str, Any] = _plain(step)
-    for value, made in zip(step.values, plain["values"], strict=True):
+    told: dict[str, Any] = plain(step)
+    for value, made in zip(step.values, told["values"], strict=True):
         made |= {"shape": list(value.array.shape), "agreement": value.agreement}
-    return plain | {"agreement": step.agreement}
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(item) for name, item in vars(value).items()}
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+    return told | {"agreement": step.agreement}

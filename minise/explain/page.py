@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import minise
-from minise.errors import ConfigError
 from minise.explain.answers import shown
 from minise.explain.evidence import verdict
 from minise.explain.grid import column, dimensions, grid, is_numeric
 from minise.explain.lesson import Code, Lesson, Step, Table, Value, element
 from minise.explain.write import number
+from minise.extras import optional
 
 if TYPE_CHECKING:
     import jinja2
@@ -27,12 +26,7 @@ NEEDS = ("jinja2", "matplotlib")
 def page(lesson: Lesson) -> str:
     """The lesson as HTML. Raises ConfigError where the extra `report` is missing."""
     for module in NEEDS:
-        try:
-            import_module(module)
-        except ImportError as error:
-            raise ConfigError(
-                f"explain: --html needs {module} ({error}); pip install 'minise[report]'"
-            ) from error
+        optional(module, "explain --html", "report")
     from minise.report.theme import style
 
     parts = [

@@ -10,8 +10,7 @@ import safetensors.numpy
 
 from minise.backend import Array
 from minise.checkpoint import Run
-from minise.data import DATASETS, shapes10
-from minise.data.layout import CIFAR
+from minise.data import DATASETS
 from minise.errors import ConfigError
 from minise.interchange.names import NAMES
 from minise.interchange.onnx_write import onnx_bytes
@@ -26,7 +25,7 @@ def export_run(run: Run, format: str, *, names: str = "minise") -> bytes:
     names: a row of NAMES, what the arrays are called in the file; in ONNX nobody asks for that.
     Raises ConfigError for what does not go together, RunError for a run without usable weights.
     """
-    model = run.load_model(len(classes_of(run)))
+    model = run.load_model(len(run.classes))
     return FORMATS[format](run, model, names)
 
 
@@ -45,10 +44,11 @@ def as_onnx(run: Run, model: Module, names: str) -> bytes:
     """The network outside training, normalisation included; what `--tta` adds is not."""
     if names != "minise":
         raise ConfigError(f"names: found {names!r}, but onnx holds the whole network, expected none")
-    mean, std = normalisation(run.config.dataset)
+    spec = DATASETS[run.config.dataset]
+    mean, std = spec.mean, spec.std
     about = {
         "minise": note(run),
-        "classes": json.dumps(classes_of(run)),
+        "classes": json.dumps(run.classes),
         "images": "float32 (n, 3, 32, 32): red, green, blue, from 0 to 1; the graph normalises them",
         "logits": "float32 (n, classes): of one view of each image, without softmax",
     }
@@ -76,14 +76,3 @@ def renamed(run: Run, model: Module, names: str) -> dict[str, Array]:
             raise ConfigError(f"names: the code of {names} has {row.act}, but {run.path} has {option} {act}")
     theirs = row.theirs(state)
     return {theirs[name]: a for name, a in state.items()}
-
-
-def classes_of(run: Run) -> list[str]:
-    """The names of the classes that the run tells apart."""
-    return list(run.info["data"].get("classes") or DATASETS[run.config.dataset].classes)
-
-
-def normalisation(dataset: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """What images of the data set are normalised by: mean and standard deviation, (3,), on the scale 0 to 1."""
-    layout = CIFAR.get(dataset)
-    return (layout.mean, layout.std) if layout else (shapes10.MEAN, shapes10.STD)

@@ -24,7 +24,7 @@ from minise.interchange.normalised import NORMALISED, renormalise
 from minise.interchange.read import read_weights
 from minise.interchange.weights import Weights, WeightsError
 from minise.job import Progress, evaluation_batches, load_dataset, provenance, result_of
-from minise.kernels.threads import available_threads, set_threads
+from minise.kernels.threads import set_threads
 from minise.metrics import Evaluation, score
 from minise.train import predict
 
@@ -68,8 +68,7 @@ def import_run(
     weights = read_weights(file)
     fitted = fit(weights, names=names, **asked)
     config = TrainConfig(**fitted.options, **options)
-    device, threads = resolve_device(config.device), config.threads or available_threads()
-    set_threads(threads)
+    device, threads = resolve_device(config.device), set_threads(config.threads)
     dataset = load_dataset(replace(config, limit_train=1), progress=progress)
     if normalised is not None:
         renormalise(fitted.model, NORMALISED[normalised], dataset.mean, dataset.std)
@@ -78,7 +77,7 @@ def import_run(
     if not np.isfinite(logits).all():
         raise WeightsError(f"{file}: the model answers with numbers that are infinite or none")
     test = score(logits, labels)
-    backend = usable_backend("cupy" if device == "cuda" else "numpy").name
+    backend = usable_backend(device).name
     info = provenance(dataset, device, backend, threads) | {
         "imported": origin(weights, fitted.names, normalised)
     }

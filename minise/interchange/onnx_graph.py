@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array
-from minise.errors import ConfigError
+from minise.extras import optional
 
 OPSET, IR_VERSION = 17, 8
 """ONNX 1.12 and onnxruntime 1.12, of 2022, and all later ones read these."""
@@ -16,11 +16,7 @@ OPSET, IR_VERSION = 17, 8
 
 def onnx_module() -> Any:
     """onnx; ConfigError where it is missing."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise ConfigError(f"export: needs onnx ({error}); pip install 'minise[onnx]'") from error
-    return onnx
+    return optional("onnx", "export", "onnx")
 
 
 class Graph:

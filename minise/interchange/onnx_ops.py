@@ -73,6 +73,8 @@ def activate(graph: Graph, act: str, x: str, parameters: tuple[Array, ...], ndim
     columns = [
         graph.constant(a.reshape(-1, *(1,) * (ndim - 2)), name=graph.titles.get(id(a))) for a in parameters
     ]
+    if act not in ACTIVATIONS:
+        raise ConfigError(f"export: found the activation {act!r}, expected one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[act](graph, x, *columns, **options)
 
 

@@ -16,6 +16,7 @@ from minise.errors import ConfigError
 from minise.interchange.onnx_graph import Graph
 from minise.interchange.onnx_ops import TRANSLATORS
 from minise.nn import Module
+from minise.nn.module import evaluating
 from minise.tape import Call, Tensor, no_grad, watch
 
 BATCH = 7
@@ -57,10 +58,8 @@ def onnx_bytes(
 def traced(model: Module, x: Array) -> tuple[list[Call], Array]:
     """Every op of the model's forward on x, as the reference computes it outside training, and the logits."""
     calls: list[Call] = []
-    was_training = model.training
-    with no_grad(), use_backend("reference"), watch(calls.append):
-        logits: Array = model.eval()(Tensor(x)).data
-    model.train(was_training)
+    with evaluating(model), no_grad(), use_backend("reference"), watch(calls.append):
+        logits: Array = model(Tensor(x)).data
     return calls, logits
 
 

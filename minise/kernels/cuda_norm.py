@@ -60,6 +60,7 @@ def supports(
     return (
         all(a.dtype == np.float32 for a in (w, b, *se, *(options.get("running") or ())) if a is not None)
         and (residual is None or residual.shape == x.shape)
+        and options.get("se_act") in (None, *SE_ACTS)
         and options.get("act") in ((None, "relu", "gelu") if residual is None else (None, "relu"))
         and c // vector <= THREADS
         and 2 * THREADS * vector + 4 * c + hidden <= SHARED_FLOATS

@@ -29,7 +29,7 @@ def max_pool2d_forward(
     x: Array, *, kernel: int, stride: int | None = None, padding: int = 0
 ) -> tuple[Array, Any]:
     """`minise.ops.pool.max_pool2d_forward`."""
-    stride = stride or kernel
+    stride = kernel if stride is None else stride
     ho, wo = check_pool("max_pool2d", x, kernel, stride, padding)
     n, c, h, w = x.shape
     y = empty_maps(x, (n, c, ho, wo))

@@ -55,6 +55,7 @@ def supports(
         and all(a.dtype == np.float32 for a in arrays)
         and (residual is None or residual.shape == x.shape)
         and options.get("act") in ACTS
+        and options.get("se_act") in (None, *ACTIVATIONS)
         and (residual is None or options.get("act") != "gelu")
     )
 
@@ -96,9 +97,10 @@ def excite_backward(gs: Array, saved: Any, needs: Needs) -> tuple[Any, ...]:
     gq: Any
     gv: Any
     act, saved1, saved_act, saved2, saved_gate = saved
+    given = ACTIVATIONS[act].start is not None  # whether it takes an alpha
     (gv,) = sigmoid_backward(gs, saved_gate, (True,))
     ga, gw2, gb2 = linear_backward(gv, saved2, (True, True, needs[3]))
-    gq, *galpha = ACTIVATIONS[act].op.backward(ga, saved_act, (True, *(True,) * needs[4]))
+    gq, *galpha = ACTIVATIONS[act].op.backward(ga, saved_act, (True, *(needs[4],) * given))
     gz, gw1, gb1 = linear_backward(gq, saved1, (True, True, needs[1]))
     return gz, gw1, gb1, gw2, gb2, *(galpha or (None,))
 
@@ -188,10 +190,4 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
 
 
-def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    """The same for a batch norm alone."""
-    return batch_norm_act_backward(gy, saved, needs)
-
-
-BATCH_NORM_ACT = Kernel(batch_norm_act_forward, batch_norm_act_backward, supports)
-BATCH_NORM = Kernel(batch_norm_act_forward, batch_norm_backward, supports)
+BATCH_NORM = BATCH_NORM_ACT = Kernel(batch_norm_act_forward, batch_norm_act_backward, supports)

@@ -87,7 +87,7 @@ def max_pool2d_forward(
     x: Array, *, kernel: int, stride: int | None = None, padding: int = 0
 ) -> tuple[Array, Any]:
     """`minise.ops.pool.max_pool2d_forward`."""
-    step = stride or kernel
+    step = kernel if stride is None else stride
     y = empty((*x.shape[:2], *((size - kernel) // step + 1 for size in x.shape[2:])), x.dtype)
     winner = np.empty(y.shape, np.uint8)
     xs, ys, winners = planes(x), planes(y), planes(winner)

@@ -14,8 +14,10 @@ from minise.ops.batch_norm import check_batch_norm, column, update_running
 
 
 def batch_norm_supports(x: Array, w: Array, b: Array, **options: Any) -> bool:
-    """Maps, all of one float type; the reference does the rest and reports what is wrong."""
-    return x.ndim == 4 and x.dtype == w.dtype == b.dtype and x.dtype.kind == "f" and x.size > 0
+    """Maps, all of float32 or of float64; the reference does the rest and reports what is wrong."""
+    return (
+        x.ndim == 4 and x.dtype == w.dtype == b.dtype and x.dtype in (np.float32, np.float64) and x.size > 0
+    )
 
 
 def batch_norm_forward(

@@ -82,9 +82,14 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def set_threads(count: int) -> None:
-    """Use `count` threads for the blocks, and one for the BLAS under each of them, from here on."""
+def set_threads(count: int | None) -> int:
+    """Use `count` threads (None: one a core) for the blocks, and one for the BLAS under each of them, from here on.
+
+    Returns how many.
+    Raises ConfigError unless count is 1 to MOST.
+    """
     global _crew
+    count = available_threads() if count is None else count
     if count < 1:
         raise ConfigError(f"threads: found {count}, expected at least 1")
     if count > MOST:
@@ -93,12 +98,13 @@ def set_threads(count: int) -> None:
         _crew.dismiss()
     threadpool_limits(1, user_api="blas")
     _crew = Crew(count)
+    return count
 
 
 def crew() -> Crew:
     """The threads that `set_threads` asked for, or as many as there are cores."""
     if _crew is None:
-        set_threads(available_threads())
+        set_threads(None)
     assert _crew is not None
     return _crew
 

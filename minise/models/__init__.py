@@ -15,6 +15,7 @@ from minise.models.fastnet import FastNet, FastShape
 from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION, Options
 from minise.models.resnet import ResNet
 from minise.nn import SE, Module
+from minise.nn.module import evaluating
 from minise.tape import Call, Tensor, no_grad, watch
 
 
@@ -121,10 +122,8 @@ def describe(model: Module, *, size: int = 32) -> ModelInfo:
         elif call.op == "se":
             flops += 2 * (call.inputs[1].size + call.inputs[3].size)
 
-    was_training = model.training
     like = model.parameters()[0].data
-    with no_grad(), use_backend("reference"), watch(count):
-        model.eval()(Tensor(array_module(like).zeros((1, 3, size, size), like.dtype)))
-    model.train(was_training)
+    with evaluating(model), no_grad(), use_backend("reference"), watch(count):
+        model(Tensor(array_module(like).zeros((1, 3, size, size), like.dtype)))
     widths = tuple(m.hidden for _, m in model.named_modules() if isinstance(m, SE))
     return ModelInfo(model.parameter_count(), flops, widths)

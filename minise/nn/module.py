@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -132,3 +133,15 @@ class Module:
     def _state(self) -> Iterator[tuple[str, Parameter | Buffer]]:
         yield from self.named_parameters()
         yield from self.named_buffers()
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """`model.eval()` for the length of a `with`; then each module is in the mode in which it was."""
+    modes = [(module, module.training) for _, module in model.named_modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -184,6 +184,13 @@ ACTIVATIONS = {
 }
 
 
+def activation_of(op: str, act: str) -> Activation:
+    """The row `act` of ACTIVATIONS; ShapeError in the name of `op` where there is none."""
+    if act not in ACTIVATIONS:
+        raise ShapeError(f"{op}: activation {act!r} is unknown, expected one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[act]
+
+
 def derivative(act: str, x: Array, *parameters: Array) -> Array:
     """act'(x), elementwise and shaped like x, from the activation's own backward with gy = 1."""
     op = ACTIVATIONS[act].op

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from minise.backend import Array
-from minise.ops.activation import ACTIVATIONS
+from minise.ops.activation import activation_of
 from minise.ops.batch_norm import batch_norm
 from minise.ops.se import se
 from minise.tape import FusedOp, Tensor
@@ -37,15 +35,13 @@ def batch_norm_act_composed(
     se_act: the activation of the SE block with w1, b1, w2, b2 and `se_alpha`, as in `se`; None for no SE block.
     In a backend that has a kernel for the whole, this is one op; this composition is what it must agree with.
     """
+    after = None if act is None else activation_of("batch_norm_act", act).op
     y = batch_norm(x, w, b, running=running, train=train, momentum=momentum, eps=eps)
     if se_act is not None:
         y = se(y, w1, b1, w2, b2, se_alpha, act=se_act)
     if residual is not None:
         y = y + residual
-    if act is None:
-        return y
-    parameters: tuple[Any, ...] = () if alpha is None else (alpha,)
-    return ACTIVATIONS[act].op(y, *parameters)
+    return y if after is None else after(y, *(() if alpha is None else (alpha,)))
 
 
 INPUTS, SE_INPUTS = 10, 5

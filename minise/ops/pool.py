@@ -29,12 +29,12 @@ def max_pool2d_forward(
     x: (n, c, h, w), y: (n, c, ho, wo). stride: kernel when left out. Padding never wins.
     Where values tie, the first in reading order gets the whole gradient.
     """
-    stride = stride or kernel
+    stride = kernel if stride is None else stride
     check_pool("max_pool2d", x, kernel, stride, padding)
     xp = array_module(x)
     view = windows(pad_images(x, padding, -float("inf")), kernel, kernel, stride)
     y = view[:, :, 0, 0].copy()
-    winner = xp.zeros(y.shape, xp.int16)
+    winner = xp.zeros(y.shape, xp.int32)
     for tap in range(1, kernel * kernel):
         values = view[:, :, tap // kernel, tap % kernel]
         winner[values > y] = tap
@@ -56,7 +56,7 @@ def avg_pool2d_forward(
 
     x: (n, c, h, w), y: (n, c, ho, wo). stride: kernel when left out.
     """
-    stride = stride or kernel
+    stride = kernel if stride is None else stride
     check_pool("avg_pool2d", x, kernel, stride, padding)
     view = windows(pad_images(x, padding), kernel, kernel, stride)
     return view.mean(axis=(2, 3)), (x.shape, kernel, stride, padding)

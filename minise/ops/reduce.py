@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minise.backend import Array, array_module
+from minise.errors import ShapeError
 from minise.ops.basic import Gradients, Needs
 from minise.tape import Op
 
@@ -19,8 +20,16 @@ def spread(g: Array, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Arra
     return xp.broadcast_to(g, shape)
 
 
+def check_axes(op: str, x: Array, axis: Axis) -> None:
+    """Raise ShapeError unless x has each of the axes, and names none twice."""
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if not all(-x.ndim <= i < x.ndim for i in axes) or len({i % x.ndim for i in axes}) < len(axes):
+        raise ShapeError(f"{op}: axis is {axis}, expected axes of x {x.shape}, each once")
+
+
 def sum_forward(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tuple[Array, Any]:
     """y = Σ x over the axes; every element that was summed gets gy."""
+    check_axes("sum", x, axis)
     return array_module(x).asarray(x.sum(axis=axis, keepdims=keepdims)), (x.shape, axis, keepdims)
 
 
@@ -30,6 +39,7 @@ def sum_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 def mean_forward(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tuple[Array, Any]:
     """y = Σ x / m over m elements; each of them gets gy / m."""
+    check_axes("mean", x, axis)
     return array_module(x).asarray(x.mean(axis=axis, keepdims=keepdims)), (x.shape, axis, keepdims)
 
 
@@ -41,6 +51,9 @@ def mean_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 def max_forward(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tuple[Array, Any]:
     """y = max x over the axes; gy goes to the largest element, shared evenly where several tie."""
+    check_axes("max", x, axis)
+    if x.size == 0:
+        raise ShapeError(f"max: x {x.shape} is empty, expected a number at least")
     y = array_module(x).asarray(x.max(axis=axis, keepdims=keepdims))
     winners = x == spread(y, x.shape, axis, keepdims)
     return y, (winners, axis, keepdims)

@@ -16,7 +16,7 @@ from typing import Any
 
 from minise.backend import Array
 from minise.errors import ShapeError
-from minise.ops.activation import ACTIVATIONS, sigmoid, sigmoid_forward
+from minise.ops.activation import ACTIVATIONS, activation_of, sigmoid, sigmoid_forward
 from minise.ops.basic import Gradients, Needs
 from minise.ops.linear import linear
 from minise.ops.pool import global_avg_pool
@@ -78,7 +78,7 @@ def se_composed(
     """The same function as `se`, as a chain of ops: the tape finds both paths by itself."""
     act_inputs = () if alpha is None else (alpha,)
     z = global_avg_pool(u)
-    a = ACTIVATIONS[act].op(linear(z, w1, b1), *act_inputs)
+    a = activation_of("se", act).op(linear(z, w1, b1), *act_inputs)
     s = sigmoid(linear(a, w2, b2))
     return u * reshape(s, shape=(*s.shape, 1, 1))
 
@@ -87,8 +87,7 @@ def check_se(
     u: Array, w1: Array, b1: Array | None, w2: Array, b2: Array | None, alpha: Array | None, *, act: str
 ) -> None:
     """Raise ShapeError unless the arrays fit together and the activation exists."""
-    if act not in ACTIVATIONS:
-        raise ShapeError(f"se: activation {act!r} is unknown, expected one of {', '.join(ACTIVATIONS)}")
+    start = activation_of("se", act).start
     if u.ndim != 4 or w1.ndim != 2 or w1.shape[1] != u.shape[1] or w2.shape != w1.shape[::-1]:
         raise ShapeError(
             f"se: u {u.shape}, w1 {w1.shape} and w2 {w2.shape} do not fit, expected (n, c, h, w), (d, c), (c, d)"
@@ -96,9 +95,9 @@ def check_se(
     for name, b, size in (("b1", b1, w1.shape[0]), ("b2", b2, w2.shape[0])):
         if b is not None and b.shape != (size,):
             raise ShapeError(f"se: {name} has shape {b.shape}, expected ({size},)")
-    if (alpha is None) != (ACTIVATIONS[act].start is None):
+    if (alpha is None) != (start is None):
         found = "None" if alpha is None else f"shape {alpha.shape}"
-        expected = "None" if ACTIVATIONS[act].start is None else "() or (d,)"
+        expected = "None" if start is None else "() or (d,)"
         raise ShapeError(f"se: alpha is {found}, expected {expected} for activation {act!r}")
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
 import json
-import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minise.errors import ConfigError, RunError
+from minise.extras import optional
+from minise.plain import plain
 from minise.study.outcome import is_study
 
 FORMATS: dict[str, tuple[str, ...]] = {
@@ -36,7 +33,7 @@ def report(path: str | Path, format: str = "html", *, images: int = 24) -> str:
             f"report: {path} has no run.json and no study.toml, expected the folder of a run or a study"
         )
     for module in FORMATS[format]:
-        _need(module)
+        optional(module, "report", "report")
     text = (_study if is_study(path) else _run)(path, format, images)
     return text.encode("utf-8", errors="replace").decode("utf-8")  # a file may hold half a surrogate pair
 
@@ -69,23 +66,3 @@ def _study(path: Path, format: str, images: int) -> str:
 def as_json(value: Any) -> str:
     """One object on one line, with null for every NaN and infinity."""
     return json.dumps(plain(value), allow_nan=False) + "\n"
-
-
-def plain(value: Any) -> Any:
-    """`value` of nothing but what JSON has words for."""
-    if dataclasses.is_dataclass(value):
-        return plain(vars(value))
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _need(module: str) -> None:
-    try:
-        importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(f"report: needs {module} ({error}); pip install 'minise[report]'") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minise.backend import Array
-from minise.metrics import Evaluation, score
+from minise.metrics import Evaluation, Pair, score
 
 BINS = 15
 """Of confidence, equally wide over 0 to 1: what ECE is usually given for."""
@@ -46,16 +46,6 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """How often images of one class were taken for another's."""
-
-    truth: int
-    answer: int
-    times: int
-    of: int
-
-
-@dataclass(frozen=True)
 class Answers:
     """low, high: the 95 % interval of Wilson for the accuracy on other images of the same kind.
 
@@ -80,7 +70,7 @@ def read_answers(logits: Array, labels: Array, mistakes: int) -> Answers:
         test,
         *wilson(test.top1, test.images),
         tuple(test.per_class.tolist()),
-        tuple(confused_pairs(test.confusion)),
+        tuple(test.confused_pairs),
         tuple(worst_mistakes(p, labels, mistakes)),
         calibrate(p, labels),
     )
@@ -124,14 +114,6 @@ def worst_mistakes(p: Array, labels: Array, most: int) -> list[Mistake]:
         )
         for i in order
     ]
-
-
-def confused_pairs(confusion: Array) -> list[Pair]:
-    """Every mistake that was made, the most frequent first."""
-    seen = confusion.sum(axis=1)
-    wrong = confusion - np.diag(np.diag(confusion))
-    pairs = [Pair(int(i), int(j), int(wrong[i, j]), int(seen[i])) for i, j in np.argwhere(wrong)]
-    return sorted(pairs, key=lambda pair: (-pair.times, pair.truth, pair.answer))
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

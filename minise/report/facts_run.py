@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -13,7 +12,7 @@ import numpy as np
 
 from minise.backend import Array
 from minise.checkpoint import MICROSCOPE, Run
-from minise.data import DATASETS, Dataset, load, write_png
+from minise.data import Dataset, load, png
 from minise.errors import MiniseError, RunError
 from minise.job import evaluation_batches
 from minise.microscope import look
@@ -69,7 +68,6 @@ def run_facts(path: str | Path, *, images: int = 24) -> RunFacts:
     config = run.config
     lines = run.metrics()
     recorded = run.lines(MICROSCOPE)
-    classes = tuple(run.info["data"].get("classes") or DATASETS[config.dataset].classes)
     gaps: dict[str, str] = {}
 
     def attempt(part: str, make: Callable[[], T]) -> T | None:
@@ -79,7 +77,7 @@ def run_facts(path: str | Path, *, images: int = 24) -> RunFacts:
             gaps[part] = str(error)
             return None
 
-    answers = attempt("answers", lambda: answers_of(run, classes, images))
+    answers = attempt("answers", lambda: answers_of(run, run.classes, images))
     dataset = attempt("data", lambda: data_of(run))
     if "data" in gaps:
         gaps["pictures"] = gaps["microscope"] = gaps.pop("data")
@@ -94,8 +92,8 @@ def run_facts(path: str | Path, *, images: int = 24) -> RunFacts:
         asdict(config),
         config.to_toml(),
         run.info,
-        classes,
-        describe(build(config.model, classes=len(classes), **config.model_options())),
+        run.classes,
+        describe(build(config.model, classes=len(run.classes), **config.model_options())),
         sum(line["seconds"] for line in lines),
         tuple(lines),
         answers,
@@ -121,10 +119,9 @@ def answers_of(run: Run, classes: tuple[str, ...], images: int) -> Answers:
 def data_of(run: Run) -> Dataset:
     """The test images of the run, if they can be had without a download. Raises DataError or RunError."""
     config = run.config
-    there = config.data_dir is not None and Path(config.data_dir).exists()
     dataset = load(
         config.dataset,
-        data_dir=config.data_dir if there else None,
+        data_dir=run.data_dir,
         limit_train=1,
         limit_test=config.limit_test,
         download=False,
@@ -154,7 +151,4 @@ def pictures_of(answers: Answers, dataset: Dataset) -> tuple[str, ...]:
 
 def data_uri(image: Array) -> str:
     """An image (3, h, w) as a PNG inside a URI."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "image.png"
-        write_png(path, image.transpose(1, 2, 0))
-        return "data:image/png;base64," + b64encode(path.read_bytes()).decode("ascii")
+    return "data:image/png;base64," + b64encode(png(image.transpose(1, 2, 0))).decode("ascii")

@@ -8,7 +8,7 @@ import numpy as np
 
 from minise.backend import resolve_device, usable_backend
 from minise.data import DATASETS
-from minise.kernels.threads import available_threads, set_threads
+from minise.kernels.threads import set_threads
 from minise.speed import time_steps
 from minise.study.outcome import Outcome
 from minise.study.plan import PlannedRun
@@ -34,9 +34,8 @@ class Estimate:
 
 def estimate(outcomes: list[Outcome], *, threads: int | None = None, device: str = "auto") -> Estimate:
     """Time a few steps of every model that is still to be trained. Runs that are begun count for what is left."""
-    set_threads(available_threads() if threads is None else threads)
-    on_gpu = resolve_device(device) == "cuda"
-    backend = "cuda" if on_gpu else usable_backend("numpy").name
+    set_threads(threads)
+    backend = usable_backend(resolve_device(device)).name
     speed: dict[tuple[str, int], float] = {}
     seconds: dict[str, float] = {}
     for outcome in outcomes:
@@ -46,7 +45,8 @@ def estimate(outcomes: list[Outcome], *, threads: int | None = None, device: str
             options = {k: v for k, v in planned.config.model_options().items() if k != "seed"}
             (times,) = time_steps(key[0], [backend], batch_size=key[1], steps=STEPS, **options)
             speed[key] = times.images_per_second
-        left = 1 - outcome.epochs / planned.config.epochs
+        done = 0 if outcome.state == "failed" else outcome.epochs  # that one is begun anew
+        left = 1 - done / planned.config.epochs
         seconds[planned.name] = left * _images(planned) / speed[key]
     return Estimate(speed, seconds)
 

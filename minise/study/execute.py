@@ -22,7 +22,7 @@ from minise.backend import resolve_device, usable_backend
 from minise.checkpoint import CONFIG, Run
 from minise.config import MACHINE
 from minise.errors import MiniseError, RunError
-from minise.folders import alone, free_paths
+from minise.folders import alone, free_paths, make_folder
 from minise.job import Compiling, Progress, compile_kernels, load_dataset
 from minise.kernels.threads import available_threads
 from minise.study.outcome import (
@@ -122,7 +122,7 @@ def run_study(
     if not todo and is_study(folder) and read_study(folder) == study.config:
         yield StudyStarted(study, 0)
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with alone(folder, "study", folder.parent / f".{folder.name}.lock") as lock:
         begin_study(folder, config)
         at_once = max(1, min(jobs, len(todo)))
@@ -134,8 +134,8 @@ def run_study(
             return
         for training in {o.planned.dataset: o.planned.config for o in todo}.values():
             load_dataset(training, progress=progress)  # there, and verified, before anything begins
-        on_cpu = resolve_device(machine.get("device", "auto")) == "cpu"
-        yield from compile_kernels(usable_backend("numpy" if on_cpu else "cupy").name)
+        device = resolve_device(machine.get("device", "auto"))
+        yield from compile_kernels(usable_backend(device).name)
         yield from _Crew(folder, todo, at_once, lock).work()
 
 
@@ -205,8 +205,12 @@ class _Crew:
         try:
             with worker.process.stdout as stdout:
                 for line in stdout:
-                    with contextlib.suppress(ValueError):  # what a library prints is not for us
-                        self.said.put((worker, json.loads(line)))
+                    with contextlib.suppress(
+                        ValueError, RecursionError
+                    ):  # what a library prints is not for us
+                        said = json.loads(line)
+                        if isinstance(said, dict) and "event" in said:
+                            self.said.put((worker, said))
         finally:
             worker.process.wait()
             self.said.put((worker, None))

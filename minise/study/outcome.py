@@ -16,7 +16,7 @@ from typing import Any
 from minise.checkpoint import CONFIG, MICROSCOPE, Run, best_epoch
 from minise.config import differing, read_toml
 from minise.errors import ConfigError, RunError
-from minise.folders import LOCK, write_atomically
+from minise.folders import LOCK, make_folder, write_atomically
 from minise.study.plan import PlannedRun, StudyConfig, study_from_dict
 
 STUDY_FILE = "study.toml"
@@ -136,10 +136,7 @@ def begin_study(folder: str | Path, config: StudyConfig) -> StudyConfig:
     folder = Path(folder)
     study = planned_study(folder, config)
     if not is_study(folder) or read_study(folder) != study.config:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"study: cannot make the folder {folder}: {error.strerror}") from error
+        make_folder(folder)
         write_atomically(folder / STUDY_FILE, study.config.to_toml().encode())
     return study.config
 

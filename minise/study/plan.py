@@ -6,7 +6,6 @@ runs of one seed have the same trunk at the start, the same held-out images, the
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
 from typing import Any
 
-from minise.config import MACHINE, TrainConfig, config_from_dict
+from minise.config import MACHINE, TrainConfig, config_from_dict, toml_value
 from minise.data import DATASETS
 from minise.errors import ConfigError
 from minise.models import MODELS, ModelInfo, build, describe
@@ -22,7 +21,7 @@ from minise.recipes import recipe
 
 PLAIN = "se-"
 """A model's name without this is the same trunk without SE blocks: the model of an arm with `se = false`."""
-NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 OWN = ("dataset", "model", "seed")
 """Options of a training that the study itself sets for each run."""
 SHARED = ("limit_train", "limit_test", "val_size", "tta")
@@ -86,7 +85,7 @@ class StudyConfig:
         for arm in self.arms:
             if not NAME.fullmatch(arm):
                 raise ConfigError(
-                    f"study: found the arm {arm!r}, expected a name of small letters, digits, '-', '_' and '.'"
+                    f"study: found the arm {arm!r}, expected a name of small letters, digits, '-' and '_'"
                 )
         for arm in (self.claim, *self.against):
             if arm not in self.arms:
@@ -186,9 +185,9 @@ class StudyConfig:
         values = asdict(self)
         tables = {"effect": values.pop("effect"), "train": values.pop("train")}
         tables |= {f"arms.{name}": options for name, options in values.pop("arms").items()}
-        lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
+        lines = [f"{key} = {toml_value(value)}" for key, value in values.items()]
         for name, table in tables.items():
-            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+            lines += ["", f"[{name}]", *(f"{key} = {toml_value(value)}" for key, value in table.items())]
         return "\n".join(lines) + "\n"
 
 
@@ -288,7 +287,3 @@ def _difference(name: str, mine: Any, theirs: Any) -> str:
             if mine.get(key) != theirs.get(key):
                 return f"{name}.{key} is {theirs.get(key)!r}, expected {mine.get(key)!r}"
     return f"{name} is {theirs!r}, expected {mine!r}"
-
-
-def _toml(value: Any) -> str:
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

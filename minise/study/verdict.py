@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from minise.errors import ConfigError
+from minise.extras import optional
 from minise.study.outcome import Outcome, Study
 
 SUPPORTED, NOT_SUPPORTED, OPEN = "supported", "not supported", "not enough seeds to tell"
@@ -285,11 +285,7 @@ def dead_units_and_accuracy(study: Study) -> float:
 
 def stats() -> Any:
     """scipy.stats, imported when it is needed. Raises ConfigError where it is not installed."""
-    try:
-        import scipy.stats
-    except ImportError as error:
-        raise ConfigError(f"verdict: needs SciPy ({error}); pip install 'minise[report]'") from error
-    return scipy.stats
+    return optional("scipy.stats", "verdict", "report")
 
 
 def _mean(values: Sequence[float]) -> float:
