@@ -1,5 +1,6 @@
 """`minise claim`: plans, studies that are made, extended, interrupted and gone on with, and runs that fail."""
 
+import contextlib
 import json
 import os
 import re
@@ -152,8 +153,12 @@ def workers():
     found = subprocess.run(
         ["pgrep", "-f", "minise.study.worker"], capture_output=True, text=True
     ).stdout.split()
-    here = str(Path.cwd())
-    return [int(pid) for pid in found if os.path.realpath(f"/proc/{pid}/cwd") == here]
+    here = []
+    for pid in found:
+        with contextlib.suppress(FileNotFoundError):  # it has ended since
+            if os.readlink(f"/proc/{pid}/cwd") == str(Path.cwd()):
+                here.append(int(pid))
+    return here
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
