@@ -66,6 +66,7 @@ def command(targets: tuple[str, ...], as_json: bool, **options: Any) -> None:
     minise gradcheck conv2d SE se-resnet20
     minise gradcheck my_file.py:my_op --shape n,c,h,w --shape c
     """
+    optional("hypothesis", "gradcheck", "check")
     failed = []
     if as_json:
         for outcome in outcomes(targets, **options):
@@ -91,7 +92,6 @@ def outcomes(
     values: str,
 ) -> Iterator[Outcome]:
     """What becomes of each target, as it is checked."""
-    optional("hypothesis", "gradcheck", "check")
     from hypothesis.configuration import set_hypothesis_home_dir
 
     from minise.checks.suite import jobs

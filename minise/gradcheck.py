@@ -23,7 +23,8 @@ from minise.tape import Tensor, no_grad
 
 TOLERANCE = 1e-6
 ROUNDING = 1e-5
-"""Of Σ |gy · f(x)|: derivatives so much smaller are lost in the rounding of the sum, at the steps that are taken."""
+"""Of Σ |gy · f(x)|: derivatives smaller than that are compared as if they were as large, since small steps tell them
+only to within the rounding of the sum, which is about TOLERANCE of that."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from importlib import import_module
 from time import perf_counter
 from typing import Any
+
+import numpy as np
 
 from minise.backend import Array, Backward, Forward, Kernel, array_module, find_kernel, wait_for
 from minise.errors import MiniseError, ShapeError
@@ -24,9 +27,17 @@ from minise.errors import MiniseError, ShapeError
 _recording: ContextVar[bool] = ContextVar("minise_recording", default=True)
 _watchers: ContextVar[tuple[Callable[[Call], None], ...]] = ContextVar("minise_watchers", default=())
 
-OPERATORS: dict[str, Op] = {}
-"""What `+ - * / ** @` mean on tensors; `minise.ops.basic` fills it in, so that the tape imports no op."""
 
+class Operators(dict[str, "Op"]):
+    """Fetches the ops when the first operator is used."""
+
+    def __missing__(self, name: str) -> Op:
+        import_module("minise.ops")
+        return self[name]
+
+
+OPERATORS = Operators()
+"""What `+ - * / ** @` mean on tensors; `minise.ops` fills it in: the tape knows no op."""
 
 USED_UP = object()
 """What a node has saved once the backward pass has been through it."""
@@ -111,14 +122,15 @@ class Node:
 class Tensor:
     """An array with a place on the tape.
 
-    data: the array (NumPy or CuPy). grad: None, or an array like `data`, summed over backward calls; only
-    leaves (tensors made by hand with requires_grad=True) keep one.
+    data: the array (NumPy or CuPy); a number or nested lists become one of float64, and ShapeError is raised for what
+    cannot. grad: None, or an array like `data`, summed over backward calls; only leaves (tensors made by hand with
+    requires_grad=True) keep one.
     """
 
     __slots__ = ("data", "grad", "node", "requires_grad")
 
     def __init__(self, data: Array, *, requires_grad: bool = False, node: Node | None = None) -> None:
-        self.data = data
+        self.data = data if hasattr(data, "shape") else _array(data)
         self.grad: Array | None = None
         self.node = node
         self.requires_grad = requires_grad or node is not None
@@ -192,6 +204,16 @@ class Tensor:
     def __repr__(self) -> str:
         made_by = f", made by {self.node.name}" if self.node else ""
         return f"Tensor(shape={self.shape}, dtype={self.dtype}{made_by})"
+
+
+def _array(numbers: Any) -> Array:
+    try:
+        array = np.asarray(numbers, np.float64)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or numbers is None:
+        raise ShapeError(f"tensor: found {numbers!r:.60}, expected an array or numbers")
+    return array
 
 
 @contextmanager

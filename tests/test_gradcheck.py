@@ -1,6 +1,7 @@
 """The gradient checker itself: steps, kinks, causes; and `minise gradcheck`, on minise's own and on a user's file."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -283,6 +284,36 @@ number = 3
 largest = max
 def notensor(x):
     return 1
+
+def layer_norm_forward(x, w):
+    mean, sd = x.mean(1, keepdims=True), x.std(1, keepdims=True) + 1e-5
+    z = (x - mean) / sd
+    return z * w, (z, sd, w)
+
+def layer_norm_backward(gy, saved, needs):
+    z, sd, w = saved
+    g = gy * w
+    return (g - g.mean(1, keepdims=True)) / sd, (gy * z).sum(0)
+
+def gated(slope, mean):
+    def gated_forward(u, w1, w2):
+        z = u.mean((2, 3))
+        q = z @ w1.T
+        a = np.maximum(q, 0)
+        s = 1 / (1 + np.exp(-a @ w2.T))
+        return u * s[:, :, None, None], (u, w1, w2, z, q, a, s)
+
+    def gated_backward(gy, saved, needs):
+        u, w1, w2, z, q, a, s = saved
+        gs = (gy * u).mean((2, 3)) if mean else (gy * u).sum((2, 3))
+        gv = gs if slope else gs * s * (1 - s)
+        gq = (gv @ w2) * (q > 0)
+        gz = (gq @ w1)[:, :, None, None] / (u.shape[2] * u.shape[3])
+        return gy * s[:, :, None, None] + gz, gq.T @ z, gv.T @ a
+
+    return Op(gated_forward, gated_backward)
+
+no_slope, mean_for_sum = gated(True, False), gated(False, True)
 def angry(x):
     raise RuntimeError("no\\nway")
 """
@@ -322,6 +353,46 @@ def test_a_table_of_named_ops_and_layers():
 def test_a_users_op_function_and_module(my_ops, name, more):
     done = gradcheck(f"{my_ops}:{name}", "--examples", 10, *more)
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "words"),
+    [
+        ("layer_norm", ("n,c", "c"), "the variance over axis 1 was taken for a constant"),
+        (
+            "mean_for_sum",
+            ("n,c,h,w", "d,c", "c,d"),
+            "a wrong 1 / m, where m is the size of axes 2, 3 of input 0",
+        ),
+        ("no_slope", ("n,c,h,w", "d,c", "c,d"), None),
+    ],
+)
+def test_the_cause_is_that_of_the_input_that_is_named(my_ops, name, shapes, words):
+    for seed in range(2):
+        more = [part for shape in shapes for part in ("--shape", shape)]
+        row = json.loads(
+            gradcheck(f"{my_ops}:{name}", *more, "--seed", seed, "--json").output.splitlines()[0]
+        )
+        assert row["cause"] == words, row
+
+
+def test_it_is_said_that_the_shapes_were_a_guess(my_ops):
+    told = "inputs were taken as n,c each; --shape says otherwise"
+    assert told in gradcheck(f"{my_ops}:no_slope").output
+    assert told not in gradcheck(f"{my_ops}:no_slope", *["--shape", "n,c"] * 3).output
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_without_hypothesis_it_says_what_brings_it(options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    for name in [
+        name for name in sys.modules if name.startswith(("minise_cli.draw_gradcheck", "minise.checks"))
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    done = gradcheck("add", *options)
+    assert done.exit_code == 2
+    assert done.output.startswith("error: gradcheck: needs hypothesis")
+    assert done.output.endswith("pip install 'minise[check]'\n")
 
 
 def test_a_wrong_op_is_shown_small_with_its_cause(my_ops):

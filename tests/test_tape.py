@@ -1,5 +1,8 @@
 """The tape: order, accumulation, freeing, errors."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -136,3 +139,23 @@ def double_forward(x):
 def test_a_wrong_backward_is_told_so_by_name(backward, error, message):
     with pytest.raises(error, match=message):
         Op(double_forward, backward)(leaf([1.0, 2.0])).backward(np.ones(2))
+
+
+def test_operators_work_where_only_the_tape_was_imported():
+    code = "import numpy as np; from minise.tape import Tensor; print((Tensor(np.ones(2)) * 2).data.sum())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "4.0\n"
+
+
+def test_numbers_and_lists_become_arrays():
+    x = Tensor(3, requires_grad=True)
+    (x * x + x).backward()
+    assert (x.grad, x.dtype) == (7.0, np.float64)
+    assert ((Tensor([1, 2]) + Tensor([3.0, 4.0])).data == [4, 6]).all()
+    assert ops.add(1.0, 2.0).item() == 3.0
+
+
+@pytest.mark.parametrize("what", ["abc", [[1], [1, 2]], None, object()])
+def test_what_is_no_array_is_refused(what):
+    with pytest.raises(ShapeError, match=r"tensor: found .*, expected an array or numbers"):
+        Tensor(what)

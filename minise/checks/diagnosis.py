@@ -172,6 +172,18 @@ def sums_to_zero(e: Evidence) -> Iterator[str]:
             yield f"the right gradient sums to 0 over {_axes(axes)}: statistics over them were taken for constants"
 
 
+def orthogonal(e: Evidence) -> Iterator[str]:
+    """The right gradient does not stretch its input about the mean, and this one does: a variance was a constant."""
+    if not (e.i < len(e.inputs) and np.shape(e.inputs[e.i]) == e.n.shape and e.n.any()):
+        return
+    for axes in sorted(_subsets(e.n.ndim), key=len):
+        centred = e.inputs[e.i] - e.inputs[e.i].mean(axis=axes, keepdims=True)
+        right, found = (np.abs((g * centred).sum(axis=axes)).max() for g in (e.n, e.a))
+        most = np.abs(e.n * centred).sum(axis=axes).max()
+        if np.prod([e.n.shape[axis] for axis in axes]) > 2 and right <= 1e-3 * most and found > 1e-2 * most:
+            yield f"the variance over {_axes(axes)} was taken for a constant"
+
+
 def summed(e: Evidence) -> Iterator[str]:
     """The gradient is a sum or mean of the right one along some axes."""
     for axes in _subsets(e.n.ndim):
@@ -209,6 +221,7 @@ CAUSES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     moved,
     missing_term,
     sums_to_zero,
+    orthogonal,
     constant_factor,
 )
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from minise.checks.cases import Case
-from minise.checks.diagnosis import Evidence, likeliest_cause
+from minise.checks.diagnosis import Evidence, likeliest_cause, same
 from minise.errors import MiniseError
 from minise.gradcheck import TOLERANCE, Comparison, Mismatch
 
 LOOKED_AT, KEPT = 40, 4
-"""Of so many more cases, so many of the largest that fail are looked at for their cause."""
+"""Of so many more cases, so many that fail are looked at for their cause."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,10 @@ def draw_cases(
 
 
 def more_failures(strategy: Any, attempt: Check, seed: int) -> list[tuple[Case, Comparison]]:
-    """The largest cases with a wrong gradient among some more: the smallest of all seldom tells the cause."""
+    """Cases with a wrong gradient among some more, those with the most sizes of axes and the largest of these first.
+
+    The smallest of all seldom tells the cause.
+    """
     found: list[tuple[Case, Comparison]] = []
 
     def collect(case: Case) -> None:
@@ -146,7 +149,12 @@ def more_failures(strategy: Any, attempt: Check, seed: int) -> list[tuple[Case, 
             pass
 
     draw_cases(strategy, collect, LOOKED_AT, seed)
-    return sorted(found, key=lambda pair: -pair[1].compared)[:KEPT]
+    return sorted(found, key=lambda pair: (-len(sizes_in(pair[0])), -pair[1].compared))[:KEPT]
+
+
+def sizes_in(case: Case) -> set[int]:
+    """The sizes of axes above 1, each once."""
+    return {size for x in case.inputs if isinstance(x, np.ndarray) for size in x.shape if size > 1}
 
 
 def describe(case: Case, error: MiniseError, more: Callable[[], list[tuple[Case, Comparison]]]) -> Failure:
@@ -154,12 +162,12 @@ def describe(case: Case, error: MiniseError, more: Callable[[], list[tuple[Case,
     if not isinstance(error, WrongGradientError):
         return Failure(str(error), case.inputs, case.options)
     worst = error.comparison.worst
-    evidence = [evidence_of(*pair) for pair in more() if pair[1].analytic]
-    cause = likeliest_cause([e for e in evidence if e.i == worst.input] or evidence)
+    evidence = [evidence_of(*pair, worst.input) for pair in more() if worst.input in pair[1].analytic]
+    cause = likeliest_cause([e for e in evidence if not same(e.a, e.n)])
     return Failure(str(error), case.inputs, case.options, worst, cause)
 
 
-def evidence_of(case: Case, comparison: Comparison) -> Evidence:
-    """What a failed case says about its cause."""
+def evidence_of(case: Case, comparison: Comparison, i: int) -> Evidence:
+    """What a failed case says about what is wrong with the gradient of input i."""
     arrays = [x for x in case.inputs if isinstance(x, np.ndarray)]
-    return Evidence(comparison.worst.input, comparison.y, comparison.analytic, comparison.numeric, arrays)
+    return Evidence(i, comparison.y, comparison.analytic, comparison.numeric, arrays)

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -63,7 +63,7 @@ def check_file(
                 f"gradcheck: {target.name} has inputs: {takes}, found shapes: {len(wanted)} ({'; '.join(wanted)}),"
                 " expected one for each"
             )
-        yield search(
+        outcome = search(
             user_cases([parse_shape(text) for text in wanted], VALUES[values], dict(options or {})),
             CHECKS[target.kind](target),
             kind=target.kind,
@@ -72,6 +72,13 @@ def check_file(
             examples=examples,
             seed=seed,
         )
+        failure = outcome.failure
+        if (
+            failure is not None and failure.mismatch is None and not shapes
+        ):  # perhaps for inputs it was not made for
+            told = f"{failure.message} (inputs were taken as {DEFAULT_SHAPE} each; --shape says otherwise)"
+            outcome = replace(outcome, failure=replace(failure, message=told))
+        yield outcome
 
 
 def parse_shape(text: str) -> tuple[str | int, ...]:
