@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -26,6 +27,14 @@ from .report import print_json
 
 Finding = tuple[bool | None, str]
 """Whether it is good (None: neither), and words."""
+
+EXTRAS = {
+    "report": ("scipy", "matplotlib", "jinja2"),
+    "check": ("hypothesis",),
+    "onnx": ("onnx",),
+    "tensorboard": ("tensorboardX",),
+}
+"""Extra -> the modules that it brings."""
 
 
 @click.command("doctor")
@@ -57,6 +66,7 @@ def software() -> dict[str, Finding]:
         "minise": (True, f"{minise.__version__} in {os.path.dirname(minise.__file__)}"),
         "Python": (True, f"{platform.python_version()} in {sys.executable}"),
         "NumPy": (True, f"{np.__version__} with {', '.join(blas) or 'an unknown BLAS'}"),
+        "extras": extras(),
     }
 
 
@@ -84,6 +94,16 @@ def fast_kernels() -> Finding:
     from minise.kernels.numba_loops import compiled
 
     return True, f"numba {numba.__version__}, {'compiled' if compiled() else 'to be compiled at first use'}"
+
+
+def extras() -> Finding:
+    """Which of the extras that commands need are there."""
+    there, missing = [], []
+    for extra, modules in EXTRAS.items():
+        (there if all(find_spec(module) for module in modules) else missing).append(extra)
+    words = [", ".join(there)] if there else []
+    words += [f"not there: pip install 'minise[{','.join(missing)}]'"] if missing else []
+    return (True if not missing else None), "; ".join(words)
 
 
 def gpu() -> Finding:

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from minise.explain import TOPICS, as_data, explain
+from minise.explain.rules import RULES
 from minise.explain.se_input import SEED
-from minise.ops import ACTIVATIONS
 
 from .report import print_json
 
@@ -100,11 +100,11 @@ def act() -> click.Option:
     """The option --act."""
     return click.Option(
         ["--act"],
-        type=click.Choice(list(ACTIVATIONS)),
+        type=click.Choice(list(RULES)),
         metavar="NAME",
         default="relu",
         show_default=True,
-        help=f"The activation. One of: {', '.join(ACTIVATIONS)}.",
+        help=f"The activation. One of: {', '.join(RULES)}.",
     )
 
 

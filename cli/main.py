@@ -89,11 +89,36 @@ def _report(error: click.ClickException) -> int:
     return error.exit_code
 
 
+def import_plugins(files: tuple[str, ...]) -> None:
+    """Import what `--plugin` names."""
+    if not files:
+        return
+    from minise.errors import MiniseError
+    from minise.plugins import load_plugins
+
+    try:
+        load_plugins(files)
+    except MiniseError as error:
+        raise failure(error) from error
+
+
 @click.group(
     "minise",
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--plugin",
+    multiple=True,
+    type=click.Path(),
+    envvar="MINISE_PLUGINS",
+    metavar="FILE",
+    is_eager=True,  # before any command looks into a table
+    expose_value=False,
+    callback=lambda ctx, option, files: import_plugins(files),
+    help="Before the command: a Python file with activations, models or data sets of your own; may be given"
+    " again.  [env: MINISE_PLUGINS]",
 )
 @click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.pass_context

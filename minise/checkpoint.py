@@ -126,6 +126,8 @@ class Run:
             raise RunError(f"run: {path} has no readable run.json: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             reason = str(error) if isinstance(error, ConfigError) else f"run.json is not JSON ({error})"
+            if isinstance(error, ConfigError) and info.get("plugins"):
+                reason += f" (it was made with `minise --plugin {' --plugin '.join(info['plugins'])}`)"
             raise RunError(f"run: {path}: {reason}") from error
         return cls(path, config, info)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import math
 import os
 import platform
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from minise.microscope import look
 from minise.models import ModelInfo, build, describe
 from minise.nn import Module
 from minise.optim import Optimizer, make_optimizer
+from minise.plugins import LOADED
 from minise.schedules import make_schedule
 from minise.train import DivergedError, EpochDone, StepDone, fit, predict
 
@@ -293,9 +296,12 @@ def provenance(dataset: Dataset, device: str, backend: str, threads: int) -> dic
         "command": " ".join(["minise", *sys.argv[1:]]),
         "versions": {
             "minise": minise.__version__,
+            "source": source_checksum(),
             "numpy": np.__version__,
+            **({"numba": sys.modules["numba"].__version__} if "numba" in sys.modules else {}),
             "python": platform.python_version(),
         },
+        "plugins": {Path(path).name: checksum for path, checksum in LOADED.items()},
         "data": {
             "name": dataset.name,
             "checksum": dataset.checksum,
@@ -311,6 +317,17 @@ def provenance(dataset: Dataset, device: str, backend: str, threads: int) -> dic
             "threads": threads,
         },
     }
+
+
+@cache
+def source_checksum() -> str:
+    """The first 16 digits of a SHA-256 of minise's own code, which tells edited copies of a version apart."""
+    folder = Path(minise.__file__).parent
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cu", ".cuh", ".toml"))
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _unfinished(path: Path) -> Run:

@@ -15,6 +15,7 @@ LAYERS = [
     "errors",
     "extras",
     "plain",
+    "plugins",
     "backend",
     "tape",
     "differences",

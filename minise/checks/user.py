@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +23,7 @@ from minise.checks.values import VALUES
 from minise.errors import ConfigError, MiniseError
 from minise.gradcheck import Comparison, compare_gradients
 from minise.nn import Module
+from minise.plugins import import_file
 from minise.tape import FusedOp, Op, Tensor
 
 DEFAULT_SHAPE = "n,c"
@@ -109,7 +108,7 @@ def user_cases(
 def find_targets(spec: str) -> list[Target]:
     """The targets that FILE.py:NAME or FILE.py names."""
     file, name = (spec, "") if spec.endswith(".py") else spec.rsplit(":", 1)
-    module = load_file(Path(file))
+    module = import_file(Path(file), "gradcheck")
     if name:
         return [_target(name, module, file)]
     names = [name for name, value in vars(module).items() if isinstance(value, Op | FusedOp)]
@@ -123,28 +122,6 @@ def find_targets(spec: str) -> list[Target]:
             " or FILE.py:NAME for a function on tensors or a module"
         )
     return [_target(name, module, file) for name in found]
-
-
-def load_file(path: Path) -> ModuleType:
-    """Import a Python file, with its folder to import from; ConfigError in one line where that fails."""
-    if not path.is_file() or path.suffix != ".py":
-        raise ConfigError(f"gradcheck: {path} is no Python file, expected FILE.py or FILE.py:NAME")
-    module_spec = spec_from_file_location(f"_checked_{path.stem}", path)
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    module = module_from_spec(module_spec)
-    sys.modules[module_spec.name] = module
-    sys.path.insert(0, str(path.parent.resolve()))
-    try:
-        module_spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # the user's own code
-        words = " ".join(str(error).split())
-        raise ConfigError(
-            f"gradcheck: {path} cannot be imported ({type(error).__name__}: {words}), expected a module"
-        ) from error
-    finally:
-        sys.path.remove(str(path.parent.resolve()))
-    return module
 
 
 def _home(op: Op | FusedOp) -> str:

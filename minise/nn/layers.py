@@ -156,11 +156,18 @@ def norm_act(
     x: Tensor,
     norm: BatchNorm,
     *,
-    se: SE | None = None,
+    se: Module | None = None,
     residual: Tensor | None = None,
     act: Activation | None = None,
 ) -> Tensor:
-    """act(se(norm(x)) + residual), in one kernel where the backend has it. x, residual: (n, c, h, w)."""
+    """act(se(norm(x)) + residual), in one kernel where the backend has it. x, residual: (n, c, h, w).
+
+    se: an SE block, or any other module on maps, for which no kernel is made for the whole.
+    """
+    if not (se is None or isinstance(se, SE)):
+        y = se(norm(x))
+        y = y if residual is None else y + residual
+        return y if act is None else act(y)
     gate = () if se is None else (se.weight1, se.bias1, se.weight2, se.bias2, se.alpha)
     return ops.batch_norm_act(
         x,

@@ -25,6 +25,7 @@ from minise.errors import MiniseError, RunError
 from minise.folders import alone, free_paths, make_folder
 from minise.job import Compiling, Progress, compile_kernels, load_dataset
 from minise.kernels.threads import available_threads
+from minise.plugins import LOADED
 from minise.study.outcome import (
     INTERRUPTED,
     Outcome,
@@ -191,7 +192,7 @@ class _Crew:
         self.workers.append(worker)
         assert process.stdin is not None
         job = {"config": asdict(config), "path": str(outcome.path), "resume": resume}
-        job |= {"argv": sys.argv[1:]}
+        job |= {"argv": sys.argv[1:], "plugins": list(LOADED)}
         with contextlib.suppress(BrokenPipeError):  # one that broke is seen when it has ended
             process.stdin.write(json.dumps(job) + "\n")
             process.stdin.flush()  # and is not closed: that would stop it

@@ -48,7 +48,8 @@ class PlannedRun:
 class StudyConfig:
     """A study: every arm with every seed, on every data set with every model.
 
-    models: with SE blocks; arms: name -> what is its own: `se = false` for no SE blocks, or any option of a training.
+    models: with SE blocks; arms: name -> what is its own: `se = false` for no SE blocks, `model` for another model in
+    the place of a study's only one, or any option of a training.
     claim: the arm that is said to gain `effect[dataset]` points of test accuracy over each arm in `against`; the
     others are controls. parity: by what fraction an arm's parameters and FLOPs may differ from the claim's.
     train: the options that all runs share. Raises ConfigError for the first thing that cannot be.
@@ -95,6 +96,11 @@ class StudyConfig:
         for arm, options in self.arms.items():
             if own := [name for name in SHARED if name in options]:
                 raise ConfigError(f"study: arms.{arm} sets {own[0]}, expected the same for all arms: [train]")
+            if "model" in options and len(self.models) > 1:
+                models = ", ".join(self.models)
+                raise ConfigError(
+                    f"study: arms.{arm} sets model beside the models {models}, expected only one of these"
+                )
         for dataset in self.datasets:
             if dataset not in DATASETS:
                 raise ConfigError(
@@ -118,7 +124,7 @@ class StudyConfig:
             raise ConfigError(f"study: parity is {self.parity!r}, expected 0 to 1")
         for where, options in (("train", self.train), *((f"arms.{a}", o) for a, o in self.arms.items())):
             for name in (*OWN, *MACHINE):
-                if name in options:
+                if name in options and (name != "model" or where == "train"):
                     raise ConfigError(
                         f"study: {where} sets {name}, expected it not to: the study itself sets"
                         f" {', '.join(OWN)}, the command line {', '.join(MACHINE)}"
@@ -145,9 +151,9 @@ class StudyConfig:
         if not isinstance(se, bool):
             raise ConfigError(f"study: arms.{arm}.se is {se!r}, expected true or false")
         shared = dict(self.train)
-        if not se:
+        model = own.pop("model", model if se else model.removeprefix(PLAIN))
+        if model in MODELS and not MODELS[model].has_se:
             shared = {k: v for k, v in shared.items() if k not in ("act", "reduction")}
-            model = model.removeprefix(PLAIN)
         values = {**shared, **own, **machine, "dataset": dataset, "model": model, "seed": seed}
         return config_from_dict(values, where=f"study, arm {arm}")
 

@@ -1,6 +1,7 @@
 """One run of a study in a process of its own: JSON on stdin says which, a line of JSON on stdout each event.
 
-    in    {"config": options, "path": run folder, "resume": whether to go on with it, "argv": the study's}
+    in    {"config": options, "path": run folder, "resume": whether to go on with it, "argv": the study's,
+           "plugins": files to import first}
     out   {"event": "epoch", …}    after each epoch
           {"event": "done"}        at the end
           {"event": "failed"}      when it came to nothing: the run folder says why
@@ -26,6 +27,7 @@ from typing import Any
 from minise.config import config_from_dict
 from minise.errors import BusyError, MiniseError
 from minise.job import FINAL, train
+from minise.plugins import load_plugins
 from minise.study.outcome import INTERRUPTED
 from minise.train import EpochDone
 
@@ -35,6 +37,7 @@ def work(job: dict[str, Any]) -> int:
     sys.argv[1:] = job["argv"]  # what the run folder says it came from
     warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's overflows: a loss that is no number is an error
     try:
+        load_plugins(job["plugins"])
         events = train(config_from_dict(job["config"]), job["path"], resume=job["resume"])
         with closing(events):
             for event in events:
