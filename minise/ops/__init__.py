@@ -1,8 +1,8 @@
 """Every op, and two tables by name that the tests and gradient checks walk: `OPS`, and `FUSED`, of compositions.
 
-What is said nowhere else, since it holds for all: the arrays of an op are of one float type, float32 or float64 (on a GPU
-float16 too), and so are y and the gradients; labels are integers. Activations, arithmetic, reductions and changes of
-shape take arrays of any shape. Arrays and options that do not fit raise ShapeError, in one line that begins with the op.
+What is said nowhere else, since it holds for all: the arrays of an op are of one float type, float32 or float64 (on a
+GPU float16 too), and so are y and the gradients; labels are integers. Activations, arithmetic, reductions and changes
+of shape take arrays of any shape. Arrays and options that do not fit raise ShapeError, in one line that names the op.
 """
 
 from minise.ops.activation import (
