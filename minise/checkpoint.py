@@ -55,14 +55,12 @@ LINES: dict[str, dict[str, tuple[type, ...]]] = {
 }
 """What a line of a file says, of which type."""
 BLOCK: dict[str, tuple[type, ...]] = {
-    "block": (str,),
-    "hidden": (int,),
-    "silent": (int,),
-    "dead": (int,),
-    "alpha": (list,),
-    "between_images": NUMBER,
+    **dict.fromkeys(("block", "act"), (str,)),
+    **dict.fromkeys(("channels", "hidden", "images", "silent", "dead", "collapsed"), (int,)),
+    **dict.fromkeys(("alpha", "active", "slope", "histogram"), (list,)),
+    **dict.fromkeys(("between_images", "between_classes"), NUMBER),
 }
-"""What a block in a line of MICROSCOPE says, at least."""
+"""What a block in a line of MICROSCOPE says: `BlockView.summary`."""
 
 
 def best_epoch(lines: list[dict[str, Any]]) -> dict[str, Any]:

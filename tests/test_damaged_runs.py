@@ -15,7 +15,7 @@ import pytest
 import safetensors.numpy
 from cli_runs import failed, minise, succeeded
 
-from minise.checkpoint import Run
+from minise.checkpoint import BLOCK, Run
 from minise.config import TrainConfig
 from minise.errors import ConfigError, RunError
 from minise.folders import write_atomically
@@ -194,3 +194,13 @@ def test_a_folder_in_the_place_of_the_lines(tmp_path):
     (run.path / "metrics.jsonl").mkdir()
     with pytest.raises(RunError, match="cannot read"):
         run.metrics()
+
+
+@pytest.mark.parametrize("field", ["channels", "slope", "between_classes"])
+def test_a_block_that_lacks_something(runs, field):
+    path = runs / "done/microscope.jsonl"
+    recorded = [json.loads(line) for line in path.read_text().splitlines()]
+    assert set(recorded[0]["blocks"][0]) == set(BLOCK)
+    del recorded[0]["blocks"][0][field]
+    path.write_text("".join(json.dumps(line) + "\n" for line in recorded))
+    failed(minise("report", "done"), 1, "microscope.jsonl, line 1", field)
