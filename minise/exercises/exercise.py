@@ -30,7 +30,8 @@ class Check:
     """One result, on inputs of one kind.
 
     cases: draws them; result: its position among the exercise's `results`. hints: from where to look to how to find
-    it, never the answer; a mistake that is recognised is told in place of the first.
+    it, never the answer; a mistake that is recognised is told in place of the first, and nothing where an answer is
+    unfit.
     """
 
     title: str

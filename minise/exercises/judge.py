@@ -32,20 +32,23 @@ def judge(exercise: Exercise, answer: Answer, level: int = 1) -> Result:
     titles = tuple(check.title for check in exercise.checks)
     for k, check in enumerate(exercise.checks):
         try:
-            fault = _examine(exercise, check, answer)
+            wrong = _examine(exercise, check, answer)
         except NotWrittenError as error:
             return Result(exercise.name, UNWRITTEN, titles[:k], left=titles[k:], found=str(error))
         except UnfitError as error:
-            fault = str(error), check.hints[0]
-        if fault is not None:
-            found, hint = fault
-            hints = (hint, *check.hints[1:])[:level]
+            wrong = str(error), ""
+        if wrong is not None:
+            found, hint = wrong
+            hints = tuple(filter(None, (hint, *check.hints[1:])[:level]))
             return Result(exercise.name, WRONG, titles[:k], check.title, titles[k + 1 :], found, hints)
     return Result(exercise.name, SOLVED, titles)
 
 
 def _examine(exercise: Exercise, check: Check, answer: Answer) -> tuple[str, str] | None:
-    """None for a right answer; else what is wrong, and the hint of the mistake that it looks like, or the check's."""
+    """None for a right answer; else what is wrong, and the hint of the mistake that it looks like, or the check's.
+
+    What is unfit, or no number at all, has no hint: what is wrong with it says what to do.
+    """
     cases = check.cases(np.random.default_rng(SEED))
     right = [_pick(exercise, check, exercise.right, inputs) for inputs in cases]
     found = [_pick(exercise, check, answer, inputs) for inputs in cases]
@@ -55,6 +58,8 @@ def _examine(exercise: Exercise, check: Check, answer: Answer) -> tuple[str, str
     first = wrong[0]
     words = _difference(exercise.results[check.result], found[first], right[first])
     words += f", for {_shapes(exercise, cases[first])}"
+    if not _is_numeric(found[first]):
+        return words, ""
     for mistake in exercise.mistakes:
         yields = [_pick(exercise, check, mistake.answer, inputs) for inputs in cases]
         if all(map(_same, found, yields)):
