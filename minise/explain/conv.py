@@ -44,7 +44,8 @@ def explain_conv(*, stride: int = 1, padding: int = 1, seed: int = 0) -> Lesson:
         " back.",
         (*steps, _flipped(case, gx)),
         (
-            "gb sums gy. gw correlates x with gy. gx correlates gy with the kernel turned by half a turn.",
+            "gb sums gy. gw correlates x with gy. gx correlates gy with the kernel turned by half a turn, and, where"
+            " there are several channels, with its axes k and c exchanged.",
             "As a matrix product of columns (im2col): y = w2·cols, gw2 = gy·colsᵀ, gcols = w2ᵀ·gy, and gx adds every"
             " column back to the pixels it was read from.",
             "Other shapes: minise explain conv --stride 2 --padding 0",
@@ -174,7 +175,8 @@ def _gw(case: Case, lines: Lines, others: tuple[Array, Array]) -> Step:
         "The kernel: x correlated with gy",
         ("gw[p,q] = Σ_ij gy[i,j]·x[i·stride + p - padding, j·stride + q - padding]", "gw2 = gy·colsᵀ"),
         "A tap met another pixel in every window; its gradient sums over all of them, and over the images. The"
-        " columns are made again: keeping them from the forward would take nine times the memory of x.",
+        f" columns are made again: to keep them from the forward would take {lines['cols'].size} numbers, and x has"
+        f" {case.x.size}.",
         code,
         (Value("gw", lines["gw"], KERNEL, *others),),
         (written("gw", (0, 0, 0, 0), terms),),
@@ -224,10 +226,11 @@ def _flipped(case: Case, others: tuple[Array, Array]) -> Step:
     return Step(
         "backward",
         "The same as a convolution: full, with the kernel turned",
-        ("gx = conv2d(gy among zeros, w[::-1, ::-1])",),
+        ("gx = conv2d(gy among zeros, w[:, :, ::-1, ::-1] with k and c exchanged)",),
         f"gy is laid into {h + K - 1} x {h + K - 1} zeros, from row and column {first} = k - 1 - padding on, in"
-        f" steps of {case.stride}; the kernel is turned by half a turn. One call of the forward then gives all of"
-        " gx: a fast forward is a fast backward too.",
+        f" steps of {case.stride}; the kernel is turned by half a turn, and what were its outputs are its inputs now"
+        " (k and c, here 1 and 1). One call of the forward then gives all of gx: a fast forward is a fast backward"
+        " too.",
         (Lines(conv2d_forward).show("y = "),),
         (
             Value("gy among zeros", spread, MAP),
