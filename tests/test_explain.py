@@ -180,6 +180,21 @@ def test_the_last_step_of_se_compares_every_gradient():
     assert all(off < 1e-9 for row in rows for off in row[2:])
 
 
+def test_what_alpha_learns_is_written_with_one_pair_of_brackets():
+    for act, of_one in (("felu", r"·\(e\^\(-[\d.]+\) - 1\)"), ("prelu", r"·\(-[\d.]+\)")):
+        (galpha,) = (w for step in lesson_of("se", act=act).steps for w in step.written if w.of == "galpha")
+        assert len(re.findall(of_one, galpha.numbers)) == galpha.symbols.count("ga[")
+        assert "((" not in galpha.numbers
+
+
+@pytest.mark.parametrize(("stride", "padding", "size"), [(3, 0, 9), (1, 1, 144)])
+def test_conv_says_what_its_columns_would_take(stride, padding, size):
+    steps = lesson_of("conv", stride=stride, padding=padding).steps
+    assert [v.array.size for step in steps for v in step.values if v.name == "cols"] == [size]
+    (words,) = (step.words for step in steps if "made again" in step.words)
+    assert f"{size} numbers, and x has 16" in words
+
+
 def test_every_activation_has_its_rule():
     assert list(RULES) == list(ACTIVATIONS)
 

@@ -13,7 +13,7 @@ from minise.explain.write import bracketed
 class Rule:
     """What act(x) and act'(x) are, for x <= 0 and above, in the names x, y = act(x) and alpha.
 
-    learns: what alpha gets for x <= 0.
+    learns: what alpha gets for x <= 0, as a factor.
     """
 
     value: str
@@ -41,7 +41,7 @@ GELU, GELU_SLOPE = f"x · {GATE}", f"{GATE} · (1 + (x - y)·(1.5958 + 0.21406·
 SIGMOID, LOGISTIC = "1 / (1 + e^(-x))", "y·(1 - y)"
 RULES = {
     "relu": Rule("max(x, 0)", "0", "max(x, 0)"),
-    "felu": Rule("alpha·(e^(x) - 1)", "alpha·e^(x)", learns="e^(x) - 1"),
+    "felu": Rule("alpha·(e^(x) - 1)", "alpha·e^(x)", learns="(e^(x) - 1)"),
     "elu": Rule("e^(x) - 1", "e^(x)"),
     "leaky_relu": Rule("0.01·x", "0.01"),
     "prelu": Rule("alpha·x", "alpha", learns="x"),

@@ -178,7 +178,7 @@ def _alpha(walk: Walk) -> tuple[Written, ...]:
         share = ACTIVATIONS[walk.act].op.backward(alone, saved, (False, True))[1]
         assert share is not None
         symbols, numbers = filled(learns, {"x": f"q[{i},{j}]"}, {"x": float(q[i, j])})
-        terms.append([(f"ga[{i},{j}]", float(ga[i, j])), (f"({symbols})", float(share), f"({numbers})")])
+        terms.append([(f"ga[{i},{j}]", float(ga[i, j])), (symbols, float(share), numbers)])
     return (written("galpha", (), terms),)
 
 
@@ -280,7 +280,8 @@ def _both(walk: Walk) -> Step:
         "Both paths meet: a sum",
         ("gu = gy·s + gz / (h·w)",),
         "u reached y on two paths, and its gradient is the sum of what comes back on both. To forget one is the"
-        " classic mistake: all shapes are right without it, the loss may well go down, and only small steps tell.",
+        " classic mistake: all shapes are right without it, the loss goes down, and only a second way to the"
+        " gradient tells.",
         code,
         walk.computed("gu"),
         (total,),
