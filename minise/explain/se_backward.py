@@ -157,7 +157,7 @@ def _passes(act: str, slope: float) -> str:
         return (
             f"Here the paths part. Unit {UNIT} was below zero for image {IMAGE}, so {act}'s slope is 0 and nothing"
             " passes, whatever ga says. A unit that is below zero for every image gets no gradient at all: it is"
-            " dead, and FeLU is the paper's answer."
+            " dead (a dying ReLU), until something else moves its weights or its input. FeLU is the paper's answer."
         )
     return (
         f"Here {act} differs from relu. Unit {UNIT} was below zero for image {IMAGE}; relu's slope would be 0 there,"
@@ -191,7 +191,7 @@ def _first(walk: Walk) -> Step:
         "The first layer's weights",
         ("q = W1 z + b1", "gw1[j,c] = Σ_n gq[n,j]·z[n,c]", "gb1[j] = Σ_n gq[n,j]"),
         "As in the second layer. An image for which gq is 0 leaves no trace in the unit's weights; if it is 0 for all"
-        " images, its row of gw1 is 0 and the unit stays as it is.",
+        " images, its row of gw1 is 0, and the unit does not move by itself.",
         code,
         walk.computed("gw1", "gb1"),
         (written("gw1", W1, terms),),

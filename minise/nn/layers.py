@@ -114,7 +114,7 @@ class SE(Module):
     """A Squeeze-and-Excitation block around `act`.
 
     hidden: the effective width of the bottleneck, channels // reduction but at least 1: with few channels and
-    a large reduction it is a single unit, and if that one dies every gate becomes a constant.
+    a large reduction it is a single unit, and while that one is dead every gate is the same for all images.
     alpha: "layer" for one learnable parameter of `act`, "channel" for one a hidden unit.
     weight1 by Kaiming's rule (fan in), weight2 by LeCun's, bias1 0, bias2 `gate_bias`: every gate starts near its
     sigmoid, a half at 0. Gates near 1 change little at first of what the network would be without them.

@@ -1,7 +1,7 @@
 """Activations. `ACTIVATIONS` is the table that layers, models and the command line choose from.
 
 The excitation of an SE block is where the choice matters here: a ReLU unit whose input is negative for
-every image has gradient 0 and never comes back; the others let a gradient through on both sides.
+every image has gradient 0, so that nothing it learns brings it back; the others let a gradient through on both sides.
 """
 
 from __future__ import annotations
