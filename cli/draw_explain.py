@@ -15,6 +15,7 @@ from minise.chain import Chain
 from minise.explain.grid import column, is_numeric
 from minise.explain.lesson import Code, Graph, Lesson, Mistake, Step, Table, Written, element
 from minise.explain.write import number
+from minise.microscope import FLAT
 
 from .curves import panels
 from .draw import console, table
@@ -174,18 +175,16 @@ def draw_mistake(board: Board, mistake: Mistake) -> None:
 
 
 def flow(chain: Chain) -> Text:
-    """The way back through the chain: a heavy line where a gradient passes, a dotted one where none does."""
+    """The way back through the chain: a heavy line where a gradient that matters passes, else a dotted one."""
     text = Text("C")
     for i in reversed(range(len(chain.db))):
-        passes = chain.db[i] != 0
+        passes = abs(chain.db[i]) >= FLAT
         text.append(" ◀━━━ " if passes else " ┄┄┄┄ ", "green" if passes else "red")
         text.append(f"({i + 1})", "bold" if chain.slopes[i] else "bold red")
-    still = sum(db == 0 for db in chain.db)
-    text.append(
-        f"   {'nothing arrives at ' + str(still) + ' of the biases' if still else 'every bias gets its part'}",
-        "dim",
-    )
-    return text
+    still = [db for db in chain.db if abs(db) < FLAT]
+    nothing = "nothing that matters" if any(still) else "nothing"
+    words = f"{nothing} arrives at {len(still)} of the biases" if still else "every bias gets its part"
+    return text.append(f"   {words}", "dim")
 
 
 def _hanging(mark: str, words: Text) -> RichTable:

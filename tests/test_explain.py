@@ -235,6 +235,20 @@ def test_a_chain_on_target_or_without_a_weight_is_not_called_dead():
         assert lesson.steps[-2].agreement < 1e-9
 
 
+def test_a_gradient_that_vanishes_is_neither_0_nor_called_learning():
+    lesson = explain("dead", act="tanh", weights={1: 10.0, 2: 10.0, 3: 10.0})
+    assert [cell(db) for db in lesson.steps[-2].chain.db[:3]] == ["-7e-26", "-1e-18", "-2e-11"]
+    assert "the bias of neurons 1, 2, 3 is not 0, but below 1e-06" in lesson.steps[-2].words
+    assert ["vanishes" in step.words for step in lesson.steps[3:7]] == [False, True, True, True]
+
+
+def test_another_activation_changes_the_output_of_the_chain_too():
+    (made,) = lesson_of("dead", act="relu").steps[-1].tables
+    row = {cells[0]: dict(zip(made.columns, cells, strict=True)) for cells in made.rows}
+    for column_ in ("a4", "C", "dC/db4"):
+        assert row["relu"][column_] != row["felu"][column_]
+
+
 def test_kinks_and_far_values_of_the_chain_are_survived():
     for act in ("relu", "felu", "tanh"):
         for biases in ({3: 1.152}, {1: -10.0}, {1: 10.0, 2: 10.0, 3: 10.0, 4: 10.0}):
@@ -309,7 +323,7 @@ def test_sums_are_written_with_their_signs():
 
 def test_grids():
     assert grid(np.array(3)).cells == (((("3",),),),)
-    assert [cell(x, 2) for x in (0.0, -1e-9, 1.5, -1.5)] == ["0", "0.00", "1.50", "-1.50"]
+    assert [cell(x, 2) for x in (0.0, -1e-9, 1.5, -1.5)] == ["0", "-1e-09", "1.50", "-1.50"]
     laid = grid(np.arange(24.0).reshape(3, 2, 2, 2) / 8, ("n", "c", "h", "w"))
     assert laid.rows == ("image 0", "image 1", "image 2")
     assert laid.groups == ("channel 0", "channel 1")

@@ -14,6 +14,7 @@ from minise.explain.lesson import Cell, Code, Lesson, Question, Step, Table, Val
 from minise.explain.rules import RULES, by_rule
 from minise.explain.source import Lines
 from minise.explain.write import Factor, number, written
+from minise.microscope import FLAT
 from minise.ops import ACTIVATIONS
 
 NEURONS = len(WEIGHTS)
@@ -47,7 +48,8 @@ def explain_dead(
         (
             _ending(chain, b),
             "In SE the bottleneck can be one unit wide (16 channels, reduction 16). If that one dies,"
-            " every gate of the block is a constant: `minise inspect RUN` counts such units in a run of yours.",
+            " every gate of the block is the same for all images: `minise inspect RUN` counts such units in a run of"
+            " yours.",
             "Other numbers: minise explain dead --bias 3=1.5 --weight 2=-0.4 --act felu",
         ),
     )
@@ -193,6 +195,11 @@ def _verdict(neuron: int, slope: float, behind: float, chain: Chain) -> str:
             f"{chain.act}'s slope at z{neuron} = {number(z)} is 0. The product is 0 from here on, for neuron {neuron}"
             " and for all before it, whatever their own slopes are."
         )
+    if abs(behind * slope) < FLAT:
+        return (
+            f"{number(behind)} arrives, and the slope is {number(slope)}: their product is not 0, but too small to"
+            " matter. The gradient vanishes."
+        )
     if z <= 0:
         return f"z{neuron} is below zero, but the slope is {number(slope)}: less gets through, not nothing."
     return (
@@ -231,30 +238,49 @@ def _outcome(chain: Chain, w: Sequence[float]) -> Step:
 
 
 def _learning(chain: Chain) -> str:
-    still = [str(i + 1) for i in range(NEURONS) if chain.db[i] == 0]
-    if not still:
-        return "Every neuron learns: no factor of the product is 0."
-    learns = f"{'Neurons' if len(still) > 1 else 'Neuron'} {', '.join(still)} learn{'s' * (len(still) == 1)} nothing."
-    if not chain.dead:
-        return f"{learns} A weight is 0, or the output is on target already."
-    return (
-        f"{learns} Gradient descent changes a bias by -rate·dC/db: with 0 it stays where it is, and so do all that"
-        f" it depends on. Neuron {chain.dead[0]} gets the same input again, and the next gradient is 0 as well: it"
-        " is dead."
-    )
+    still = [i for i, db in enumerate(chain.db, start=1) if db == 0]
+    faint = [i for i, db in enumerate(chain.db, start=1) if 0 < abs(db) < FLAT]
+    words = [f"{_neurons(still).capitalize()} learn{'s' * (len(still) == 1)} nothing."] if still else []
+    if faint:
+        words.append(
+            f"What reaches the bias of {_neurons(faint)} is not 0, but below {number(FLAT)}, too small to matter:"
+            " the gradient vanishes."
+        )
+    if chain.dead:
+        words.append(
+            "Gradient descent changes a bias by -rate·dC/db: with 0 it stays where it is, and so do all that it"
+            f" depends on. Neuron {chain.dead[0]} gets the same input again, and the next gradient is 0 as well: it"
+            f" is dead{', a dying ReLU' * (chain.act == 'relu')}. In a network with ways past it what lies before it"
+            " still moves, decay and momentum move its own weights, and either may wake it."
+        )
+    elif still:
+        words.append("A weight is 0, or the output is on target already.")
+    return " ".join(words) or "Every neuron learns: no factor of the product is 0."
+
+
+def _neurons(which: Sequence[int]) -> str:
+    return f"neuron{'s' * (len(which) > 1)} {', '.join(map(str, which))}"
 
 
 def _others(act: str, w: tuple[float, ...], b: tuple[float, ...]) -> Step:
     chains = [run_chain(name, weights=w, biases=b) for name in dict.fromkeys((act, *COMPARED))]
-    rows: list[tuple[Cell, ...]] = [(c.act, *c.db, ", ".join(map(str, c.dead)) or "-") for c in chains]
+    rows: list[tuple[Cell, ...]] = [
+        (c.act, *c.db, c.a[-1], c.cost, ", ".join(map(str, c.dead)) or "-") for c in chains
+    ]
     return Step(
         "the outcome",
         "The same chain with other activations",
         ("relu'(x) = 0, felu'(x) = alpha·e^x for x <= 0",),
         "Same weights, same input. An activation with a slope below zero multiplies by something small and the"
-        " gradient goes on; that is all that FeLU changes here, and ELU, leaky ReLU and PReLU change it as well.",
+        " gradient goes on. It also answers something else than 0 there, so a4 and C are others, and with the error"
+        " even what reaches the neurons behind. Both hold for FeLU, and for ELU, leaky ReLU and PReLU as well.",
         tables=(
-            Table("", ("", *(f"dC/db{i + 1}" for i in range(NEURONS)), "dead"), tuple(rows), stops=True),
+            Table(
+                "",
+                ("", *(f"dC/db{i + 1}" for i in range(NEURONS)), "a4", "C", "dead"),
+                tuple(rows),
+                stops=True,
+            ),
         ),
     )
 

@@ -59,11 +59,11 @@ def dimensions(value: Value) -> str:
 
 
 def cell(x: float, digits: int = DIGITS) -> str:
-    """A number with `digits` decimals; 0 alone is exact, and nothing is -0."""
+    """A number with `digits` decimals, or as 2e-11 where they are all 0; 0 alone is exact, and nothing is -0."""
     if x == 0:
         return "0"
     text = f"{x:.{digits}f}"
-    return text.removeprefix("-") if not text.strip("-0.") else text
+    return text if text.strip("-0.") else f"{x:.0e}"
 
 
 def _digits(array: Array) -> int:

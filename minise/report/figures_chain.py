@@ -5,8 +5,9 @@ from __future__ import annotations
 from matplotlib.patches import Circle, Rectangle
 
 from minise.chain import Chain
+from minise.microscope import FLAT
 from minise.report.theme import COOL, INK, MUTED, PAPER, RULE, WARM, Plot, finish, panel
-from minise.report.words import PRIME, decimal, listed
+from minise.report.words import PRIME, decimal, listed, short
 
 
 def chain_picture(chain: Chain, name: str) -> Plot:
@@ -24,22 +25,26 @@ def chain_picture(chain: Chain, name: str) -> Plot:
         colour = WARM if dead else COOL
         axes.add_patch(Circle((i, 0), 0.31, facecolor=PAPER, edgecolor=colour, linewidth=1.8))
         axes.add_patch(Circle((i, 0), 0.31, facecolor=colour, alpha=0.15 + 0.35 * abs(slope) * (not dead)))
-        axes.text(i, 0, decimal(slope), ha="center", va="center", color=INK, fontsize=12, fontweight="bold")
+        axes.text(i, 0, _shown(slope), ha="center", va="center", color=INK, fontsize=12, fontweight="bold")
         axes.text(i, 0.48, f"z = {decimal(z)}", ha="center", color=MUTED, fontsize=10)
         height = 0.55 * abs(db) / most
         bar = Rectangle((i - 0.16, -1.1), 0.32, max(height, 0.015), facecolor=COOL if db else WARM, alpha=0.8)
         axes.add_patch(bar)
-        axes.text(i, -1.38, decimal(db), ha="center", color=INK if db else WARM, fontsize=11)
+        axes.text(i, -1.38, _shown(db), ha="center", color=INK if db else WARM, fontsize=11)
     for y, words in ((0, f"act{PRIME}(z)"), (-1.34, "∂C/∂b")):
         axes.text(0.55, y, words, ha="right", va="center", color=MUTED, fontsize=10)
-    still = [str(i) for i, db in enumerate(chain.db, start=1) if db == 0]
+    still = listed([str(i) for i, db in enumerate(chain.db, start=1) if abs(db) < FLAT])
     words = (
-        f"Slopes of the four neurons {', '.join(decimal(s) for s in chain.slopes)}; gradients of their biases"
-        f" {', '.join(decimal(db) for db in chain.db)}. "
+        f"Slopes of the four neurons {', '.join(map(_shown, chain.slopes))}; gradients of their biases"
+        f" {', '.join(map(_shown, chain.db))}. "
     )
-    words += (
-        f"The slope of neuron {listed([str(i) for i in chain.dead])} is 0, so neurons {listed(still)} learn nothing."
-        if chain.dead
-        else "Every neuron learns."
-    )
+    if chain.dead:
+        words += f"The slope of neuron {listed([str(i) for i in chain.dead])} is 0, so neurons {still} learn nothing."
+    else:
+        words += f"What reaches neurons {still} is too small to matter." if still else "Every neuron learns."
     return finish(figure, name, chain.act, words)
+
+
+def _shown(x: float) -> str:
+    """With two decimals; one that is small and not 0 as what it is."""
+    return short(x, 1) if 0 < abs(x) < 0.005 else decimal(x)
