@@ -20,6 +20,7 @@ from minise.explain.batch_norm_backward import VARIANTS
 from minise.explain.evidence import small_steps, verdict
 from minise.explain.grid import cell, column, grid
 from minise.explain.lesson import Question, Value
+from minise.explain.page import page
 from minise.explain.rules import RULES
 from minise.explain.source import Lines, body
 from minise.explain.write import number, written
@@ -534,6 +535,16 @@ def test_the_page_has_everything_and_needs_nothing(topic, tmp_path):
     drawn = "".join(re.findall(r"<svg.*?</svg>", text, re.S))
     assert set(re.findall(r"var\((--[\w-]+)\)", drawn)) <= set(re.findall(r"(--[\w-]+):", text))
     assert "#010" not in drawn, "a sentinel colour is left"
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_page_asks_before_it_shows(topic):
+    articles = re.findall(r"<article.*?</article>", page(lesson_of(topic)), re.S)
+    for article, step in zip(articles, lesson_of(topic).steps, strict=True):
+        in_sight = re.sub(r"<details.*?</details>", "", article, flags=re.S)
+        assert article.count("<details") == len(step.questions) + bool(step.questions)
+        for shown in ('class="why"', 'class="value', "<dl", "<table", "<svg", 'class="mistake"'):
+            assert (shown in in_sight) == (shown in article and not step.questions)
 
 
 def test_the_page_goes_to_stdout_and_nothing_is_left_of_one_that_cannot_be_written(tmp_path):

@@ -234,6 +234,13 @@ def _outcome(chain: Chain, w: Sequence[float]) -> Step:
         ),
         written=(written("dC/db1", (), [_factors(chain, w, 0)]),),
         chain=chain,
+        questions=(
+            Question(
+                "For how many of the four biases is the gradient exactly 0?",
+                float(chain.db.count(0)),
+                "one factor of 0 is enough",
+            ),
+        ),
     )
 
 
