@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,11 @@ def test_with_the_exercises_solved_a_lesson_says_so(path, capsys):
             results.append(eval(compile(ast.Expression(last.value), cell["id"], "eval"), scope))
     assert all(results), results
     assert len(results) == 3
-    assert "False" not in capsys.readouterr().out  # what is compared with minise's is equal
+    out = capsys.readouterr().out
+    assert "False" not in out  # what is compared with minise's is equal
+    trained = [int(percent) for percent in re.findall(r"loss [\d.]+, (\d+) % right", out)]
+    assert len(trained) == 3 * (path.name[0] == "3")
+    assert not trained or trained[2] < 20 < min(trained[:2])  # lesson 3: only one of two mistakes shows
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
