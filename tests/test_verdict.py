@@ -60,6 +60,19 @@ def test_seeds_needed_are_those_of_power_tables(size, n):
     assert v.seeds_needed(10 * size, 10.0) == n
 
 
+def test_seeds_needed_are_those_of_the_corrected_test():
+    needed = v.seeds_needed(1.3, 0.7, v.LEVEL / 4)
+    assert (needed, v.seeds_needed(1.3, 0.7)) == (7, 5)
+    d = np.random.default_rng(0).normal(1.3, 0.7, (2000, needed))
+    assert 0.8 <= np.mean(4 * v.stats().ttest_1samp(d, 0.0, axis=1).pvalue < v.LEVEL) < 0.9
+    base = np.array([90.0, 90.4, 89.8])
+    arms = {"plain": base, "se-relu": base[::-1], "se-felu": base**2 / 90 + 1}
+    for c in judge(study_of(arms)).comparisons:
+        assert c.needed == v.seeds_needed(c.effect, c.sd, v.LEVEL / 2)
+    pairs = {arm: values[:2] for arm, values in arms.items()}
+    assert [c.needed for c in judge(study_of(pairs)).comparisons] == [None, None]  # of too few
+
+
 def test_what_is_unknown_is_nan_or_none():
     assert all(map(math.isnan, v.mean_and_interval([1.0])[1:]))
     assert math.isnan(v.t_test([1.0]))

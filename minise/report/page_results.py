@@ -8,7 +8,16 @@ from minise.report import figures_study as figures
 from minise.report.document import Block, Cell, Plots, Section, Table, Words, table
 from minise.report.facts_study import StudyFacts
 from minise.report.words import NONE, count, decimal, interval, known, p_value, percent, scaled, signed
-from minise.study.verdict import MOST_SEEDS, NOT_SUPPORTED, OPEN, SUPPORTED, UNCLAIMED, ArmResult, Comparison
+from minise.study.verdict import (
+    FEWEST_PAIRS,
+    MOST_SEEDS,
+    NOT_SUPPORTED,
+    OPEN,
+    SUPPORTED,
+    UNCLAIMED,
+    ArmResult,
+    Comparison,
+)
 
 TONES = {SUPPORTED: "good", NOT_SUPPORTED: "bad", OPEN: "open", UNCLAIMED: "open"}
 """Verdict -> the name that the CSS has for its colour."""
@@ -108,9 +117,10 @@ def comparison_table(facts: StudyFacts) -> Table:
     )
     note = (
         "p: paired t test, two-sided. Corrected: for as many comparisons as are judged, or as there are controls"
-        " (Bonferroni); the rule goes by these. Permutation p: test of the signs. Gain / sd: Cohen's d of pairs."
-        " Seeds needed: to tell the claimed effect from 0 in one test with a power of 0.8 at the deviation seen,"
-        " which is itself uncertain with few seeds. All of it is for one look, at a number of seeds fixed before."
+        " (Bonferroni); the rule goes by these. Permutation p: the signs of the differences flipped. Gain / sd:"
+        " Cohen's d of pairs. Seeds needed: to tell the claimed effect from 0 in this comparison, corrected, with a"
+        " power of 0.8 at the deviation seen, which is uncertain with few seeds and not taken from fewer than three."
+        " All of it is for one look, at a number of seeds fixed before."
     )
     return table("Every comparison", columns, rows, right=columns[3:], note=note)
 
@@ -119,4 +129,4 @@ def seeds_needed(c: Comparison) -> str:
     """How many seeds would show the effect; more than are looked for where none do."""
     if c.needed is not None:
         return str(c.needed)
-    return f"> {MOST_SEEDS}" if known(c.effect) and c.sd > 0 else NONE
+    return f"> {MOST_SEEDS}" if c.n >= FEWEST_PAIRS and known(c.effect) and c.sd > 0 else NONE

@@ -34,6 +34,8 @@ UNCLAIMED = "nothing is claimed"
 NOISE = 1e-9
 """Points: accuracies are fractions of images, so what is smaller comes of rounding."""
 LEVEL, POWER, MOST_SEEDS = 0.05, 0.8, 1000
+FEWEST_PAIRS = 3
+"""For how many seeds are needed: the deviation of two pairs says next to nothing."""
 MOST_EXACT = 16
 """Up to so many pairs, the permutation test tries all signs; from then on, 100,000 at random."""
 
@@ -67,9 +69,10 @@ class Comparison:
 
     differences: by seed; mean, sd, low, high: of them, with the 95 % interval; p: paired t test; corrected_p,
     corrected_low, corrected_high: for as many comparisons as are judged, or as there are controls; permutation_p:
-    the sign test; effect_size: mean / sd (Cohen's d of pairs); effect: the gain that is claimed; needed: how many
-    seeds would tell it from 0 in a single test with a power of 0.8 at the sd seen, None where more than 1000 or the
-    sd is unknown. NaN where n is too small. verdict: by the rule above; "" for a control.
+    of the permutation test that flips their signs; effect_size: mean / sd (Cohen's d of pairs); effect: the gain
+    that is claimed; needed: how many seeds would tell it from 0 in this comparison, corrected, with a power of 0.8
+    at the sd seen, None where more than 1000 or where fewer than three pairs show an sd. NaN where n is too small.
+    verdict: by the rule above; "" for a control.
     """
 
     dataset: str
@@ -216,7 +219,7 @@ def compare(study: Study, dataset: str, model: str, other: str) -> Comparison:
         permutation_p=permutation_test(d),
         effect_size=mean / sd if sd > 0 else math.nan,
         effect=effect,
-        needed=seeds_needed(effect, sd),
+        needed=None,
         verdict="",
     )
 
@@ -228,7 +231,9 @@ def judged(comparisons: Sequence[Comparison], against: Sequence[str]) -> list[Co
     for c, is_judged in zip(comparisons, claimed, strict=True):
         m = claimed.count(is_judged)
         _, _, low, high = mean_and_interval(c.differences, LEVEL / m)
-        c = replace(c, corrected_p=float(np.minimum(1.0, m * c.p)), corrected_low=low, corrected_high=high)
+        needed = seeds_needed(c.effect, c.sd, LEVEL / m) if c.n >= FEWEST_PAIRS else None
+        p = float(np.minimum(1.0, m * c.p))
+        c = replace(c, corrected_p=p, corrected_low=low, corrected_high=high, needed=needed)
         made.append(replace(c, verdict=rule(c)) if is_judged else c)
     return made
 
@@ -259,12 +264,12 @@ def permutation_test(d: Sequence[float]) -> float:
     return float(test.pvalue)
 
 
-def seeds_needed(effect: float, sd: float) -> int | None:
-    """The smallest number of pairs for which a two-sided t test at 0.05 sees `effect` with a power of 0.8."""
+def seeds_needed(effect: float, sd: float, level: float = LEVEL) -> int | None:
+    """The smallest number of pairs for which a two-sided t test at `level` sees `effect` with a power of 0.8."""
     if not (math.isfinite(effect) and math.isfinite(sd) and sd > 0):
         return None
     n = np.arange(2, MOST_SEEDS + 1)
-    critical = stats().t.ppf(1 - LEVEL / 2, n - 1)
+    critical = stats().t.ppf(1 - level / 2, n - 1)
     shown = stats().nct.sf(critical, n - 1, effect / sd * np.sqrt(n)) >= POWER
     return int(n[shown.argmax()]) if shown.any() else None
 
