@@ -245,7 +245,7 @@ def test_a_verdict_says_what_is_compared(width, datasets, monkeypatch, capsys):
         "data",
         "model",
         "difference",
-        "95 % interval",
+        "corr. interval",
         "corr. p",
         "claimed",
         "seeds needed",
