@@ -105,10 +105,10 @@ def notices(facts: StudyFacts) -> tuple[str, ...]:
     if waiting:
         found.append(f"The study goes on: {waiting} of {counted(len(facts.runs), 'run')} still to be done.")
     if failed:
-        what = (
-            "run failed for good and is left out" if failed == 1 else "runs failed for good and are left out"
+        found.append(
+            f"{counted(failed, 'run')} failed for good, which leaves open what is compared with the arm; the reasons"
+            " stand under “Every run”."
         )
-        found.append(f"{failed} {what}; the reasons stand under “Every run”.")
     if facts.parity_gap:
         found.append(f"The arms are not of one size. {facts.parity_gap}.")
     if facts.unofficial:

@@ -10,8 +10,8 @@ them are right together in 95 of 100 studies. The rule, where `effect` is the ga
     supported                  corrected p < 0.05, d > 0, and the corrected interval reaches up to the effect
     not supported              the corrected interval lies below the effect: so much is not gained, though less may be
     not enough seeds to tell   anything else
-An arm of which a run failed supports nothing: what is left of it is chosen by luck. Of the whole study: supported if
-every judged comparison is, not supported if one is not, and nothing is claimed if none is judged.
+Where a run of either arm failed, it is always the last: the pairs that are left were chosen by luck. Of the whole
+study: supported if every judged comparison is, not supported if one is not, and nothing is claimed if none is judged.
 
 The rule is for one look, at a number of seeds that was fixed before. Who looks after every seed and stops when the
 verdict suits finds an effect that is not there several times as often.
@@ -148,9 +148,11 @@ def overall(verdicts: Sequence[str]) -> str:
 
 def rule(c: Comparison) -> str:
     """The verdict on one comparison."""
+    if c.failed:
+        return OPEN
     if c.corrected_high < c.effect:
         return NOT_SUPPORTED
-    return SUPPORTED if c.mean > 0 and c.corrected_p < LEVEL and not c.failed else OPEN
+    return SUPPORTED if c.mean > 0 and c.corrected_p < LEVEL else OPEN
 
 
 def arm_result(dataset: str, model: str, arm: str, outcomes: Sequence[Outcome]) -> ArmResult:
