@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from minise.study import (
     judge,
     open_study,
     planned_study,
+    read_study,
     run_study,
     sizes,
     study_from_dict,
@@ -152,7 +154,7 @@ def study_config(folder: Path, file: Path | None, recipe: str | None, given: dic
     if file is not None:
         values, where = read_toml(file), str(file)
     elif is_study(folder):
-        values, where = read_toml(folder / STUDY_FILE), str(folder / STUDY_FILE)
+        values, where = dataclasses.asdict(read_study(folder)), str(folder / STUDY_FILE)
     else:
         values, where = claim_dict(), "study"
     if recipe is not None:
@@ -160,29 +162,39 @@ def study_config(folder: Path, file: Path | None, recipe: str | None, given: dic
     given = dict(given)
     if arms := given.pop("arms", None):
         begun = file is None and is_study(folder)
-        values |= chosen_arms(values, arms, claim_dict()["arms"] if begun else {}, keep=begun)
+        values |= added_arms(values, arms) if begun else chosen_arms(values, arms)
     if epochs := given.pop("epochs", None):
         values["train"] = {**values.get("train", {}), "epochs": epochs}
     return study_from_dict({**values, **given}, where=where)
 
 
-def chosen_arms(
-    values: dict[str, Any], arms: tuple[str, ...], more: dict[str, Any], *, keep: bool
-) -> dict[str, Any]:
-    """The study's tables with the named arms alone, or, where it has begun (keep), added to those it has."""
-    own = values.get("arms", {})
-    known = {**more, **own}
-    for arm in arms:
-        if arm not in known:
-            raise ConfigError(f"arm: found {arm!r}, expected some of {', '.join(known)}")
-    if keep:
-        return {"arms": own | {arm: known[arm] for arm in arms}}
+def added_arms(values: dict[str, Any], arms: tuple[str, ...]) -> dict[str, Any]:
+    """The tables of a study that has begun, with the named arms of the paper's study added: those that its claim is
+    judged against are judged here, too, where the claim is the same.
+    """
+    paper, own = claim_dict(), values["arms"]
+    added = named(paper["arms"] | own, [arm for arm in arms if arm not in own])
+    judged = paper["against"] if values["claim"] == paper["claim"] else []
+    return {"arms": own | added, "against": [*values["against"], *(arm for arm in added if arm in judged)]}
+
+
+def chosen_arms(values: dict[str, Any], arms: tuple[str, ...]) -> dict[str, Any]:
+    """The study's tables with the named arms alone."""
+    kept = named(values.get("arms", {}), arms)
     if values.get("claim") not in arms:
         raise ConfigError(
             f"arm: found {', '.join(arms)}, expected the claim's, {values.get('claim')}, among them"
         )
     against = [arm for arm in values.get("against", []) if arm in arms]
-    return {"arms": {arm: known[arm] for arm in arms}, "against": against}
+    return {"arms": kept, "against": against}
+
+
+def named(known: dict[str, Any], arms: Sequence[str]) -> dict[str, Any]:
+    """The tables of the named arms."""
+    for arm in arms:
+        if arm not in known:
+            raise ConfigError(f"arm: found {arm!r}, expected some of {', '.join(known)}")
+    return {arm: known[arm] for arm in arms}
 
 
 def show_plan(study: Study, machine: dict[str, Any], *, as_json: bool, retry: bool) -> None:

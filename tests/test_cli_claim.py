@@ -245,6 +245,8 @@ def test_arms_are_added(tiny, finished):
     shutil.copytree(finished, "s")
     plan = lines(minise("claim", "--study", "s", "--arm", "plain", "--dry-run", "--json"))[0]
     assert plan["states"]["shapes10-se-convnet-plain-s0"] == "planned"
+    assert plan["study"]["against"] == ["se-relu", "plain"]  # as in the paper's claim
+    plan = lines(minise("claim", "--study", "s", "--arm", "se-elu", "--dry-run", "--json"))[0]
     assert plan["study"]["against"] == ["se-relu"]
     failed(minise("claim", "--study", "s", "--arm", "se-x"), 2, "expected some of plain, se-relu, se-felu")
 

@@ -15,6 +15,7 @@ from minise.study.outcome import begin_study as begin_study
 from minise.study.outcome import is_study as is_study
 from minise.study.outcome import open_study as open_study
 from minise.study.outcome import planned_study as planned_study
+from minise.study.outcome import read_study as read_study
 from minise.study.plan import ArmSize as ArmSize
 from minise.study.plan import PlannedRun as PlannedRun
 from minise.study.plan import StudyConfig as StudyConfig
