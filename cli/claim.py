@@ -278,7 +278,7 @@ def show_verdict(folder: Path, as_json: bool) -> None:
         from .draw_study import draw_verdict
 
         draw_verdict(study, verdict)
-    if verdict.verdict == UNCLAIMED:
+    if verdict.verdict == UNCLAIMED and study.config.effect:
         warn(
             f"study: no gain is claimed on {', '.join(study.config.datasets)}; [effect] in a file claims one"
         )

@@ -117,7 +117,8 @@ def draw_verdict(study: Study, verdict: Verdict) -> None:
         f", {verdict.failed} failed" if verdict.failed else ""
     )
     colour = COLOURS[verdict.verdict]
-    out.print(f"verdict on the claim: [b {colour}]{verdict.verdict}[/]   [dim]{states}[/]")
+    lead = "" if verdict.verdict == UNCLAIMED else "verdict on the claim: "
+    out.print(f"{lead}[b {colour}]{verdict.verdict}[/]   [dim]{states}[/]")
 
 
 def comparison_cells(c: Comparison) -> list[str | Text]:

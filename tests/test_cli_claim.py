@@ -275,8 +275,12 @@ def test_nothing_is_claimed(tiny, finished):
     text = Path("s/study.toml").read_text().replace("shapes10 = 1.0", "cifar10 = 1.0")
     Path("s/study.toml").write_text(text)
     result = minise("claim", "--study", "s")
-    assert "verdict on the claim: nothing is claimed" in succeeded(result)
+    assert "\nnothing is claimed   2 of 2 runs done" in succeeded(result)
     assert "no gain is claimed on shapes10" in result.stderr
+    Path("s/study.toml").write_text(text.replace("[effect]\ncifar10 = 1.0\n", ""))
+    result = minise("claim", "--study", "s")  # a plain study
+    assert "\nnothing is claimed   2 of 2 runs done" in succeeded(result)
+    assert result.stderr == ""
     assert "se-felu gain accuracy over se-relu" in Path("s/report.html").read_text()
 
 

@@ -51,8 +51,9 @@ class StudyConfig:
     models: with SE blocks; arms: name -> what is its own: `se = false` for no SE blocks, `model` for another model in
     the place of a study's only one, or any option of a training.
     claim: the arm that is said to gain `effect[dataset]` points of test accuracy over each arm in `against`; the
-    others are controls. parity: by what fraction an arm's parameters and FLOPs may differ from the claim's.
-    train: the options that all runs share. Raises ConfigError for the first thing that cannot be.
+    others are controls, as are all on a data set without an effect. parity: by what fraction an arm's parameters and
+    FLOPs may differ from the claim's. train: the options that all runs share. Raises ConfigError for the first thing
+    that cannot be.
     """
 
     datasets: tuple[str, ...]
@@ -61,7 +62,7 @@ class StudyConfig:
     arms: dict[str, dict[str, Any]]
     claim: str
     against: tuple[str, ...]
-    effect: dict[str, float]
+    effect: dict[str, float] = field(default_factory=dict)
     parity: float = 0.05
     train: dict[str, Any] = field(default_factory=dict)
 
@@ -204,7 +205,7 @@ def study_from_dict(values: Mapping[str, Any], *, where: str = "study") -> Study
         if key not in known:
             raise ConfigError(f"{where}: unknown key {key!r}, expected some of {', '.join(sorted(known))}")
     values = dict(values)
-    for key in ("datasets", "models", "seeds", "arms", "claim", "against", "effect"):
+    for key in ("datasets", "models", "seeds", "arms", "claim", "against"):
         if key not in values:
             raise ConfigError(f"{where}: {key} is missing")
     seeds = values["seeds"]
