@@ -235,6 +235,19 @@ def test_runs_of_another_study_are_not_taken_for_its_own(tiny, finished):
     failed(minise("claim", "--study", "s"), 2, "was trained with batch_size = 64, expected 32")
 
 
+def test_the_data_are_the_same_for_all(tiny, finished):
+    shutil.copytree(finished, "s")
+    both = list(runs().values())
+    both[0].update(data=both[0].info["data"] | {"checksum": "other" * 4})
+    failed(minise("claim", "--study", "s"), 2, "was trained on data with checksum otherotherot…, expected")
+    failed(minise("report", "s"), 2, "move one of them away")
+    both[1].update(data=both[0].info["data"])
+    words = "was trained on data with checksum otherotherot…, found"
+    failed(minise("claim", "--study", "s", "--seeds", 2), 1, words)
+    assert len(runs()) == 2
+    assert "seeds = [0]" in Path("s/study.toml").read_text()
+
+
 def test_limits_that_are_gone_are_another_study(tiny, finished):
     shutil.copytree(finished, "s")
     Path("s/study.toml").write_text(Path("s/study.toml").read_text().replace("limit_train = 256\n", ""))

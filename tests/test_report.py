@@ -315,6 +315,14 @@ def test_every_verdict_has_its_reason(tmp_path, gains, runs, expected, because):
     assert tables(text) > 4
 
 
+def test_every_origin_is_told(tmp_path):
+    path = make_study(tmp_path / "study", (0.1, 0.2), seeds=2)
+    for run, numpy in zip(sorted((path / "runs").iterdir()), (1, 1, 1, 1, 2, 2), strict=True):
+        edit(run, command="minise claim", versions={"numpy": f"{numpy}.0"})
+    assert "| versions | numpy 1.0; numpy 2.0 |" in report(path, "md")
+    assert "| command | minise claim |" in report(path, "md")
+
+
 def test_a_study_that_has_not_begun(tmp_path):
     page = whole(report(make_study(tmp_path / "study", (), runs=0)))
     assert "No run is done yet." in page.text

@@ -19,6 +19,8 @@ from minise.study.verdict import Verdict, judge
 
 WORKED = ("relu", "felu", "elu")
 """The activations that the chain of four neurons is worked out for."""
+ORIGIN = ("command", "versions", "data", "hardware")
+"""What run.json says of where a run comes from."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class StudyFacts:
     """Of a study: its plan, the verdict and what it rests on.
 
     sizes: of every arm's model; empty where arms differ by more than the study allows, as parity_gap then says.
-    info: run.json of the first run that was begun, {} before that; unofficial: data sets of which a run had other
+    infos: run.json of the first run of each that differ in ORIGIN; unofficial: data sets of which a run had other
     files than the official ones.
     """
 
@@ -84,7 +86,7 @@ class StudyFacts:
     runs: tuple[RunRow, ...]
     histories: tuple[ArmHistory, ...]
     chains: tuple[Chain, ...]
-    info: dict[str, Any]
+    infos: tuple[dict[str, Any], ...]
     unofficial: tuple[str, ...]
 
     @property
@@ -101,6 +103,9 @@ def study_facts(path: str | Path) -> StudyFacts:
     """Gather them. Raises ConfigError, also where SciPy is missing, or RunError."""
     study = open_study(path)
     begun = [(o.planned.dataset, Run.open(o.path).info) for o in study.outcomes if o.state != "planned"]
+    infos: dict[str, dict[str, Any]] = {}
+    for _, info in begun:
+        infos.setdefault(repr([info.get(name) for name in ORIGIN]), info)
     arm_sizes, gap = _sizes(study)
     return StudyFacts(
         str(path),
@@ -117,7 +122,7 @@ def study_facts(path: str | Path) -> StudyFacts:
             for arm in study.config.arms
         ),
         tuple(run_chain(act) for act in WORKED),
-        begun[0][1] if begun else {},
+        tuple(infos.values()),
         tuple(dict.fromkeys(name for name, info in begun if info["data"].get("official") is False)),
     )
 

@@ -242,4 +242,4 @@ def where_from(facts: RunFacts) -> Section:
     """Versions, data, machine, and the whole configuration."""
     fold = Fold("config.toml: every option of this training", facts.toml)
     lead = "What it takes to get the same figures again."
-    return Section("provenance", "Where it comes from", lead, (provenance(facts.info, facts.path), fold))
+    return Section("provenance", "Where it comes from", lead, (provenance(facts.path, facts.info), fold))

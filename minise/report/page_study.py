@@ -42,7 +42,7 @@ def study_page(facts: StudyFacts) -> Page:
     claimed = {name: x for name, x in config["effect"].items() if name in config["datasets"]}
     effects = [f"{x:g} {'point' if x == 1 else 'points'} on {name}" for name, x in claimed.items()]
     gain, over = listed(effects) or "accuracy", listed(list(config["against"])) or "other arms"
-    begun = f"begun {date(facts.info['started'])}" if "started" in facts.info else "not begun"
+    begun = next((f"begun {date(info['started'])}" for info in facts.infos if "started" in info), "not begun")
     parts = [
         arms(facts),
         comparisons(facts),
@@ -191,8 +191,8 @@ def run_row(r: RunRow) -> list[str | Cell]:
 
 
 def where_from(facts: StudyFacts) -> Section:
-    """The study's plan, and the versions, data and machine of its first run."""
-    blocks: list[Block] = [provenance(facts.info, facts.path)] if facts.info else []
+    """The study's plan, and the versions, data and machines of its runs."""
+    blocks: list[Block] = [provenance(facts.path, *facts.infos)] if facts.infos else []
     blocks.append(Fold("study.toml: the whole plan", facts.toml))
-    lead = "Of the first run; every other run's folder says its own." if facts.info else "No run has begun."
+    lead = "Of all runs; where they differ, with every value." if facts.infos else "No run has begun."
     return Section("provenance", "Where it comes from", lead, tuple(blocks))

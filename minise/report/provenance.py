@@ -11,11 +11,18 @@ UNOFFICIAL = "The data are not the official files: the results are not comparabl
 OFFICIAL = {True: "the official content", False: "not the official content", None: "generated"}
 
 
-def provenance(info: dict[str, Any], path: str) -> Terms:
-    """From run.json; what it does not say is left out."""
+def provenance(path: str, *infos: dict[str, Any]) -> Terms:
+    """From run.json, of one run or several: every value that occurs; what none of them says is left out."""
+    said: dict[str, dict[str, None]] = {"folder": {path: None}}
+    for info in infos:
+        for name, words in _rows(info).items():
+            said.setdefault(name, {}).update({words: None} if words else {})
+    return Terms(tuple((name, label("; ".join(words), 1000)) for name, words in said.items() if words))
+
+
+def _rows(info: dict[str, Any]) -> dict[str, str | None]:
     data, hardware, source = info.get("data", {}), info.get("hardware", {}), info.get("imported")
-    rows = {
-        "folder": path,
+    return {
         "command": info.get("command"),
         "imported": f"from {source['file']}, SHA-256 {source['sha256']}" if source else None,
         "started": date(info["started"]) if "started" in info else None,
@@ -25,7 +32,6 @@ def provenance(info: dict[str, Any], path: str) -> Terms:
         "classes": count(len(data["classes"])) if "classes" in data else None,
         "machine": _machine(hardware) if hardware else None,
     }
-    return Terms(tuple((name, label(words, 1000)) for name, words in rows.items() if words))
 
 
 def _machine(hardware: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from minise.checkpoint import CONFIG, MICROSCOPE, Run, best_epoch
 from minise.config import differing, read_toml
+from minise.data import Dataset
 from minise.errors import ConfigError, RunError
 from minise.folders import LOCK, make_folder, write_atomically
 from minise.study.plan import PlannedRun, StudyConfig, study_from_dict
@@ -36,6 +37,7 @@ class Outcome:
     test_acc: of the last epoch, a fraction, None unless done. val_acc: of the last epoch; best_val_acc and
     best_epoch: of the epoch that was best on the held-out images, for comparison only. epochs: how many are whole.
     seconds: of training. microscope: what the SE blocks did after the last epoch, as `BlockView.summary` says.
+    checksum: of the data, "" where that is unknown.
     """
 
     planned: PlannedRun
@@ -49,6 +51,7 @@ class Outcome:
     best_epoch: int | None = None
     seconds: float = 0.0
     microscope: tuple[dict[str, Any], ...] = ()
+    checksum: str = ""
 
     @property
     def dead_share(self) -> float | None:
@@ -82,6 +85,7 @@ def outcome_of(planned: PlannedRun, folder: Path) -> Outcome:
         best_epoch=best.get("epoch"),
         seconds=sum(line["seconds"] for line in lines),
         microscope=tuple(views[-1]["blocks"]) if views else (),
+        checksum=run.info["data"].get("checksum", ""),
     )
 
 
@@ -92,6 +96,29 @@ class Study:
     folder: Path
     config: StudyConfig
     outcomes: tuple[Outcome, ...]
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless all runs of a data set were trained on the same data."""
+        for o in self.outcomes:
+            first = self.first_on(o.planned.dataset) if o.checksum else None
+            if first and o.checksum != first.checksum:
+                raise ConfigError(
+                    f"study: {o.path} was trained on data with checksum {o.checksum[:12]}…, expected"
+                    f" {first.checksum[:12]}… as {first.path}; move one of them away"
+                )
+
+    def first_on(self, dataset: str) -> Outcome | None:
+        """The first run on the data set whose data are known."""
+        return next((o for o in self.outcomes if o.planned.dataset == dataset and o.checksum), None)
+
+    def check_data(self, dataset: Dataset) -> None:
+        """Raise RunError unless the data set is that of the runs so far."""
+        first = self.first_on(dataset.name)
+        if first and first.checksum != dataset.checksum:
+            raise RunError(
+                f"study: {first.path} was trained on data with checksum {first.checksum[:12]}…, found"
+                f" {dataset.checksum[:12]}… in {dataset.source}"
+            )
 
     def of(self, dataset: str, model: str, arm: str) -> list[Outcome]:
         """The outcomes of an arm, in the order of the seeds."""
