@@ -33,6 +33,7 @@ from minise.study import (
     run_study,
     sizes,
     study_from_dict,
+    unequal,
     with_recipe,
 )
 from minise.study.verdict import UNCLAIMED, stats
@@ -210,6 +211,7 @@ def show_plan(study: Study, machine: dict[str, Any], *, as_json: bool, retry: bo
                 "event": "plan",
                 "study": dataclasses.asdict(study.config),
                 "sizes": [dataclasses.asdict(size) for size in found],
+                "unequal": unequal(study.config),
                 "states": {o.planned.name: o.state for o in study.outcomes},
                 "seconds": times.total,
             }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.text import Text
 
-from minise.study import ArmSize, Comparison, Estimate, Study, Verdict
+from minise.study import ArmSize, Comparison, Estimate, Study, Verdict, unequal
 from minise.study.verdict import NOT_SUPPORTED, OPEN, SUPPORTED, UNCLAIMED
 
 from .draw import console
@@ -79,6 +79,11 @@ def draw_plan(study: Study, found: Sequence[ArmSize], times: Estimate) -> None:
         rows.append(row)
     show(out, PLAN, rows)
     out.print()
+    for arm, options in unequal(config).items():
+        differ = ", ".join(f"{name} = {mine}, not {claim}" for name, (mine, claim) in options.items())
+        out.print(
+            f"[yellow]{escape(arm)} is trained otherwise than {escape(config.claim)}: {escape(differ)}[/]"
+        )
     left = len(times.seconds)
     out.print(
         f"[b]{left} of {len(study.outcomes)} runs[/] to do · seeds: {len(config.seeds)} · {escape(str(study.folder))}"

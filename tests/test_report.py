@@ -315,6 +315,15 @@ def test_every_verdict_has_its_reason(tmp_path, gains, runs, expected, because):
     assert tables(text) > 4
 
 
+def test_arms_that_are_trained_otherwise(tmp_path):
+    path = make_study(tmp_path / "study", (0.1,), runs=0)
+    file = path / "study.toml"
+    file.write_text(file.read_text().replace('act = "relu"', 'act = "relu"\nepochs = 5'))
+    words = "se-relu is trained otherwise than the claim's arm: epochs = 5, not 3."
+    assert words in report(path, "md")
+    assert "epochs = 5, not 3" in succeeded(minise("claim", "--study", path, "--dry-run"))
+
+
 def test_every_origin_is_told(tmp_path):
     path = make_study(tmp_path / "study", (0.1, 0.2), seeds=2)
     for run, numpy in zip(sorted((path / "runs").iterdir()), (1, 1, 1, 1, 2, 2), strict=True):

@@ -11,7 +11,7 @@ from minise.data.split import Split
 from minise.errors import ConfigError
 from minise.models import build
 from minise.recipes import recipes
-from minise.study import StudyConfig, claim_dict, claim_text, sizes, study_from_dict, with_recipe
+from minise.study import StudyConfig, claim_dict, claim_text, sizes, study_from_dict, unequal, with_recipe
 
 
 def changed(**changes):
@@ -68,6 +68,14 @@ def test_sizes_are_checked():
     assert found["plain"].info.se_widths == ()
     with pytest.raises(ConfigError, match=r"plain has 24,346 parameters .* differ by at most 1.0%"):
         sizes(changed(datasets=["cifar10"], models=["se-convnet"], parity=0.01))
+
+
+def test_arms_that_are_trained_otherwise_are_told():
+    assert unequal(study_from_dict(claim_dict())) == {}
+    arms = claim_dict()["arms"]
+    longer = {"act": "relu", "reduction": 4, "gate_bias": 2.0, "epochs": 12, "lr": 0.2}
+    found = unequal(changed(arms=arms | {"longer": longer, "alike": {"act": "relu", "lr": 0.1}}))
+    assert found == {"longer": {"epochs": (12, 10), "lr": (0.2, 0.1)}}
 
 
 @pytest.mark.parametrize("name", recipes())

@@ -14,7 +14,7 @@ from minise.checkpoint import MICROSCOPE, Run
 from minise.errors import ConfigError
 from minise.report.history import History, history, mean_history
 from minise.study.outcome import Outcome, Study, open_study
-from minise.study.plan import ArmSize, sizes
+from minise.study.plan import ArmSize, sizes, unequal
 from minise.study.verdict import Verdict, judge
 
 WORKED = ("relu", "felu", "elu")
@@ -73,6 +73,7 @@ class StudyFacts:
     """Of a study: its plan, the verdict and what it rests on.
 
     sizes: of every arm's model; empty where arms differ by more than the study allows, as parity_gap then says.
+    unequal: how arms are trained otherwise than the claim's, see `unequal`.
     infos: run.json of the first run of each that differ in ORIGIN; unofficial: data sets of which a run had other
     files than the official ones.
     """
@@ -83,6 +84,7 @@ class StudyFacts:
     verdict: Verdict
     sizes: tuple[ArmSize, ...]
     parity_gap: str
+    unequal: dict[str, dict[str, tuple[Any, Any]]]
     runs: tuple[RunRow, ...]
     histories: tuple[ArmHistory, ...]
     chains: tuple[Chain, ...]
@@ -114,6 +116,7 @@ def study_facts(path: str | Path) -> StudyFacts:
         judge(study),
         arm_sizes,
         gap,
+        unequal(study.config),
         tuple(row_of(outcome) for outcome in study.outcomes),
         tuple(
             arm_history(study, dataset, model, arm)

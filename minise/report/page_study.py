@@ -111,6 +111,9 @@ def notices(facts: StudyFacts) -> tuple[str, ...]:
         )
     if facts.parity_gap:
         found.append(f"The arms are not of one size. {facts.parity_gap}.")
+    for arm, options in facts.unequal.items():
+        differ = listed([f"{name} = {mine}, not {claim}" for name, (mine, claim) in options.items()])
+        found.append(f"{arm} is trained otherwise than the claim's arm: {differ}.")
     if facts.unofficial:
         found.append(f"{UNOFFICIAL} ({listed(list(facts.unofficial))})")
     return tuple(found)

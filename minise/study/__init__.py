@@ -23,6 +23,7 @@ from minise.study.plan import claim_dict as claim_dict
 from minise.study.plan import claim_text as claim_text
 from minise.study.plan import sizes as sizes
 from minise.study.plan import study_from_dict as study_from_dict
+from minise.study.plan import unequal as unequal
 from minise.study.plan import with_recipe as with_recipe
 from minise.study.verdict import ArmResult as ArmResult
 from minise.study.verdict import Comparison as Comparison

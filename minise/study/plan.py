@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
 from typing import Any
 
-from minise.config import MACHINE, TrainConfig, config_from_dict, toml_value
+from minise.config import MACHINE, TrainConfig, config_from_dict, differing, toml_value
 from minise.data import DATASETS
 from minise.errors import ConfigError
 from minise.models import MODELS, ModelInfo, build, describe
@@ -26,6 +26,8 @@ OWN = ("dataset", "model", "seed")
 """Options of a training that the study itself sets for each run."""
 SHARED = ("limit_train", "limit_test", "val_size", "tta")
 """Options that no arm may have for itself: on which images is trained, and how they are scored."""
+EXCITED = ("model", "act", "reduction", "alpha", "gate_bias")
+"""Options of the SE blocks, which are what a study is about."""
 MOST_SEEDS = 1000
 
 
@@ -276,6 +278,25 @@ def sizes(study: StudyConfig) -> list[ArmSize]:
                     )
                 found.append(ArmSize(dataset, model, arm, info, *more))
     return found
+
+
+def unequal(study: StudyConfig) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """How arms are trained otherwise than the claim's: arm -> option -> what it has there, and the claim's."""
+    dataset, model, seed = study.datasets[0], study.models[0], study.seeds[0]
+    trained = {
+        arm: study.run_config(dataset, model, arm, seed).resolved(DATASETS[dataset].train)
+        for arm in study.arms
+    }
+    claim = trained[study.claim]
+    found = {
+        arm: {
+            name: (getattr(config, name), getattr(claim, name))
+            for name in differing(config, claim)
+            if name not in EXCITED
+        }
+        for arm, config in trained.items()
+    }
+    return {arm: options for arm, options in found.items() if options}
 
 
 def _info(study: StudyConfig, dataset: str, model: str, arm: str) -> ModelInfo:
