@@ -24,6 +24,7 @@ from minise.study import (
     StudyConfig,
     claim_dict,
     claim_text,
+    earlier_looks,
     estimate,
     is_study,
     judge,
@@ -42,7 +43,7 @@ from .console import Waiting, is_screen, warn
 from .failures import Failure, interrupted
 from .options import absolute, train_option
 from .report import print_json
-from .report_command import PAGE
+from .report_command import PAGE, keep_look
 from .study_report import JsonStudyReport, StudyReport, TextStudyReport, verdict_object
 
 FOLDER = Path("runs/claim")
@@ -286,12 +287,14 @@ def show_verdict(folder: Path, as_json: bool) -> None:
         if as_json:
             print_json({"event": "verdict", "verdict": None, "reason": str(error)})
         return
+    looks = earlier_looks(study, verdict)
     if as_json:
-        print_json(verdict_object(verdict))
+        print_json(verdict_object(verdict, looks))
     else:
         from .draw_study import draw_verdict
 
-        draw_verdict(study, verdict)
+        draw_verdict(study, verdict, looks)
+    keep_look(study, verdict)
     if verdict.verdict == UNCLAIMED and study.config.effect:
         warn(
             f"study: no gain is claimed on {', '.join(study.config.datasets)}; [effect] in a file claims one"

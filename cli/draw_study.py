@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.text import Text
 
-from minise.study import ArmSize, Comparison, Estimate, Study, Verdict, unequal
+from minise.study import ArmSize, Comparison, Estimate, Look, Study, Verdict, look_words, unequal
 from minise.study.verdict import NOT_SUPPORTED, OPEN, SUPPORTED, UNCLAIMED
 
 from .draw import console
@@ -95,7 +95,7 @@ def draw_plan(study: Study, found: Sequence[ArmSize], times: Estimate) -> None:
         out.print(f"about [b]{clock(times.total)}[/] of training on this machine, {words}")
 
 
-def draw_verdict(study: Study, verdict: Verdict) -> None:
+def draw_verdict(study: Study, verdict: Verdict, looks: tuple[Look, ...] = ()) -> None:
     """The arms, the differences, and the verdict."""
     out = console()
     rows = [
@@ -121,6 +121,7 @@ def draw_verdict(study: Study, verdict: Verdict) -> None:
     states = f"{verdict.done} of {verdict.planned} runs done" + (
         f", {verdict.failed} failed" if verdict.failed else ""
     )
+    states += f" · {look_words(looks)}" if looks else ""
     colour = COLOURS[verdict.verdict]
     lead = "" if verdict.verdict == UNCLAIMED else "verdict on the claim: "
     out.print(f"{lead}[b {colour}]{verdict.verdict}[/]   [dim]{states}[/]")

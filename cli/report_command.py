@@ -6,13 +6,23 @@ from pathlib import Path
 
 import click
 
+from minise.errors import RunError
 from minise.folders import write_atomically
 from minise.report import FORMATS, report
+from minise.study import Study, Verdict, is_study, judge, note_look, open_study
 
-from .console import Waiting
+from .console import Waiting, warn
 
 PAGE = "report.html"
 STDOUT = Path("-")
+
+
+def keep_look(study: Study, verdict: Verdict) -> None:
+    """Note that the verdict is shown, or say that it could not be noted."""
+    try:
+        note_look(study, verdict)
+    except RunError as error:
+        warn(f"{error}; this look at the verdict is not noted")
 
 
 @click.command("report")
@@ -49,6 +59,9 @@ def command(path: Path, format_: str, out: Path | None, images: int) -> None:
     """
     with Waiting(f"reading {path}"):
         text = report(path, format_, images=images)
+    if is_study(path):
+        study = open_study(path)
+        keep_look(study, judge(study))
     out = out or (path / PAGE if format_ == "html" else STDOUT)
     if out == STDOUT:
         click.echo(text, nl=False)

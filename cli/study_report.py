@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
 from minise.job import Compiling
-from minise.study import Outcome, RunEnded, RunEpoch, RunStarted, StudyEvent, StudyStarted, Verdict
+from minise.study import Look, Outcome, RunEnded, RunEpoch, RunStarted, StudyEvent, StudyStarted, Verdict
 
 from .report import LineReport, compile_object, compiling
 from .words import clock, percent
@@ -29,9 +30,13 @@ def outcome_object(outcome: Outcome) -> dict[str, Any]:
     return values | {"microscope": list(outcome.microscope)}
 
 
-def verdict_object(verdict: Verdict) -> dict[str, Any]:
-    """The verdict and what it rests on, for JSON."""
-    return {"event": "verdict", **dataclasses.asdict(verdict)}
+def verdict_object(verdict: Verdict, looks: Sequence[Look]) -> dict[str, Any]:
+    """The verdict, what it rests on, and the looks at it before, for JSON."""
+    return {
+        "event": "verdict",
+        **dataclasses.asdict(verdict),
+        "looks": [dataclasses.asdict(o) for o in looks],
+    }
 
 
 class JsonStudyReport(LineReport):

@@ -16,6 +16,7 @@ from cli_runs import failed, lines, minise, start, succeeded, wait_for, waiting_
 from minise.checkpoint import Run
 from minise.data.lock import locked
 from minise.folders import alone
+from minise.study.verdict import OPEN
 
 TINY_STUDY = """
 datasets = ["shapes10"]
@@ -217,6 +218,32 @@ def test_refusals(tiny):
     folder = ("--data-dir", "nowhere", "--mirror", "http://127.0.0.1:9/")
     failed(minise("claim", *tiny, *folder), 1, "cifar-10")
     assert not Path("s/runs").exists()
+
+
+def test_looks_are_noted(tiny, finished):
+    shutil.copytree(finished, "s")
+    before = Path("s/looks.jsonl").read_text()
+    shown = succeeded(minise("claim", "--study", "s")) + succeeded(minise("report", "s", "--format", "md"))
+    assert "look 2" not in shown  # nothing is new
+    assert Path("s/looks.jsonl").read_text() == before
+    *_, verdict = lines(minise("claim", "--study", "s", "--seeds", 2, "--threads", 1, "--json"))
+    assert [(o["seeds"], o["done"], o["verdict"]) for o in verdict["looks"]] == [(1, 2, OPEN)]
+    first, second = map(json.loads, Path("s/looks.jsonl").read_text().splitlines())
+    assert (first["done"], second["done"], second["seeds"]) == (2, 4, 2)
+    assert "look 2; before at 1 seed (2 runs)" in succeeded(minise("claim", "--study", "s"))
+
+
+def test_a_look_that_cannot_be_noted(tiny, finished):
+    shutil.copytree(finished, "s")
+    Path("s/looks.jsonl").unlink()
+    Path("s/looks.jsonl").symlink_to("nowhere/looks.jsonl")
+    result = minise("report", "s", "--format", "md")
+    assert "Not enough seeds to tell" in succeeded(result)
+    assert "cannot write" in result.stderr
+    assert "this look at the verdict is not noted" in result.stderr
+    Path("s/looks.jsonl").unlink()
+    Path("s/looks.jsonl").write_text("3\n")
+    failed(minise("report", "s"), 1, "s/looks.jsonl has a line that is no look")
 
 
 def test_two_at_once(tiny, finished):

@@ -315,6 +315,16 @@ def test_every_verdict_has_its_reason(tmp_path, gains, runs, expected, because):
     assert tables(text) > 4
 
 
+def test_an_earlier_look_is_told(tmp_path):
+    path = make_study(tmp_path / "study", (0.1, 0.2, 0.3, 0.4), runs=6)
+    succeeded(minise("report", path))
+    shutil.rmtree(path / "runs")
+    make_study(path, (0.1, 0.2, 0.3, 0.4))
+    for _ in range(2):  # the same look
+        text = succeeded(minise("report", path, "--format", "md"))
+        assert "This is look 2; before at 2 seeds (6 runs)." in text
+
+
 def test_arms_that_are_trained_otherwise(tmp_path):
     path = make_study(tmp_path / "study", (0.1,), runs=0)
     file = path / "study.toml"

@@ -13,6 +13,7 @@ from minise.chain import Chain, run_chain
 from minise.checkpoint import MICROSCOPE, Run
 from minise.errors import ConfigError
 from minise.report.history import History, history, mean_history
+from minise.study.looks import Look, earlier_looks
 from minise.study.outcome import Outcome, Study, open_study
 from minise.study.plan import ArmSize, sizes, unequal
 from minise.study.verdict import Verdict, judge
@@ -72,9 +73,9 @@ class ArmHistory:
 class StudyFacts:
     """Of a study: its plan, the verdict and what it rests on.
 
-    sizes: of every arm's model; empty where arms differ by more than the study allows, as parity_gap then says.
-    unequal: how arms are trained otherwise than the claim's, see `unequal`.
-    infos: run.json of the first run of each that differ in ORIGIN; unofficial: data sets of which a run had other
+    looks: at the verdict, before, see `earlier_looks`. sizes: of every arm's model; empty where arms differ by more
+    than the study allows, as parity_gap then says. unequal: how arms are trained otherwise than the claim's.
+    infos: run.json of the first run of each that differ in ORIGIN. unofficial: data sets of which a run had other
     files than the official ones.
     """
 
@@ -82,6 +83,7 @@ class StudyFacts:
     config: dict[str, Any]
     toml: str
     verdict: Verdict
+    looks: tuple[Look, ...]
     sizes: tuple[ArmSize, ...]
     parity_gap: str
     unequal: dict[str, dict[str, tuple[Any, Any]]]
@@ -104,6 +106,7 @@ class StudyFacts:
 def study_facts(path: str | Path) -> StudyFacts:
     """Gather them. Raises ConfigError, also where SciPy is missing, or RunError."""
     study = open_study(path)
+    verdict = judge(study)
     begun = [(o.planned.dataset, Run.open(o.path).info) for o in study.outcomes if o.state != "planned"]
     infos: dict[str, dict[str, Any]] = {}
     for _, info in begun:
@@ -113,7 +116,8 @@ def study_facts(path: str | Path) -> StudyFacts:
         str(path),
         asdict(study.config),
         study.config.to_toml(),
-        judge(study),
+        verdict,
+        earlier_looks(study, verdict),
         arm_sizes,
         gap,
         unequal(study.config),

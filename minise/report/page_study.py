@@ -21,6 +21,7 @@ from minise.report.words import (
     percent,
     signed,
 )
+from minise.study.looks import look_words
 from minise.study.verdict import NOT_SUPPORTED, OPEN, SUPPORTED, UNCLAIMED
 
 RULE = {
@@ -102,6 +103,8 @@ def notices(facts: StudyFacts) -> tuple[str, ...]:
     found = []
     waiting = sum(r.state in ("open", "planned") for r in facts.runs)
     failed = facts.verdict.failed
+    if facts.looks:
+        found.append(f"This is {look_words(facts.looks)}. The rule is for one look.")
     if waiting:
         found.append(f"The study goes on: {waiting} of {counted(len(facts.runs), 'run')} still to be done.")
     if failed:
