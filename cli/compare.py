@@ -48,7 +48,7 @@ def as_object(run: Run) -> dict[str, Any]:
     result = run.info.get("result", {})
     return {
         "run": str(run.path),
-        "state": run.info["state"],
+        "state": run.state,
         "config": dataclasses.asdict(run.config),
         "epochs": len(lines),
         "train_loss": last.get("train_loss"),

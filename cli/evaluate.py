@@ -45,11 +45,9 @@ def doubts(tested: Opened) -> list[str]:
     """What a reader should know before taking the figures for the run's result."""
     run, dataset = tested.run, tested.dataset
     found = []
-    if run.info.get("state") != "done":
+    if run.state != "done":
         epochs = len(run.metrics())
-        found.append(
-            f"{run.path}: the run is {run.info.get('state')}, after {epochs} of {run.config.epochs} epochs"
-        )
+        found.append(f"{run.path}: the run {run.state_words}, after {epochs} of {run.config.epochs} epochs")
     if not tested.same_data:
         found.append(f"{dataset.name}: {dataset.source} is not the data of the run (another checksum)")
     elif dataset.official is False:
@@ -65,7 +63,7 @@ def as_object(tested: Tested) -> dict[str, Any]:
     return {
         "event": "evaluation",
         "run": str(tested.run.path),
-        "state": tested.run.info.get("state"),
+        "state": tested.run.state,
         "top1": test.top1,
         "top5": test.top5,
         "loss": test.loss,

@@ -57,8 +57,8 @@ def command(run: Path, format_: str, out: Path, names: str, as_json: bool) -> No
     if out.resolve().parent == run.resolve():
         raise ConfigError(f"export: {out} lies in the run's own folder, expected a file elsewhere")
     write_atomically(out, content)
-    if opened.info["state"] != "done":
-        warn(f"{run}: the run is {opened.info['state']}; these are its weights so far")
+    if opened.state != "done":
+        warn(f"{run}: the run {opened.state_words}; these are its weights so far")
     if as_json:
         print_json(
             {"event": "export", "run": str(run), "out": str(out), "format": format_, "bytes": len(content)}

@@ -27,7 +27,7 @@ from minise.backend import Array
 from minise.config import MOST_BITS, TrainConfig, config_from_dict, read_toml
 from minise.data import DATASETS
 from minise.errors import ConfigError, RunError, ShapeError
-from minise.folders import check_new, make_folder, write_atomically
+from minise.folders import check_new, in_use, make_folder, write_atomically
 from minise.models import build
 from minise.nn import Module
 from minise.optim import Optimizer
@@ -39,6 +39,13 @@ REQUIRED = ("state", "data")
 DATA: dict[str, tuple[type, ...]] = {"checksum": (str,), "official": (bool, type(None)), "classes": (list,)}
 """What it says of the data, where it says that, of which type."""
 CONFIG, METRICS, MICROSCOPE = "config.toml", "metrics.jsonl", "microscope.jsonl"
+STATES = {
+    "running": "is still running",
+    "stopped": "stopped without a word (--resume goes on with it)",
+    "interrupted": "was interrupted",
+    "failed": "failed",
+}
+"""What became of a run that is not done, in words, by its state."""
 NUMBER = (int, float)
 LINES: dict[str, dict[str, tuple[type, ...]]] = {
     METRICS: {
@@ -128,6 +135,17 @@ class Run:
                 reason += f" (it was made with `minise --plugin {' --plugin '.join(info['plugins'])}`)"
             raise RunError(f"run: {path}: {reason}") from error
         return cls(path, config, info)
+
+    @property
+    def state(self) -> str:
+        """What run.json says; "stopped" where that is "running" and no process works on it any more."""
+        state: str = self.info["state"]
+        return "stopped" if state == "running" and not in_use(self.path) else state
+
+    @property
+    def state_words(self) -> str:
+        """The state, as what is said of the run."""
+        return STATES.get(self.state, f"is {self.state}")
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -87,6 +87,17 @@ def alone(path: Path, what: str = "run", lock: Path | None = None) -> Iterator[i
         yield descriptor
 
 
+def in_use(path: Path) -> bool:
+    """Whether a process holds the folder, as `alone` does; also where that cannot be told."""
+    if not (path / LOCK).exists():
+        return False
+    try:
+        with alone(path):
+            return False
+    except RunError:
+        return True
+
+
 def check_new(path: str | Path) -> None:
     """Raise RunError unless `path` does not exist yet or is an empty folder."""
     path = Path(path)

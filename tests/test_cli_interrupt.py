@@ -22,6 +22,7 @@ from cli_runs import (
 
 from minise import checkpoint
 from minise.checkpoint import Run
+from minise.folders import alone
 from minise.stepping import update
 
 THREE = (*TINY, "--epochs", "3")
@@ -63,7 +64,7 @@ def test_ctrl_c_says_where_the_run_is_and_how_to_go_on(tmp_path, monkeypatch):
     assert [json.loads(line)["event"] for line in result.stdout.splitlines()] == ["start", "epoch"]
     assert Run.open(tmp_path / "r").info["state"] == "interrupted"
     tested = minise("evaluate", "r", "--json")
-    assert tested.stderr == "warning: r: the run is interrupted, after 1 of 3 epochs\n"
+    assert tested.stderr == "warning: r: the run was interrupted, after 1 of 3 epochs\n"
     assert lines(tested)[0]["state"] == "interrupted"
 
 
@@ -206,6 +207,12 @@ def test_killed_without_warning_it_can_be_resumed(whole, tmp_path):
     wait_for((tmp_path / "r" / "resume.safetensors").exists)
     process.kill()
     process.communicate(timeout=60)
-    assert Run.open(tmp_path / "r").info["state"] == "running"
+    run = Run.open(tmp_path / "r")
+    assert (run.info["state"], run.state) == ("running", "stopped")
+    assert "1 of 3 stopped" in succeeded(minise("compare", run.path, env={"COLUMNS": "200"}))
+    tested = minise("evaluate", run.path)
+    assert "the run stopped without a word (--resume goes on with it), after 1 of 3 epochs" in tested.stderr
+    with alone(run.path):
+        assert run.state == "running"
     succeeded(minise("train", "--resume", "r"))
     assert weights(tmp_path / "r") == weights(whole)

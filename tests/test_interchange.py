@@ -522,7 +522,7 @@ def test_export_of_an_unfinished_run_warns(tmp_path):
     run.update(state="interrupted")
     result = minise("export", run.path, "--format", "torch", "-o", tmp_path / "out.pt")
     succeeded(result)
-    assert "is interrupted; these are its weights so far" in result.stderr
+    assert "was interrupted; these are its weights so far" in result.stderr
 
 
 def test_every_row_names_repositories():

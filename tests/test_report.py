@@ -144,7 +144,7 @@ def test_a_run_that_was_interrupted(run):
     (run / "test.safetensors").unlink()
     text = report(run, "md")
     assert "This run was interrupted after 2 of 2 epochs." in text
-    assert "There are no answers to show: the run is interrupted" in text
+    assert "There are no answers to show: the run was interrupted" in text
     found = strict(report(run, "json"))
     assert (found["answers"], found["state"], len(found["blocks"])) == (None, "interrupted", 3)
 

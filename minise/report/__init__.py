@@ -44,7 +44,7 @@ def _run(path: Path, format: str, images: int) -> str:
     facts = run_facts(path, images=images)
     if format == "json":
         given = {name: value for name, value in vars(facts).items() if name != "pictures"}
-        return as_json({"kind": "run", "state": facts.state, "accuracy": facts.accuracy, **given})
+        return as_json({"kind": "run", "accuracy": facts.accuracy, **given})
     from minise.report.page_run import run_page
     from minise.report.render import WRITERS
 

@@ -38,6 +38,8 @@ class RunFacts:
     path: str
     config: dict[str, Any]
     toml: str
+    state: str
+    state_words: str
     info: dict[str, Any]
     classes: tuple[str, ...]
     model: ModelInfo
@@ -56,10 +58,6 @@ class RunFacts:
             return self.answers.test.top1
         found = (self.info.get("result") or {}).get("test_acc")
         return float(found) if isinstance(found, int | float) else None
-
-    @property
-    def state(self) -> str:
-        return str(self.info["state"])
 
 
 def run_facts(path: str | Path, *, images: int = 24) -> RunFacts:
@@ -91,6 +89,8 @@ def run_facts(path: str | Path, *, images: int = 24) -> RunFacts:
         str(path),
         asdict(config),
         config.to_toml(),
+        run.state,
+        run.state_words,
         run.info,
         run.classes,
         describe(build(config.model, classes=len(run.classes), **config.model_options())),
@@ -106,8 +106,8 @@ def run_facts(path: str | Path, *, images: int = 24) -> RunFacts:
 
 def answers_of(run: Run, classes: tuple[str, ...], images: int) -> Answers:
     """What the logits of its test say. Raises RunError where there are none that could be read."""
-    if run.info["state"] != "done":
-        raise RunError(f"the run is {run.info['state']}: the test comes at the end")
+    if run.state != "done":
+        raise RunError(f"the run {run.state_words}: the test comes at the end")
     logits, labels = run.load_test()
     n, k = logits.shape
     sound = n and k == len(classes) and labels.min() >= 0 and labels.max() < k and np.isfinite(logits).all()

@@ -37,7 +37,6 @@ from minise.report.words import (
     short,
 )
 
-STATES = {"running": "is still running", "interrupted": "was interrupted", "failed": "failed"}
 WHOLE = 20
 """Up to so many classes the whole confusion matrix is shown, and every class in the table of classes."""
 MOST_PAIRS, MOST_CLASSES = 20, 20
@@ -111,8 +110,7 @@ def notices(facts: RunFacts) -> tuple[str, ...]:
     if facts.state != "done":
         reason = label(facts.info.get("reason") or "", 300)
         epochs = f"after {len(facts.metrics)} of {counted(facts.config['epochs'], 'epoch')}"
-        what = STATES.get(facts.state, f"is {facts.state}")
-        found.append(f"This run {what} {epochs}{f': {reason}' if reason else ''}.")
+        found.append(f"This run {facts.state_words} {epochs}{f': {reason}' if reason else ''}.")
     if facts.info["data"].get("official") is False:
         found.append(UNOFFICIAL)
     return tuple(found)
