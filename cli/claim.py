@@ -14,7 +14,6 @@ from minise.config import read_toml
 from minise.data import DATASETS
 from minise.errors import ConfigError, MiniseError
 from minise.folders import write_atomically
-from minise.job import Progress, load_dataset
 from minise.models import MODELS
 from minise.recipes import recipes
 from minise.report import report
@@ -237,7 +236,6 @@ def make_report(as_json: bool) -> StudyReport:
 def follow(folder: Path, config: StudyConfig, *, as_json: bool, **options: Any) -> None:
     """Do the runs and show them."""
     with Waiting("preparing the study") as waiting:
-        check_data(folder, config, progress=waiting, **options)
         events = run_study(folder, config, progress=waiting, **options)
         with contextlib.closing(events):
             try:
@@ -248,16 +246,6 @@ def follow(folder: Path, config: StudyConfig, *, as_json: bool, **options: Any) 
             except KeyboardInterrupt as error:
                 events.close()
                 raise stopped(folder, error) from error
-
-
-def check_data(
-    folder: Path, config: StudyConfig, *, retry: bool, progress: Progress, jobs: int, **machine: Any
-) -> None:
-    """What is to be done has the data of what is done."""
-    study = planned_study(folder, config, **machine)
-    for dataset, training in {o.planned.dataset: o.planned.config for o in study.todo(retry=retry)}.items():
-        if study.first_on(dataset):
-            study.check_data(load_dataset(training, progress=progress))
 
 
 def stopped(folder: Path, error: KeyboardInterrupt) -> Failure:

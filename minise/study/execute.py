@@ -32,7 +32,6 @@ from minise.study.outcome import (
     Study,
     begin_study,
     is_study,
-    open_study,
     outcome_of,
     planned_study,
     read_study,
@@ -125,16 +124,16 @@ def run_study(
         return
     make_folder(folder.parent)
     with alone(folder, "study", folder.parent / f".{folder.name}.lock") as lock:
-        begin_study(folder, config)
         at_once = max(1, min(jobs, len(todo)))
         each = max(1, (threads or available_threads()) // at_once)
-        study = open_study(folder, threads=each, **machine)
+        study = planned_study(folder, config, threads=each, **machine)
         todo = study.todo(retry=retry)
+        for training in {o.planned.dataset: o.planned.config for o in todo}.values():
+            study.check_data(load_dataset(training, progress=progress))  # before anything begins
+        begin_study(folder, config)
         yield StudyStarted(study, len(todo))
         if not todo:
             return
-        for training in {o.planned.dataset: o.planned.config for o in todo}.values():
-            load_dataset(training, progress=progress)  # there, and verified, before anything begins
         device = resolve_device(machine.get("device", "auto"))
         yield from compile_kernels(usable_backend(device).name)
         yield from _Crew(folder, todo, at_once, lock).work()
