@@ -1,4 +1,4 @@
-"""The tape: tensors that remember which op made them, and the backward pass over that memory.
+"""The tape: tensors that remember which op made them, and the backward pass over that memory: reverse mode.
 
 An op is a pair of plain functions on plain arrays:
 
