@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from minise.plugins import plugin_words, plugins_here
 from minise.revisit import Opened, Tested, evaluate_run
 
 from .console import Waiting, warn
@@ -48,6 +49,10 @@ def doubts(tested: Opened) -> list[str]:
     if run.state != "done":
         epochs = len(run.metrics())
         found.append(f"{run.path}: the run {run.state_words}, after {epochs} of {run.config.epochs} epochs")
+    if run.plugins != plugins_here():
+        found.append(
+            f"{run.path}: made with the plugins {plugin_words(run.plugins)}, here are {plugin_words(plugins_here())}"
+        )
     if not tested.same_data:
         found.append(f"{dataset.name}: {dataset.source} is not the data of the run (another checksum)")
     elif dataset.official is False:

@@ -65,7 +65,10 @@ def failure(error: BaseException) -> Failure:
     if os.environ.get("MINISE_TRACEBACK"):
         raise error
     words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return Failure(f"minise has a bug: {words}; MINISE_TRACEBACK=1 shows where")
+    from minise.plugins import plugins_here
+
+    who = f"minise or a plugin ({', '.join(plugins_here())})" if plugins_here() else "minise"
+    return Failure(f"{who} has a bug: {words}; MINISE_TRACEBACK=1 shows where")
 
 
 def interrupted(message: str, error: KeyboardInterrupt) -> Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import sys
 import warnings
@@ -37,6 +38,17 @@ COMMANDS = {
 
 class LazyGroup(click.Group):
     """A group whose commands are rows of `COMMANDS`; every error leaves as one line and an exit code."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`--plugin FILE` may stand behind the command as well."""
+        first, rest, left = [], [], iter(args)
+        for arg in left:
+            (first if arg == "--plugin" or arg.startswith("--plugin=") else rest).append(arg)
+            if arg == "--plugin":
+                first += itertools.islice(left, 1)
+            elif arg == "--":
+                rest += left
+        return super().parse_args(ctx, first + rest)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -117,8 +129,8 @@ def import_plugins(files: tuple[str, ...]) -> None:
     is_eager=True,  # before any command looks into a table
     expose_value=False,
     callback=lambda ctx, option, files: import_plugins(files),
-    help="Before the command: a Python file with activations, models or data sets of your own; may be given"
-    " again.  [env: MINISE_PLUGINS]",
+    help="A Python file with activations, models or data sets of your own; may be given again.  [env:"
+    " MINISE_PLUGINS, joined as in PATH]",
 )
 @click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.pass_context

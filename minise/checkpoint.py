@@ -33,7 +33,11 @@ from minise.nn import Module
 from minise.optim import Optimizer
 
 FORMAT = "minise-run-1"
-INFO: dict[str, type] = {"state": str, "data": dict, "result": dict, "versions": dict, "hardware": dict}
+INFO: dict[str, type] = {
+    "state": str,
+    **dict.fromkeys(("data", "result", "versions", "hardware", "plugins"), dict),
+    "resumed_with": list,
+}
 """What run.json says, of which type; it must say the first two for a run to be evaluated or resumed."""
 REQUIRED = ("state", "data")
 DATA: dict[str, tuple[type, ...]] = {"checksum": (str,), "official": (bool, type(None)), "classes": (list,)}
@@ -151,6 +155,11 @@ class Run:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that it tells apart."""
         return tuple(self.info["data"].get("classes") or DATASETS[self.config.dataset].classes)
+
+    @property
+    def plugins(self) -> dict[str, str]:
+        """What it was made with: file name -> SHA-256."""
+        return dict(self.info.get("plugins", {}))
 
     @property
     def data_dir(self) -> str | None:

@@ -92,9 +92,10 @@ class TrainConfig:
         spec = MODELS[self.model]
         for name in ("act", "reduction"):
             if getattr(self, name) is not None and not spec.has_se:
+                other = f", or --model se-{self.model}" if f"se-{self.model}" in MODELS else ""
                 raise ConfigError(
                     f"{name}: found {getattr(self, name)!r}, but {self.model} has no SE blocks to use it;"
-                    f" expected none, or --model se-{self.model}"
+                    f" expected none{other}"
                 )
         if self.warmup >= self.epochs:
             raise ConfigError(

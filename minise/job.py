@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
 import math
-import os
-import platform
-import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import minise
 from minise.backend import resolve_device, usable_backend
 from minise.checkpoint import METRICS, MICROSCOPE, Run
 from minise.config import TrainConfig, differing
@@ -33,7 +26,8 @@ from minise.microscope import look
 from minise.models import ModelInfo, build, describe
 from minise.nn import Module
 from minise.optim import Optimizer, make_optimizer
-from minise.plugins import LOADED
+from minise.plugins import plugin_words, plugins_here
+from minise.provenance import provenance, versions
 from minise.schedules import make_schedule
 from minise.train import DivergedError, EpochDone, StepDone, fit, predict
 
@@ -135,6 +129,7 @@ def _train(
     start = 0
     if run is not None:
         _same_data(run, dataset)
+        _same_code(run)
         start = run.load_resume(model, optimizer) if run.can_resume() else 0
         run.keep_lines(start)
         run.update(state="running", reason="", final=False)
@@ -289,47 +284,6 @@ def result_of(test: Evaluation) -> dict[str, Any]:
     return {"test_acc": test.top1, "test_top5": test.top5, "test_loss": test.loss, "test_images": test.images}
 
 
-def provenance(dataset: Dataset, device: str, backend: str, threads: int) -> dict[str, Any]:
-    """Where a result comes from: versions, command, data, hardware, time."""
-    return {
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["minise", *sys.argv[1:]]),
-        "versions": {
-            "minise": minise.__version__,
-            "source": source_checksum(),
-            "numpy": np.__version__,
-            **({"numba": sys.modules["numba"].__version__} if "numba" in sys.modules else {}),
-            "python": platform.python_version(),
-        },
-        "plugins": {Path(path).name: checksum for path, checksum in LOADED.items()},
-        "data": {
-            "name": dataset.name,
-            "checksum": dataset.checksum,
-            "official": dataset.official,
-            "classes": list(dataset.classes),
-        },
-        "hardware": {
-            "machine": platform.machine(),
-            "system": platform.system(),
-            "cores": os.cpu_count(),
-            "device": device,
-            "backend": backend,
-            "threads": threads,
-        },
-    }
-
-
-@cache
-def source_checksum() -> str:
-    """The first 16 digits of a SHA-256 of minise's own code, which tells edited copies of a version apart."""
-    folder = Path(minise.__file__).parent
-    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cu", ".cuh", ".toml"))
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def _unfinished(path: Path) -> Run:
     """The run in that folder, or RunError if it is done."""
     run = Run.open(path)
@@ -352,6 +306,16 @@ def _same_data(run: Run, dataset: Dataset) -> None:
         raise RunError(
             f"run: {run.path} was trained on data with checksum {recorded[:12]}…, found {dataset.checksum[:12]}…"
         )
+
+
+def _same_code(run: Run) -> None:
+    """Raise RunError for other plugins than it was begun with; another minise is only recorded."""
+    if run.plugins != plugins_here():
+        then, now = plugin_words(run.plugins), plugin_words(plugins_here())
+        raise RunError(f"run: {run.path} was begun with the plugins {then}, found {now}")
+    known = [run.info.get("versions"), *run.info.get("resumed_with", [])]
+    if versions() not in known:
+        run.info["resumed_with"] = [*known[1:], versions()]  # which the next update writes
 
 
 def _stopped(run: Run, model: Module, epoch: int, error: BaseException) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -24,9 +24,24 @@ def load_plugins(paths: Iterable[str | Path]) -> None:
     """Import each file that is not yet; for the processes of studies too. Raises ConfigError for what cannot be."""
     for path in paths:
         place = Path(path).expanduser().absolute()
-        if str(place) not in LOADED:
-            import_file(place, "plugin")
-            LOADED[str(place)] = hashlib.sha256(place.read_bytes()).hexdigest()
+        if str(place) in LOADED:
+            continue
+        if place.name in plugins_here():
+            raise ConfigError(
+                f"plugin: found two files {place.name}, expected each to have a name of its own"
+            )
+        import_file(place, "plugin")
+        LOADED[str(place)] = hashlib.sha256(place.read_bytes()).hexdigest()
+
+
+def plugins_here() -> dict[str, str]:
+    """What was imported, as a run records it: file name -> SHA-256."""
+    return {Path(path).name: checksum for path, checksum in LOADED.items()}
+
+
+def plugin_words(plugins: Mapping[str, str]) -> str:
+    """Plugins as a run records them: "my.py (3415b1cc)"; "none"."""
+    return ", ".join(f"{name} ({checksum[:8]})" for name, checksum in plugins.items()) or "none"
 
 
 def import_file(path: Path, what: str) -> ModuleType:

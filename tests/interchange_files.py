@@ -12,10 +12,11 @@ from minise.config import TrainConfig
 from minise.data import load
 from minise.interchange.torch_read import MAGIC
 from minise.interchange.torch_write import pickled
-from minise.job import evaluation_batches, provenance, result_of
+from minise.job import evaluation_batches, result_of
 from minise.metrics import score
 from minise.models import build
 from minise.nn import BatchNorm
+from minise.provenance import provenance
 from minise.tape import Tensor
 from minise.train import predict
 

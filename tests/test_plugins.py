@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +116,73 @@ def test_the_script_trains(tmp_path):
     assert done.returncode == 0, done.stderr
     assert re.findall(r"epoch (\d): loss", done.stdout) == ["1", "2", "3"]
     assert "of the test images, loss" in done.stdout
+
+
+PLAIN_NET = """
+from minise.models import MODELS, ModelSpec
+from minise.models.convnet import ConvNet
+MODELS["gated"] = ModelSpec(ConvNet, has_se=True, summary="without se- in its name")
+"""
+DATA = """
+import numpy as np
+from dataclasses import replace
+from minise.data import DATASETS, Spec, load
+
+def blank(request):
+    data = load("shapes10", limit_train=80, limit_test=40)
+    return replace(data, name=request.name, source="made up")
+
+DATASETS["blank"] = Spec("a hundred", DATASETS["shapes10"].classes, 80, 40, (0, 0, 0), (1, 1, 1), False, blank)
+"""
+
+
+def test_a_plugin_that_has_changed_goes_on_with_nothing(folder, tmp_path):
+    plugin, run = tmp_path / "my.py", tmp_path / "r"
+    plugin.write_text(BLOCKS["plugin"])
+    shutil.copytree(folder / "r", run)
+    shutil.copytree(folder / "study", tmp_path / "study")
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(info | {"state": "interrupted"}))
+    plugin.write_text(BLOCKS["plugin"] + "\n")
+    for options, words in (
+        (("train", "--resume", run), "was begun with the plugins my.py ("),
+        (("claim", "--study", tmp_path / "study", "--seeds", 2), "was made with the plugins my.py ("),
+    ):
+        code, _, error = minise("--plugin", plugin, *options)
+        assert (code, error.count("\n")) == (1, 1), error
+        assert words in error
+    code, _, error = minise("--plugin", plugin, "evaluate", run)
+    assert code == 0
+    assert "made with the plugins my.py" in error
+    assert "my.py" in minise("report", folder / "study", "--format", "md", plugins=str(folder / "my.py"))[1]
+
+
+def test_names_of_plugins_are_told_apart_and_their_bugs_are_theirs(tmp_path):
+    (tmp_path / "q").mkdir()
+    for path in ("a.py", "q/a.py"):
+        (tmp_path / path).write_text("")
+    two = [part for path in ("a.py", "q/a.py") for part in ("--plugin", tmp_path / path)]
+    assert "found two files a.py" in minise(*two, "models")[2]
+    (tmp_path / "a.py").write_text("from minise.models import MODELS; MODELS['bar'] = 'x'")
+    assert "minise or a plugin (a.py) has a bug" in minise("models", "--plugin", tmp_path / "a.py")[2]
+
+
+@pytest.mark.parametrize("arm", ["se = false", 'se = false\nmodel = "convnet"'])
+def test_an_arm_without_se_is_without_se(tmp_path, arm):
+    (tmp_path / "net.py").write_text(PLAIN_NET)
+    text = STUDY.replace("se-convnet", "gated").replace('model = "eca-convnet"', arm).replace("swish", "felu")
+    (tmp_path / "net.toml").write_text(text.replace("cifar10", "shapes10"))
+    plan = ("claim", "--dry-run", "--config", tmp_path / "net.toml", "--study", tmp_path / "s")
+    code, _, error = minise("--plugin", tmp_path / "net.py", *plan)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "arms.eca has se = false and" in error
+
+
+def test_a_data_set_of_ones_own_is_cut_down_to_the_limits(tmp_path):
+    (tmp_path / "data.py").write_text(DATA)
+    options = ("--dataset", "blank", "--model", "convnet", "--epochs", 1, "--val-size", 0, "--batch-size", 10)
+    limits = ("--limit-train", 30, "--limit-test", 20, "--run", tmp_path / "r", "--json")
+    code, out, error = minise("train", *options, *limits, "--plugin", tmp_path / "data.py")
+    assert code == 0, error
+    start, *_, done = map(json.loads, out.splitlines())
+    assert (start["train_images"], done["test_images"]) == (30, 20)

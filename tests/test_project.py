@@ -33,6 +33,7 @@ LAYERS = [
     "recipes",
     "folders",
     "checkpoint",
+    "provenance",
     "stepping",
     "train",
     "speed",

@@ -72,9 +72,7 @@ def check_file(
             seed=seed,
         )
         failure = outcome.failure
-        if (
-            failure is not None and failure.mismatch is None and not shapes
-        ):  # perhaps for inputs it was not made for
+        if failure is not None and "shape" in failure.message and not shapes:  # which were only a guess
             told = f"{failure.message} (inputs were taken as {DEFAULT_SHAPE} each; --shape says otherwise)"
             outcome = replace(outcome, failure=replace(failure, message=told))
         yield outcome

@@ -11,6 +11,8 @@ from minise.data.batches import Batches as Batches
 from minise.data.batches import holdout as holdout
 from minise.data.download import fetch as fetch
 from minise.data.registry import DATASETS as DATASETS
+from minise.data.registry import Request as Request
+from minise.data.registry import Spec as Spec
 from minise.data.registry import load as load
 from minise.data.sheet import contact_sheet as contact_sheet
 from minise.data.sheet import png as png

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -75,9 +75,16 @@ def load(
     for option, limit in (("limit_train", limit_train), ("limit_test", limit_test)):
         if limit is not None and limit < 1:
             raise ConfigError(f"{option} {limit}: expected a number >= 1")
-    return DATASETS[name].load(
-        Request(name, data_dir, mirror, limit_train, limit_test, download, progress, seed)
+    request = Request(name, data_dir, mirror, limit_train, limit_test, download, progress, seed)
+    dataset = DATASETS[name].load(request)
+    train, test = (
+        split.take(_within(option, limit, len(split), name))
+        for option, limit, split in (
+            ("limit_train", limit_train, dataset.train),
+            ("limit_test", limit_test, dataset.test),
+        )
     )
+    return replace(dataset, train=train, test=test)
 
 
 def _within(option: str, limit: int | None, available: int, name: str) -> int:
@@ -105,8 +112,8 @@ def _load_cifar(request: Request) -> Dataset:
     content = checksum(train, test)
     return Dataset(
         name=name,
-        train=train.take(_within("limit_train", request.limit_train, len(train), name)),
-        test=test.take(_within("limit_test", request.limit_test, len(test), name)),
+        train=train,
+        test=test,
         classes=classes,
         mean=np.array(layout.mean, np.float32),
         std=np.array(layout.std, np.float32),

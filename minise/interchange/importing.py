@@ -23,9 +23,10 @@ from minise.interchange.names import NAMES
 from minise.interchange.normalised import NORMALISED, renormalise
 from minise.interchange.read import read_weights
 from minise.interchange.weights import Weights, WeightsError
-from minise.job import Progress, evaluation_batches, load_dataset, provenance, result_of
+from minise.job import Progress, evaluation_batches, load_dataset, result_of
 from minise.kernels.threads import set_threads
 from minise.metrics import Evaluation, score
+from minise.provenance import provenance
 from minise.train import predict
 
 ASKED = ("model", "dataset", "act", "trunk_act")

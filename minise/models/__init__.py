@@ -82,7 +82,7 @@ def build(
         if value is not None and not spec.has_se:
             raise ConfigError(
                 f"{option}: {name} has no SE blocks, so {value!r} has no place in it; expected none, or"
-                f" a model that has them, such as se-{name}"
+                f" a model that has them{f', such as se-{name}' if f'se-{name}' in MODELS else ''}"
             )
     if classes < 2:
         raise ConfigError(f"classes: found {classes}, expected at least 2")

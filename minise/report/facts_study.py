@@ -20,7 +20,7 @@ from minise.study.verdict import Verdict, judge
 
 WORKED = ("relu", "felu", "elu")
 """The activations that the chain of four neurons is worked out for."""
-ORIGIN = ("command", "versions", "data", "hardware")
+ORIGIN = ("command", "versions", "plugins", "data", "hardware")
 """What run.json says of where a run comes from."""
 
 

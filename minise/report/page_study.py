@@ -27,7 +27,7 @@ from minise.study.verdict import NOT_SUPPORTED, OPEN, SUPPORTED, UNCLAIMED
 RULE = {
     SUPPORTED: "corrected p < 0.05, d > 0, and the corrected interval reaches up to the effect",
     NOT_SUPPORTED: "the corrected interval lies below the effect: so much is not gained, though less may be",
-    OPEN: "anything else",
+    OPEN: "anything else, and wherever a run of either arm failed",
 }
 """The rule of `minise.study.verdict`, in its words."""
 BECAUSE = {
@@ -55,7 +55,7 @@ def study_page(facts: StudyFacts) -> Page:
     ]
     return Page(
         kicker="minise · a study",
-        title=f"Does {config['claim']} gain {gain} over {over}?",
+        title=f"Does {config['claim']} gain {gain} over {over}?" if claimed else listed(facts.arms),
         subtitle=f"{listed(list(config['models']))} on {listed(list(config['datasets']))} · {begun}",
         hero=verdict.verdict.capitalize(),
         hero_label="",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minise.plugins import plugin_words
 from minise.report.document import Terms
 from minise.report.words import count, date, label
 
@@ -27,6 +28,7 @@ def _rows(info: dict[str, Any]) -> dict[str, str | None]:
         "imported": f"from {source['file']}, SHA-256 {source['sha256']}" if source else None,
         "started": date(info["started"]) if "started" in info else None,
         "versions": ", ".join(f"{name} {version}" for name, version in info.get("versions", {}).items()),
+        "plugins": plugin_words(info.get("plugins", {})) if info.get("plugins") else None,
         "data": f"{data.get('name')}, {OFFICIAL.get(data.get('official'), '')}",
         "checksum": f"SHA-256 {data['checksum']}" if "checksum" in data else None,
         "classes": count(len(data["classes"])) if "classes" in data else None,

@@ -128,6 +128,8 @@ def run_study(
         each = max(1, (threads or available_threads()) // at_once)
         study = planned_study(folder, config, threads=each, **machine)
         todo = study.todo(retry=retry)
+        if todo:
+            study.check_plugins()
         for training in {o.planned.dataset: o.planned.config for o in todo}.values():
             study.check_data(load_dataset(training, progress=progress))  # before anything begins
         begin_study(folder, config)
@@ -191,7 +193,7 @@ class _Crew:
         self.workers.append(worker)
         assert process.stdin is not None
         job = {"config": asdict(config), "path": str(outcome.path), "resume": resume}
-        job |= {"argv": sys.argv[1:], "plugins": list(LOADED)}
+        job |= {"argv": sys.argv[1:], "plugins": LOADED}
         with contextlib.suppress(BrokenPipeError):  # one that broke is seen when it has ended
             process.stdin.write(json.dumps(job) + "\n")
             process.stdin.flush()  # and is not closed: that would stop it

@@ -29,10 +29,11 @@ class Look:
 
 
 def earlier_looks(study: Study, verdict: Verdict) -> tuple[Look, ...]:
-    """Those that are noted, but for one at what is there now. Raises RunError."""
-    if not _shows(verdict):
-        return ()
-    noted = _noted(study.folder / LOOKS)
+    """Those that are noted, but for one at what is there now; none where they cannot be read."""
+    try:
+        noted = _noted(study.folder / LOOKS) if _shows(verdict) else ()
+    except RunError:  # `note_look` says so
+        noted = ()
     return noted[:-1] if noted and _same(noted[-1], verdict) else noted
 
 
@@ -68,8 +69,12 @@ def _noted(path: Path) -> tuple[Look, ...]:
     if not path.exists():
         return ()
     try:
-        return tuple(Look(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines())
+        noted = tuple(Look(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines())
     except OSError as error:
         raise RunError(f"study: cannot read {path}: {error.strerror}") from error
     except (ValueError, TypeError, RecursionError) as error:
         raise RunError(f"study: {path} has a line that is no look ({error})") from error
+    for o in noted:
+        if not (isinstance(o.seeds, int) and isinstance(o.done, int) and isinstance(o.verdict, str)):
+            raise RunError(f"study: {path} has {o}, expected numbers of seeds and runs, and a verdict")
+    return noted

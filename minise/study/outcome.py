@@ -19,6 +19,7 @@ from minise.config import differing, read_toml
 from minise.data import Dataset
 from minise.errors import ConfigError, RunError
 from minise.folders import LOCK, make_folder, write_atomically
+from minise.plugins import plugin_words, plugins_here
 from minise.study.plan import PlannedRun, StudyConfig, study_from_dict
 
 STUDY_FILE = "study.toml"
@@ -38,7 +39,7 @@ class Outcome:
     test_acc: of the last epoch, a fraction, None unless done. val_acc: of the last epoch; best_val_acc and
     best_epoch: of the epoch that was best on the held-out images, for comparison only. epochs: how many are whole.
     seconds: of training. microscope: what the SE blocks did after the last epoch, as `BlockView.summary` says.
-    checksum: of the data, "" where that is unknown.
+    checksum: of the data, "" where that is unknown. plugins: what the run was made with, None before it is begun.
     """
 
     planned: PlannedRun
@@ -53,6 +54,7 @@ class Outcome:
     seconds: float = 0.0
     microscope: tuple[dict[str, Any], ...] = ()
     checksum: str = ""
+    plugins: dict[str, str] | None = None
 
     @property
     def dead_share(self) -> float | None:
@@ -87,6 +89,7 @@ def outcome_of(planned: PlannedRun, folder: Path) -> Outcome:
         seconds=sum(line["seconds"] for line in lines),
         microscope=tuple(views[-1]["blocks"]) if views else (),
         checksum=run.info["data"].get("checksum", ""),
+        plugins=run.plugins,
     )
 
 
@@ -99,7 +102,14 @@ class Study:
     outcomes: tuple[Outcome, ...]
 
     def __post_init__(self) -> None:
-        """Raise ConfigError unless all runs of a data set were trained on the same data."""
+        """Raise ConfigError unless all runs of a data set were trained on the same data, and all with one code."""
+        begun = [o for o in self.outcomes if o.plugins is not None]
+        for o in begun:
+            if o.plugins != begun[0].plugins:
+                raise ConfigError(
+                    f"study: {o.path} was made with the plugins {plugin_words(o.plugins or {})}, expected"
+                    f" {plugin_words(begun[0].plugins or {})} as {begun[0].path}; move one of them away"
+                )
         for o in self.outcomes:
             first = self.first_on(o.planned.dataset) if o.checksum else None
             if first and o.checksum != first.checksum:
@@ -111,6 +121,15 @@ class Study:
     def first_on(self, dataset: str) -> Outcome | None:
         """The first run on the data set whose data are known."""
         return next((o for o in self.outcomes if o.planned.dataset == dataset and o.checksum), None)
+
+    def check_plugins(self) -> None:
+        """Raise RunError unless the plugins are those of the runs so far."""
+        for o in self.outcomes:
+            if o.plugins is not None and o.plugins != plugins_here():
+                raise RunError(
+                    f"study: {o.path} was made with the plugins {plugin_words(o.plugins)}, found"
+                    f" {plugin_words(plugins_here())}"
+                )
 
     def check_data(self, dataset: Dataset) -> None:
         """Raise RunError unless the data set is that of the runs so far."""
@@ -145,7 +164,12 @@ def read_study(folder: Path) -> StudyConfig:
     if not is_study(folder):
         raise RunError(f"study: {folder} has no {STUDY_FILE}, expected a folder that `minise claim` made")
     path = folder / STUDY_FILE
-    return study_from_dict(read_toml(path), where=str(path))
+    try:
+        return study_from_dict(read_toml(path), where=str(path))
+    except ConfigError as error:
+        if str(path) in str(error):
+            raise
+        raise ConfigError(f"{path}: {error} (or it needs `minise --plugin`)") from error
 
 
 def open_study(folder: str | Path, **machine: Any) -> Study:

@@ -153,6 +153,11 @@ class StudyConfig:
         se = own.pop("se", True)
         if not isinstance(se, bool):
             raise ConfigError(f"study: arms.{arm}.se is {se!r}, expected true or false")
+        if not se and ("model" in own or not model.startswith(PLAIN)):
+            found = "a model of its own" if "model" in own else f"the model {model}"
+            raise ConfigError(
+                f"study: arms.{arm} has se = false and {found}, expected a model se-…, or `model` alone"
+            )
         shared = dict(self.train)
         model = own.pop("model", model if se else model.removeprefix(PLAIN))
         if model in MODELS and not MODELS[model].has_se:

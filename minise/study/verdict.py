@@ -9,9 +9,9 @@ controls. Judging m comparisons, each gets m times its p and an interval of 1 - 
 them are right together in 95 of 100 studies. The rule, where `effect` is the gain that is claimed:
     supported                  corrected p < 0.05, d > 0, and the corrected interval reaches up to the effect
     not supported              the corrected interval lies below the effect: so much is not gained, though less may be
-    not enough seeds to tell   anything else
-Where a run of either arm failed, it is always the last: the pairs that are left were chosen by luck. Of the whole
-study: supported if every judged comparison is, not supported if one is not, and nothing is claimed if none is judged.
+    not enough seeds to tell   anything else, and wherever a run of either arm failed
+What a failed run leaves are pairs that luck has chosen. Of the whole study: supported if every judged comparison is,
+not supported if one is not, and nothing is claimed if none is judged.
 
 The rule is for one look, at a number of seeds that was fixed before. Who looks after every seed and stops when the
 verdict suits finds an effect that is not there several times as often.

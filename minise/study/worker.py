@@ -1,7 +1,7 @@
 """One run of a study in a process of its own: JSON on stdin says which, a line of JSON on stdout each event.
 
     in    {"config": options, "path": run folder, "resume": whether to go on with it, "argv": the study's,
-           "plugins": files to import first}
+           "plugins": files to import first, with their checksums}
     out   {"event": "epoch", …}    after each epoch
           {"event": "done"}        at the end
           {"event": "failed"}      when it came to nothing: the run folder says why
@@ -25,9 +25,9 @@ from types import FrameType
 from typing import Any
 
 from minise.config import config_from_dict
-from minise.errors import BusyError, MiniseError
+from minise.errors import BusyError, ConfigError, MiniseError
 from minise.job import FINAL, train
-from minise.plugins import load_plugins
+from minise.plugins import LOADED, load_plugins
 from minise.study.outcome import INTERRUPTED
 from minise.train import EpochDone
 
@@ -38,6 +38,8 @@ def work(job: dict[str, Any]) -> int:
     warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's overflows: a loss that is no number is an error
     try:
         load_plugins(job["plugins"])
+        if job["plugins"] != LOADED:
+            raise ConfigError("plugin: a file has changed since the study began, expected it not to")
         events = train(config_from_dict(job["config"]), job["path"], resume=job["resume"])
         with closing(events):
             for event in events:
