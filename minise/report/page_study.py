@@ -73,7 +73,7 @@ def study_page(facts: StudyFacts) -> Page:
         notices=notices(facts),
         source=facts.path,
         sections=tuple(part for part in parts if part is not None),
-        rule=tuple((name, words, name == verdict.verdict) for name, words in RULE.items()),
+        rule=tuple((name, words, name == verdict.verdict) for name, words in RULE.items() if claimed),
     )
 
 
