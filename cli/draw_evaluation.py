@@ -83,11 +83,11 @@ def _heat(n: int, of: int, right: bool, width: int = 5) -> Text:
 def draw_classes(out: Console, test: Evaluation, classes: Sequence[str]) -> None:
     """A row for each class: how many of its images are right, and what the others are taken for most."""
     columns = (Column("class", least=8), figure("right"), Column("most taken for", least=12, wraps=True))
-    rows = []
+    rows, accuracy, pairs = [], test.per_class, test.confused_pairs
     for i, name in enumerate(classes):
-        wrong = [pair for pair in test.confused_pairs if pair.truth == i][:1]
+        wrong = [pair for pair in pairs if pair.truth == i][:1]
         most = "".join(f"{classes[p.answer]}, {percent(p.times / p.of)}" for p in wrong)
-        rows.append((name, Text(percent(test.per_class[i]), "bold"), most or "-"))
+        rows.append((name, Text(percent(accuracy[i]), "bold"), most or "-"))
     show(out, columns, rows)
 
 

@@ -47,6 +47,7 @@ def listen() -> None:
 def failure(error: BaseException) -> Failure:
     """The line and the code for an error; `MINISE_TRACEBACK=1` shows where one comes from that is a bug."""
     from minise.errors import ConfigError, MiniseError
+    from minise.plugins import plugins_here
 
     if isinstance(error, MiniseError):
         return Failure(str(error), 2 if isinstance(error, ConfigError) else 1)
@@ -65,8 +66,6 @@ def failure(error: BaseException) -> Failure:
     if os.environ.get("MINISE_TRACEBACK"):
         raise error
     words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    from minise.plugins import plugins_here
-
     who = f"minise or a plugin ({', '.join(plugins_here())})" if plugins_here() else "minise"
     return Failure(f"{who} has a bug: {words}; MINISE_TRACEBACK=1 shows where")
 

@@ -12,7 +12,7 @@ that belongs to it, and walks that graph from the loss to the leaves.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
@@ -207,13 +207,10 @@ class Tensor:
 
 
 def _array(numbers: Any) -> Array:
-    try:
-        array = np.asarray(numbers, np.float64)
-    except (TypeError, ValueError):
-        array = None
-    if array is None or numbers is None:
-        raise ShapeError(f"tensor: found {numbers!r:.60}, expected an array or numbers")
-    return array
+    if numbers is not None:  # of which NumPy would make a NaN
+        with suppress(TypeError, ValueError):
+            return np.asarray(numbers, np.float64)
+    raise ShapeError(f"tensor: found {numbers!r:.60}, expected an array or numbers")
 
 
 @contextmanager

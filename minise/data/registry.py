@@ -77,14 +77,12 @@ def load(
             raise ConfigError(f"{option} {limit}: expected a number >= 1")
     request = Request(name, data_dir, mirror, limit_train, limit_test, download, progress, seed)
     dataset = DATASETS[name].load(request)
-    train, test = (
-        split.take(_within(option, limit, len(split), name))
-        for option, limit, split in (
-            ("limit_train", limit_train, dataset.train),
-            ("limit_test", limit_test, dataset.test),
-        )
+    train, test = dataset.train, dataset.test
+    return replace(
+        dataset,
+        train=train.take(_within("limit_train", limit_train, len(train), name)),
+        test=test.take(_within("limit_test", limit_test, len(test), name)),
     )
-    return replace(dataset, train=train, test=test)
 
 
 def _within(option: str, limit: int | None, available: int, name: str) -> int:

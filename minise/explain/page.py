@@ -15,17 +15,15 @@ from minise.explain.grid import column, dimensions, grid, is_numeric
 from minise.explain.lesson import Code, Lesson, Step, Table, Value, element
 from minise.explain.write import number
 from minise.extras import optional
+from minise.report import FORMATS
 
 if TYPE_CHECKING:
     import jinja2
 
-NEEDS = ("jinja2", "matplotlib")
-"""What the extra `report` brings."""
-
 
 def page(lesson: Lesson) -> str:
     """The lesson as HTML. Raises ConfigError where the extra `report` is missing."""
-    for module in NEEDS:
+    for module in FORMATS["html"]:
         optional(module, "explain --html", "report")
     from minise.report.theme import style
 

@@ -85,8 +85,7 @@ def available_threads() -> int:
 def set_threads(count: int | None) -> int:
     """Use `count` threads (None: one a core) for the blocks, and one for the BLAS under each of them, from here on.
 
-    Returns how many.
-    Raises ConfigError unless count is 1 to MOST.
+    Returns how many. Raises ConfigError unless count is 1 to MOST.
     """
     global _crew
     count = available_threads() if count is None else count

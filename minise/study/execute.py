@@ -207,9 +207,8 @@ class _Crew:
         try:
             with worker.process.stdout as stdout:
                 for line in stdout:
-                    with contextlib.suppress(
-                        ValueError, RecursionError
-                    ):  # what a library prints is not for us
+                    # What a library prints is not for us.
+                    with contextlib.suppress(ValueError, RecursionError):
                         said = json.loads(line)
                         if isinstance(said, dict) and "event" in said:
                             self.said.put((worker, said))
