@@ -36,7 +36,7 @@ COMPILED = ("--forms", "torch compile bf16", "torch max-autotune bf16")
 
 TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "doctor": (60, (*MINISE, "doctor")),
-    "step": (150, (*PYTEST, "-x", "tests/test_gpu.py")),
+    "step": (150, (*PYTEST, "-x", "tests/kernels/test_gpu.py")),
     "se-resnet20": (90, (*STEP, *GRAPHS, "--model", "se-resnet20")),
     "convolutions": (60, (PYTHON, "bench/gpu_conv_vs_cudnn.py")),
     "recipe-compiles": (60, (*RECIPE, "--epochs", "1", "--limit-train", "8000")),
@@ -51,9 +51,9 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "se-resnet20-compiled": (300, (*STEP, *COMPILED, "--model", "se-resnet20")),
     "se-resnet110-compiled": (500, (*STEP, *COMPILED, "--model", "se-resnet110")),
     "seeds": (240, (PYTHON, "bench/gpu_seeds.py")),
-    "cudnn": (120, (*PYTEST, "tests/test_cuda_cudnn.py")),
+    "cudnn": (120, (*PYTEST, "tests/kernels/cuda/test_cuda_cudnn.py")),
     "gradcheck": (200, (*MINISE, "gradcheck", "--backend", "cuda", "--examples", "3")),
-    "kernels": (300, (*PYTEST, "tests/test_cuda_kernels.py")),
+    "kernels": (300, (*PYTEST, "tests/kernels/cuda/test_cuda_kernels.py")),
 }
 """Seconds and command, the most telling first."""
 

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 from minise.backend import cupy_module, to_numpy
-from minise.kernels import cuda_conv2d
-from minise.kernels.cuda_conv2d import correlate, correlate_weights
+from minise.kernels.cuda import conv2d as cuda_conv2d
+from minise.kernels.cuda.conv2d import correlate, correlate_weights
 
 REPEATS = 50
 SHAPES = (

@@ -26,7 +26,7 @@ import numpy as np
 from minise.backend import cupy_module, to_device
 from minise.models import MODELS, build
 from minise.optim import SGD
-from minise.stepping import Stepper
+from minise.train.step import Stepper
 
 CONTROL = "nvidia-cuda-mps-control"
 BURST = 10

@@ -31,10 +31,11 @@ from step_vs_torch import batch
 from torch_models import copy_weights, like
 
 from minise.backend import cupy_module, to_device
-from minise.kernels import cuda_aside, cuda_cudnn
+from minise.kernels.cuda import cudnn as cuda_cudnn
+from minise.kernels.cuda import side_stream as cuda_aside
 from minise.models import MODELS, build
 from minise.optim import SGD
-from minise.stepping import Stepper
+from minise.train.step import Stepper
 
 Step = Callable[[], None]
 Side = tuple[Step, Callable[[], float]]

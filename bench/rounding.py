@@ -12,8 +12,8 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from minise.kernels.numba_conv2d import direct_backward, direct_forward
-from minise.kernels.numba_winograd import winograd, winograd_weights
+from minise.kernels.numba.conv2d import direct_backward, direct_forward
+from minise.kernels.numba.winograd import winograd, winograd_weights
 from minise.ops.conv2d import conv2d
 
 N, UNIT = 16, 2.0**-24

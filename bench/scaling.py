@@ -12,7 +12,7 @@ from pathlib import Path
 
 from minise.kernels.threads import available_threads, set_threads
 from minise.models import build, describe
-from minise.speed import time_steps, usable_backends
+from minise.train.profile import time_steps, usable_backends
 
 BATCH, MODEL = 128, "se-resnet20"
 BATCHES = (16, 32, 64, 128, 256, 512)

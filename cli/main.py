@@ -11,27 +11,26 @@ import warnings
 from typing import Any
 
 import click
-
-from .failures import STOPPED, drop_stdout, failure, listen
+from minise_cli.errors import STOPPED, drop_stdout, failure, listen
 
 COMMANDS = {
-    "train": (".train", "Train a model and keep everything about it in a run folder."),
-    "evaluate": (".evaluate", "Test a run: accuracy, per class, and what is taken for what."),
-    "claim": (".claim", "Test the claim that FeLU helps SE: a study with a verdict."),
-    "inspect": (".inspect", "Look into the SE blocks of a run: dead units and gates."),
-    "compare": (".compare", "Show runs side by side."),
-    "report": (".report_command", "Write a run or a study as a page to look at."),
-    "gradcheck": (".gradcheck", "Check gradients: every op, layer and model, or your own."),
-    "explain": (".explain", "Walk through one op with numbers: se, felu, conv and others."),
-    "check-exercise": (".check_exercise", "Check your answers to the lessons' exercises."),
-    "export": (".export", "Write a run's weights for PyTorch, safetensors or ONNX."),
-    "import": (".import_weights", "Make a run from weights that were trained elsewhere."),
-    "recipes": (".recipes", "List or print whole trainings to choose from."),
-    "models": (".models", "List the models, or one model's layers."),
-    "data": (".data", "List, fetch, verify and look at data sets."),
-    "bench": (".bench", "Time a training step, whole and op by op."),
-    "doctor": (".doctor", "Show what this machine has, and what is missing."),
-    "completion": (".completion", "Print the script that completes minise in a shell."),
+    "train": (".commands.train", "Train a model and keep everything about it in a run folder."),
+    "evaluate": (".commands.evaluate", "Test a run: accuracy, per class, and what is taken for what."),
+    "claim": (".commands.claim", "Test the claim that FeLU helps SE: a study with a verdict."),
+    "inspect": (".commands.inspect", "Look into the SE blocks of a run: dead units and gates."),
+    "compare": (".commands.compare", "Show runs side by side."),
+    "report": (".commands.report", "Write a run or a study as a page to look at."),
+    "gradcheck": (".commands.gradcheck", "Check gradients: every op, layer and model, or your own."),
+    "explain": (".commands.explain", "Walk through one op with numbers: se, felu, conv and others."),
+    "check-exercise": (".commands.check_exercise", "Check your answers to the lessons' exercises."),
+    "export": (".commands.export", "Write a run's weights for PyTorch, safetensors or ONNX."),
+    "import": (".commands.import_weights", "Make a run from weights that were trained elsewhere."),
+    "recipes": (".commands.recipes", "List or print whole trainings to choose from."),
+    "models": (".commands.models", "List the models, or one model's layers."),
+    "data": (".commands.data", "List, fetch, verify and look at data sets."),
+    "bench": (".commands.bench", "Time a training step, whole and op by op."),
+    "doctor": (".commands.doctor", "Show what this machine has, and what is missing."),
+    "completion": (".commands.completion", "Print the script that completes minise in a shell."),
 }
 """Name -> (module, help in one line). The module holds the command under the name `command`."""
 
@@ -105,8 +104,8 @@ def import_plugins(files: tuple[str, ...]) -> None:
     """Import what `--plugin` names."""
     if not files:
         return
+    from minise._util.plugins import load_plugins
     from minise.errors import MiniseError
-    from minise.plugins import load_plugins
 
     try:
         load_plugins(files)

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from minise.config import RULES, TrainConfig, config_from_dict, plain_keys, read_toml
 from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
 from minise.optim import OPTIMIZERS
-from minise.recipes import DEFAULT, recipe
+from minise.train.config import RULES, TrainConfig, config_from_dict, plain_keys, read_toml
+from minise.train.recipes import DEFAULT, recipe
 
 F = TypeVar("F", bound=Callable[..., Any])
 

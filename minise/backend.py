@@ -89,9 +89,9 @@ BACKENDS = {
     backend.name: backend
     for backend in (
         Backend("reference", module=None),
-        Backend("numpy", module="numpy", source="minise.kernels.numpy_blocks"),
-        Backend("numba", module="numpy", source="minise.kernels.numba_loops", below="numpy"),
-        Backend("cuda", module="cupy", source="minise.kernels.cuda_kernels"),
+        Backend("numpy", module="numpy", source="minise.kernels.numpy.blocks"),
+        Backend("numba", module="numpy", source="minise.kernels.numba.register", below="numpy"),
+        Backend("cuda", module="cupy", source="minise.kernels.cuda.register"),
     )
 }
 BEST = {"numpy": "numba", "cupy": "cuda"}

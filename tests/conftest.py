@@ -51,6 +51,6 @@ def pytest_collection_modifyitems(items):
 def _compiled():
     """The numba kernels are compiled before the first test, not in the middle of one."""
     if usable_backend("cpu").name == "numba":
-        from minise.kernels.numba_loops import prepare
+        from minise.kernels.numba.register import prepare
 
         prepare()

@@ -11,13 +11,13 @@ import re
 import tempfile
 from pathlib import Path
 
-from minise_cli.live import picture
-from minise_cli.state import State
+from minise_cli.progress.live import picture
+from minise_cli.progress.state import State
 from rich.console import Console
 
-from minise.config import TrainConfig
-from minise.job import train
+from minise.runs.job import train
 from minise.train import StepDone
+from minise.train.config import TrainConfig
 
 DEMO = TrainConfig(
     dataset="shapes10",

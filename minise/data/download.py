@@ -10,9 +10,9 @@ import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 
+from minise._util.lock import locked
 from minise.data.files import read_archive
 from minise.data.layout import CIFAR, Form, Layout
-from minise.data.lock import locked
 from minise.data.transfer import Progress, download
 from minise.errors import ConfigError, DataError
 

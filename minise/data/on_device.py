@@ -10,7 +10,7 @@ import numpy as np
 from minise.backend import Array, to_device
 from minise.data.augment import scale_and_shift
 from minise.data.batches import Batches
-from minise.kernels.cuda_augment import augment
+from minise.kernels.cuda.augment import augment
 
 
 class DeviceBatches(Batches):

@@ -9,7 +9,6 @@ from typing import Any
 import safetensors.numpy
 
 from minise.backend import Array
-from minise.checkpoint import Run
 from minise.data import DATASETS
 from minise.errors import ConfigError
 from minise.interchange.names import NAMES
@@ -17,6 +16,7 @@ from minise.interchange.onnx_write import onnx_bytes
 from minise.interchange.torch_write import torch_bytes
 from minise.interchange.weights import note
 from minise.nn import Module
+from minise.runs.run import Run
 
 
 def export_run(run: Run, format: str, *, names: str = "minise") -> bytes:

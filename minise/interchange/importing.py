@@ -12,22 +12,22 @@ from typing import Any
 
 import numpy as np
 
+from minise._util.files import LOCK, check_new
 from minise.backend import resolve_device, usable_backend
-from minise.checkpoint import Run
-from minise.config import TrainConfig
 from minise.data import Dataset
 from minise.errors import RunError
-from minise.folders import LOCK, check_new
-from minise.interchange.fit import fit
+from minise.interchange.match import fit
 from minise.interchange.names import NAMES
-from minise.interchange.normalised import NORMALISED, renormalise
 from minise.interchange.read import read_weights
+from minise.interchange.renormalise import NORMALISED, renormalise
 from minise.interchange.weights import Weights, WeightsError
-from minise.job import Progress, evaluation_batches, load_dataset, result_of
 from minise.kernels.threads import set_threads
-from minise.metrics import Evaluation, score
-from minise.provenance import provenance
-from minise.train import predict
+from minise.runs.job import Progress, evaluation_batches, load_dataset, result_of
+from minise.runs.provenance import provenance
+from minise.runs.run import Run
+from minise.train.config import TrainConfig
+from minise.train.loop import predict
+from minise.train.metrics import Evaluation, score
 
 ASKED = ("model", "dataset", "act", "trunk_act")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from minise._util.optional import optional
 from minise.backend import Array
-from minise.extras import optional
 
 OPSET, IR_VERSION = 17, 8
 """ONNX 1.12 and onnxruntime 1.12, of 2022, and all later ones read these."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array
-from minise.checkpoint import Run
 from minise.data.pickled import RefusedError
 from minise.errors import MiniseError
+from minise.runs.run import Run
 
 FORMAT = "minise-weights-1"
 TOLD = ("model", "dataset", "act", "reduction", "alpha", "trunk_act", "tta")

@@ -4,7 +4,7 @@ lock, so blocks of a batch run side by side.
 How a batch is cut into blocks depends on shapes alone where results are added up, never on the number of threads, and
 they come back in block order: a sum over blocks is the same bit for bit on one thread or many. The thread that
 asks works too, and takes blocks as long as there are any; so a thread that comes late, because the
-machine is busy, delays nobody. Compiled loops do so without Python: see `numba_turns.py`.
+machine is busy, delays nobody. Compiled loops do so without Python: see `numba/parallel.py`.
 """
 
 from __future__ import annotations

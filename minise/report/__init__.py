@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from minise._util.optional import optional
+from minise._util.to_json import plain
 from minise.errors import ConfigError, RunError
-from minise.extras import optional
-from minise.plain import plain
 from minise.study.outcome import is_study
 
 FORMATS: dict[str, tuple[str, ...]] = {

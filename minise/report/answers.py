@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minise.backend import Array
-from minise.metrics import Evaluation, Pair, score
+from minise.train.metrics import Evaluation, Pair, score
 
 BINS = 15
 """Of confidence, equally wide over 0 to 1: what ECE is usually given for."""

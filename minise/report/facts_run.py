@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minise.analysis.microscope import look
 from minise.backend import Array
-from minise.checkpoint import MICROSCOPE, Run
 from minise.data import Dataset, load, png
 from minise.errors import MiniseError, RunError
-from minise.job import evaluation_batches
-from minise.microscope import look
 from minise.models import MODELS, ModelInfo, build, describe
 from minise.report.answers import Answers, read_answers
 from minise.report.history import History, history
+from minise.runs.job import evaluation_batches
+from minise.runs.run import MICROSCOPE, Run
 
 T = TypeVar("T")
 LOOKED_AT = 1000

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from minise.chain import Chain, run_chain
-from minise.checkpoint import MICROSCOPE, Run
+from minise.analysis.dying_chain import Chain, run_chain
 from minise.errors import ConfigError
 from minise.report.history import History, history, mean_history
-from minise.study.looks import Look, earlier_looks
+from minise.runs.run import MICROSCOPE, Run
+from minise.study.interim import Look, earlier_looks
 from minise.study.outcome import Outcome, Study, open_study
 from minise.study.plan import ArmSize, sizes, unequal
 from minise.study.verdict import Verdict, judge

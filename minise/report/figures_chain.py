@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from matplotlib.patches import Circle, Rectangle
 
-from minise.chain import Chain
-from minise.microscope import FLAT
+from minise.analysis.dying_chain import Chain
+from minise.analysis.microscope import FLAT
 from minise.report.theme import COOL, INK, MUTED, PAPER, RULE, WARM, Plot, finish, panel
 from minise.report.words import PRIME, decimal, listed, short
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minise.microscope import BINS
+from minise.analysis.microscope import BINS
 from minise.report.history import History, Rows
 from minise.report.theme import (
     COOL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from minise.chain import BIASES, INPUT, TARGET, WEIGHTS
+from minise.analysis.dying_chain import BIASES, INPUT, TARGET, WEIGHTS
 from minise.report import figures_gates as gates
 from minise.report import figures_study as figures
 from minise.report.document import Block, Cell, Fold, Plots, Section, Words, table

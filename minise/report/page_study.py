@@ -21,7 +21,7 @@ from minise.report.words import (
     percent,
     signed,
 )
-from minise.study.looks import look_words
+from minise.study.interim import look_words
 from minise.study.verdict import NOT_SUPPORTED, OPEN, SUPPORTED, UNCLAIMED
 
 RULE = {

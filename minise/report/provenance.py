@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minise.plugins import plugin_words
+from minise._util.plugins import plugin_words
 from minise.report.document import Terms
 from minise.report.words import count, date, label
 

@@ -8,10 +8,10 @@ from minise.study.execute import RunStarted as RunStarted
 from minise.study.execute import StudyEvent as StudyEvent
 from minise.study.execute import StudyStarted as StudyStarted
 from minise.study.execute import run_study as run_study
-from minise.study.looks import Look as Look
-from minise.study.looks import earlier_looks as earlier_looks
-from minise.study.looks import look_words as look_words
-from minise.study.looks import note_look as note_look
+from minise.study.interim import Look as Look
+from minise.study.interim import earlier_looks as earlier_looks
+from minise.study.interim import look_words as look_words
+from minise.study.interim import note_look as note_look
 from minise.study.outcome import STUDY_FILE as STUDY_FILE
 from minise.study.outcome import Outcome as Outcome
 from minise.study.outcome import Study as Study

@@ -9,10 +9,10 @@ import numpy as np
 from minise.backend import resolve_device, usable_backend
 from minise.data import DATASETS
 from minise.kernels.threads import set_threads
-from minise.speed import time_steps
 from minise.study.outcome import Outcome
 from minise.study.plan import PlannedRun
-from minise.views import VIEWS
+from minise.train.profile import time_steps
+from minise.train.tta import VIEWS
 
 STEPS = 3
 FORWARD = 1 / 3

@@ -18,14 +18,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from minise._util.files import alone, free_paths, make_folder
+from minise._util.plugins import LOADED
 from minise.backend import resolve_device, usable_backend
-from minise.checkpoint import CONFIG, Run
-from minise.config import MACHINE
 from minise.errors import MiniseError, RunError
-from minise.folders import alone, free_paths, make_folder
-from minise.job import Compiling, Progress, compile_kernels, load_dataset
 from minise.kernels.threads import available_threads
-from minise.plugins import LOADED
+from minise.runs.job import Compiling, Progress, compile_kernels, load_dataset
+from minise.runs.run import CONFIG, Run
 from minise.study.outcome import (
     INTERRUPTED,
     Outcome,
@@ -37,6 +36,7 @@ from minise.study.outcome import (
     read_study,
 )
 from minise.study.plan import PlannedRun, StudyConfig
+from minise.train.config import MACHINE
 
 PATIENCE = 60.0
 """Seconds that a run has to save itself when the study is stopped."""

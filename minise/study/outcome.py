@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minise.checkpoint import CONFIG, MICROSCOPE, Run, best_epoch
-from minise.config import differing, read_toml
+from minise._util.files import LOCK, make_folder, write_atomically
+from minise._util.plugins import plugin_words, plugins_here
 from minise.data import Dataset
 from minise.errors import ConfigError, RunError
-from minise.folders import LOCK, make_folder, write_atomically
-from minise.plugins import plugin_words, plugins_here
+from minise.runs.run import CONFIG, MICROSCOPE, Run, best_epoch
 from minise.study.plan import PlannedRun, StudyConfig, study_from_dict
+from minise.train.config import differing, read_toml
 
 STUDY_FILE = "study.toml"
 INTERRUPTED = 130

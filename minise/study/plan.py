@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
 from typing import Any
 
-from minise.config import MACHINE, TrainConfig, config_from_dict, differing, toml_value
 from minise.data import DATASETS
 from minise.errors import ConfigError
 from minise.models import MODELS, ModelInfo, build, describe
-from minise.recipes import recipe
+from minise.train.config import MACHINE, TrainConfig, config_from_dict, differing, toml_value
+from minise.train.recipes import recipe
 
 PLAIN = "se-"
 """A model's name without this is the same trunk without SE blocks: the model of an arm with `se = false`."""

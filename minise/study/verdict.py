@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from minise.extras import optional
+from minise._util.optional import optional
 from minise.study.outcome import Outcome, Study
 
 SUPPORTED, NOT_SUPPORTED, OPEN = "supported", "not supported", "not enough seeds to tell"

@@ -24,12 +24,12 @@ from dataclasses import asdict
 from types import FrameType
 from typing import Any
 
-from minise.config import config_from_dict
+from minise._util.plugins import LOADED, load_plugins
 from minise.errors import BusyError, ConfigError, MiniseError
-from minise.job import FINAL, train
-from minise.plugins import LOADED, load_plugins
+from minise.runs.job import FINAL, train
 from minise.study.outcome import INTERRUPTED
-from minise.train import EpochDone
+from minise.train.config import config_from_dict
+from minise.train.loop import EpochDone
 
 
 def work(job: dict[str, Any]) -> int:

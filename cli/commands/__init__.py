@@ -1,0 +1,1 @@
+"""The commands, one per file; `main.COMMANDS` is the table that imports each when it is used."""

@@ -1,0 +1,295 @@
+"""`minise claim`: a study of the paper's claim, from the plan to the verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from minise_cli.commands.report import PAGE, keep_look
+from minise_cli.errors import Failure, interrupted
+from minise_cli.options import absolute, train_option
+from minise_cli.progress.lines import print_json
+from minise_cli.progress.study_lines import JsonStudyReport, StudyReport, TextStudyReport, verdict_object
+from minise_cli.render.console import Waiting, is_screen, warn
+
+from minise._util.files import write_atomically
+from minise.data import DATASETS
+from minise.errors import ConfigError, MiniseError
+from minise.models import MODELS
+from minise.report import report
+from minise.study import (
+    STUDY_FILE,
+    Study,
+    StudyConfig,
+    claim_dict,
+    claim_text,
+    earlier_looks,
+    estimate,
+    is_study,
+    judge,
+    open_study,
+    planned_study,
+    read_study,
+    run_study,
+    sizes,
+    study_from_dict,
+    unequal,
+    with_recipe,
+)
+from minise.study.verdict import UNCLAIMED, stats
+from minise.train.config import read_toml
+from minise.train.recipes import recipes
+
+FOLDER = Path("runs/claim")
+
+
+@click.command(
+    "claim",
+    epilog="Ctrl-C keeps what is done; the same command goes on, more seeds or arms extend it. The verdict is"
+    " for one look: fix the number of seeds before.",
+)
+@click.option(
+    "--study",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=FOLDER,
+    show_default=True,
+    help="The folder of the study: to make, to go on with, or to extend.",
+)
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="A study as a TOML file, see --print.  [default: that of the folder, else the paper's claim]",
+)
+@click.option("--print", "as_toml", is_flag=True, help="Print the study as a TOML file to copy, and end.")
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    metavar="NAME",
+    type=click.Choice(list(DATASETS)),
+    help="On what; may be given again.  [default: cifar10, cifar100]",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    type=click.Choice([name for name, spec in MODELS.items() if spec.has_se]),
+    help="A model with SE blocks; may be given again.  [default: se-resnet20]",
+)
+@click.option(
+    "--arm",
+    "arms",
+    multiple=True,
+    metavar="NAME",
+    help="Only these arms of the study, or, once it is begun, these besides; may be given again.  [default: all]",
+)
+@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Seeds 0 to N - 1.  [default: 5]")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="Of every run.  [default: 10]")
+@click.option(
+    "--recipe",
+    type=click.Choice(recipes()),
+    metavar="NAME",
+    help=f"How every run is trained, and its model. One of: {', '.join(recipes())}.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Runs at a time."
+)
+@click.option("--retry", is_flag=True, help="Do the runs that failed anew.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and how long it takes, and end.")
+@train_option("data_dir", "Where the files are.")
+@train_option("mirror", "Where to download from.")
+@train_option("device", "auto takes the GPU where there is one.")
+@train_option("threads", "How many cores to use, for all runs together.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line: every event, then the verdict."
+)
+def command(
+    folder: Path,
+    file: Path | None,
+    as_toml: bool,
+    datasets: tuple[str, ...],
+    models: tuple[str, ...],
+    arms: tuple[str, ...],
+    seeds: int | None,
+    epochs: int | None,
+    recipe: str | None,
+    jobs: int,
+    retry: bool,
+    dry_run: bool,
+    as_json: bool,
+    **machine: Any,
+) -> None:
+    """Test the claim that FeLU helps SE: every arm with every seed, on equal terms, and a verdict.
+
+    \b
+    minise claim --dry-run
+    minise claim --recipe quick --jobs 2
+    minise claim --seeds 8
+    """
+    given = {"datasets": datasets, "models": models, "arms": arms, "seeds": seeds, "epochs": epochs}
+    config = study_config(folder, file, recipe, {k: v for k, v in given.items() if v})
+    if as_toml:
+        click.echo(config.to_toml() if file or recipe or any(given.values()) else claim_text(), nl=False)
+        return
+    machine["data_dir"] = absolute(machine["data_dir"])
+    if dry_run:
+        show_plan(planned_study(folder, config, **machine), machine, as_json=as_json, retry=retry)
+        return
+    sizes(config)  # parity, before anything is made
+    foretell_verdict()
+    follow(folder, config, jobs=jobs, retry=retry, as_json=as_json, **machine)
+    show_verdict(folder, as_json)
+
+
+def study_config(folder: Path, file: Path | None, recipe: str | None, given: dict[str, Any]) -> StudyConfig:
+    """The study of the file, else of the folder, else the paper's, with what was given in its place."""
+    if file is not None:
+        values, where = read_toml(file), str(file)
+    elif is_study(folder):
+        values, where = dataclasses.asdict(read_study(folder)), str(folder / STUDY_FILE)
+    else:
+        values, where = claim_dict(), "study"
+    if recipe is not None:
+        values = with_recipe(values, recipe)
+    given = dict(given)
+    if arms := given.pop("arms", None):
+        begun = file is None and is_study(folder)
+        values |= added_arms(values, arms) if begun else chosen_arms(values, arms)
+    if epochs := given.pop("epochs", None):
+        values["train"] = {**values.get("train", {}), "epochs": epochs}
+    return study_from_dict({**values, **given}, where=where)
+
+
+def added_arms(values: dict[str, Any], arms: tuple[str, ...]) -> dict[str, Any]:
+    """The tables of a study that has begun, with the named arms of the paper's study added: those that its claim is
+    judged against are judged here, too, where the claim is the same.
+    """
+    paper, own = claim_dict(), values["arms"]
+    added = named(paper["arms"] | own, [arm for arm in arms if arm not in own])
+    judged = paper["against"] if values["claim"] == paper["claim"] else []
+    return {"arms": own | added, "against": [*values["against"], *(arm for arm in added if arm in judged)]}
+
+
+def chosen_arms(values: dict[str, Any], arms: tuple[str, ...]) -> dict[str, Any]:
+    """The study's tables with the named arms alone."""
+    kept = named(values.get("arms", {}), arms)
+    if values.get("claim") not in arms:
+        raise ConfigError(
+            f"arm: found {', '.join(arms)}, expected the claim's, {values.get('claim')}, among them"
+        )
+    against = [arm for arm in values.get("against", []) if arm in arms]
+    return {"arms": kept, "against": against}
+
+
+def named(known: dict[str, Any], arms: Sequence[str]) -> dict[str, Any]:
+    """The tables of the named arms."""
+    for arm in arms:
+        if arm not in known:
+            raise ConfigError(f"arm: found {arm!r}, expected some of {', '.join(known)}")
+    return {arm: known[arm] for arm in arms}
+
+
+def show_plan(study: Study, machine: dict[str, Any], *, as_json: bool, retry: bool) -> None:
+    """What would be done, and how long it would take."""
+    found = sizes(study.config)
+    todo = study.todo(retry=retry)
+    with Waiting("timing a few steps of every model"):
+        times = estimate(todo, threads=machine["threads"], device=machine["device"])
+    if as_json:
+        print_json(
+            {
+                "event": "plan",
+                "study": dataclasses.asdict(study.config),
+                "sizes": [dataclasses.asdict(size) for size in found],
+                "unequal": unequal(study.config),
+                "states": {o.planned.name: o.state for o in study.outcomes},
+                "seconds": times.total,
+            }
+        )
+        return
+    from minise_cli.render.study import draw_plan
+
+    draw_plan(study, found, times)
+
+
+def make_report(as_json: bool) -> StudyReport:
+    """What suits the reader: a program, a screen, or a file."""
+    if as_json:
+        return JsonStudyReport()
+    if not is_screen():
+        return TextStudyReport()
+    from minise_cli.progress.live_study import LiveStudyReport
+
+    return LiveStudyReport()
+
+
+def follow(folder: Path, config: StudyConfig, *, as_json: bool, **options: Any) -> None:
+    """Do the runs and show them."""
+    with Waiting("preparing the study") as waiting:
+        events = run_study(folder, config, progress=waiting, **options)
+        with contextlib.closing(events):
+            try:
+                with make_report(as_json) as report:
+                    for event in events:
+                        waiting.close()
+                        report.show(event)
+            except KeyboardInterrupt as error:
+                events.close()
+                raise stopped(folder, error) from error
+
+
+def stopped(folder: Path, error: KeyboardInterrupt) -> Failure:
+    """The line for a study that was interrupted: how far it is."""
+    if not is_study(folder):
+        return interrupted("the study had not begun", error)
+    states = [o.state for o in open_study(folder).outcomes]
+    kept = f"{states.count('done')} of {len(states)} runs are done and kept in {folder}"
+    return interrupted(f"{kept}; the same command goes on", error)
+
+
+def foretell_verdict() -> None:
+    """Say before hours of training what would be missing after them."""
+    try:
+        stats()
+    except ConfigError as error:
+        warn(f"{error}; the runs can do without")
+
+
+def show_verdict(folder: Path, as_json: bool) -> None:
+    """The verdict, and then the page, as far as the extra `report` is there."""
+    study = open_study(folder)
+    try:
+        verdict = judge(study)
+    except ConfigError as error:  # no SciPy
+        warn(str(error))
+        if as_json:
+            print_json({"event": "verdict", "verdict": None, "reason": str(error)})
+        return
+    looks = earlier_looks(study, verdict)
+    if as_json:
+        print_json(verdict_object(verdict, looks))
+    else:
+        from minise_cli.render.study import draw_verdict
+
+        draw_verdict(study, verdict, looks)
+    keep_look(study, verdict)
+    if verdict.verdict == UNCLAIMED and study.config.effect:
+        warn(
+            f"study: no gain is claimed on {', '.join(study.config.datasets)}; [effect] in a file claims one"
+        )
+    try:
+        write_atomically(folder / PAGE, report(folder).encode())
+    except MiniseError as error:
+        warn(str(error))
+        return
+    if not as_json:
+        click.echo(f"report in {folder / PAGE}")

@@ -1,0 +1,163 @@
+"""`minise doctor`: what this machine has, what is missing, and what minise makes of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+import click
+import numpy as np
+from minise_cli.commands.data import describe
+from minise_cli.progress.lines import print_json
+from minise_cli.render.console import is_screen
+from threadpoolctl import threadpool_info
+
+import minise
+from minise.backend import BACKENDS, cupy_module, resolve_device, usable_backend
+from minise.data import DATASETS
+from minise.data.places import search_places
+from minise.errors import ConfigError, MiniseError
+from minise.kernels.cuda.cudnn import frontend
+from minise.kernels.threads import available_threads
+
+Finding = tuple[bool | None, str]
+"""Whether it is good (None: neither), and words."""
+
+EXTRAS = {
+    "report": ("scipy", "matplotlib", "jinja2"),
+    "check": ("hypothesis",),
+    "onnx": ("onnx",),
+    "tensorboard": ("tensorboardX",),
+}
+"""Extra -> the modules that it brings."""
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(as_json: bool) -> None:
+    """Show what this machine has, what is missing and how to get it."""
+    sections = {
+        "software": software(),
+        "compute": compute(),
+        "data sets": data_sets(),
+        "terminal": terminal(),
+    }
+    if as_json:
+        print_json({heading: as_object(findings) for heading, findings in sections.items()})
+        return
+    from minise_cli.render.draw import draw_findings
+
+    draw_findings(sections)
+
+
+def as_object(findings: dict[str, Finding]) -> dict[str, Any]:
+    """The findings, for JSON."""
+    return {name: {"ok": good, "found": words} for name, (good, words) in findings.items()}
+
+
+def software() -> dict[str, Finding]:
+    blas = [f"{x['internal_api']} {x['version']}" for x in threadpool_info() if x["user_api"] == "blas"]
+    return {
+        "minise": (True, f"{minise.__version__} in {os.path.dirname(minise.__file__)}"),
+        "Python": (True, f"{platform.python_version()} in {sys.executable}"),
+        "NumPy": (True, f"{np.__version__} with {', '.join(blas) or 'an unknown BLAS'}"),
+        "extras": extras(),
+    }
+
+
+def compute() -> dict[str, Finding]:
+    """Which backend `--device auto` takes here."""
+    device = resolve_device("auto")
+    backend = usable_backend(device).name
+    return {
+        "CPU": (True, f"{platform.machine()}, {os.cpu_count()} cores, {available_threads()} usable threads"),
+        "fast kernels": fast_kernels(),
+        "GPU": gpu(),
+        "cuDNN": cudnn(),
+        "device": (None, f"--device auto is {device}, with the backend {backend}"),
+    }
+
+
+def fast_kernels() -> Finding:
+    """Whether numba works, which the kernels compiled for the CPU need."""
+    backend = BACKENDS["numba"]
+    backend.load()
+    if backend.problem is not None:
+        return None, f"{backend.problem}; training takes twice as long or more: pip install 'minise[fast]'"
+    import numba
+
+    from minise.kernels.numba.register import compiled
+
+    return True, f"numba {numba.__version__}, {'compiled' if compiled() else 'to be compiled at first use'}"
+
+
+def extras() -> Finding:
+    """Which of the extras that commands need are there."""
+    there, missing = [], []
+    for extra, modules in EXTRAS.items():
+        (there if all(find_spec(module) for module in modules) else missing).append(extra)
+    words = [", ".join(there)] if there else []
+    words += [f"not there: pip install 'minise[{','.join(missing)}]'"] if missing else []
+    return (True if not missing else None), "; ".join(words)
+
+
+def gpu() -> Finding:
+    try:
+        cupy = cupy_module()
+    except MiniseError as error:
+        return None, str(error).removeprefix("device cuda: ")
+    runtime = cupy.cuda.runtime
+    properties = runtime.getDeviceProperties(0)
+    free, memory = (size / 2**30 for size in runtime.memGetInfo())
+    driver, nvrtc = cuda_version(runtime.driverGetVersion()), ".".join(map(str, cupy.cuda.nvrtc.getVersion()))
+    return True, (
+        f"{properties['name'].decode()} (compute capability {properties['major']}.{properties['minor']}),"
+        f" {free:.1f} of {memory:.1f} GiB free, driver for CUDA {driver}, CuPy {cupy.__version__}, NVRTC {nvrtc}"
+    )
+
+
+def cudnn() -> Finding:
+    """The library that `--conv` may choose on a GPU."""
+    try:
+        found = frontend()
+    except ConfigError as error:
+        return None, f"only --conv cudnn needs it: {str(error).removeprefix('conv: found cudnn, but ')}"
+    number = found.backend_version()
+    return True, (
+        f"cuDNN {number // 10000}.{number // 100 % 100}.{number % 100}, frontend {found.__version__}"
+    )
+
+
+def cuda_version(number: int) -> str:
+    """13000 as 13.0."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def data_sets() -> dict[str, Finding]:
+    found: dict[str, Finding] = {}
+    for name in DATASETS:
+        try:
+            row = describe(name)
+            found[name] = (row["ready"] or None, row["path"] or row["how"])
+        except MiniseError as error:
+            found[name] = (False, str(error))
+    places = ", ".join(map(str, search_places()))
+    return {**found, "searched": (None, f"{places} (set MINISE_DATA_DIR or --data-dir to look elsewhere)")}
+
+
+def terminal() -> dict[str, Finding]:
+    size = shutil.get_terminal_size()
+    kind = f"{os.environ.get('TERM', 'none')}, colours {os.environ.get('COLORTERM', 'not announced')}"
+    return {
+        "stdout": (
+            None,
+            "a screen: training is drawn" if is_screen() else "no screen: training prints lines",
+        ),
+        "size": (None, f"{size.columns} x {size.lines}"),
+        "kind": (None, kind),
+        "encoding": (None, sys.stdout.encoding or "unknown"),
+    }

@@ -1,0 +1,114 @@
+"""`minise import`: a run folder from weights that were trained elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from minise_cli.options import absolute, train_option
+from minise_cli.progress.lines import print_json
+from minise_cli.render.console import Waiting, warn
+from minise_cli.render.format import percent
+
+from minise.data import DATASETS
+from minise.interchange.importing import Imported, import_run
+from minise.interchange.names import NAMES
+from minise.interchange.renormalise import NORMALISED
+from minise.models import MODELS
+from minise.ops import ACTIVATIONS
+from minise.runs.job import result_of
+
+NOTED = "as `minise export` noted"
+
+
+def noted_option(name: str, table: dict[str, Any], words: str, default: str = NOTED) -> Any:
+    """An option that the file may answer itself."""
+    flag = "--" + name.replace("_", "-")
+    help = f"{words} One of: {', '.join(table)}."
+    return click.option(
+        flag, name, type=click.Choice(list(table)), metavar="NAME", show_default=default, help=help
+    )
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--run", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The folder to make."
+)
+@noted_option("model", MODELS, "What the weights are of.")
+@noted_option("dataset", DATASETS, "What they are tested on.")
+@noted_option("act", ACTIVATIONS, "The activation inside SE blocks.", f"{NOTED}, else that of --names")
+@noted_option("trunk_act", ACTIVATIONS, "The activation outside SE blocks.", f"{NOTED}, else relu")
+@click.option(
+    "--names",
+    type=click.Choice(["auto", *NAMES]),
+    default="auto",
+    show_default=True,
+    help="How the arrays are named, see docs/interchange.md; auto: as most of them are.",
+)
+@click.option(
+    "--normalised",
+    type=click.Choice(list(NORMALISED)),
+    show_default="as minise normalises them",
+    help="How images were normalised where the weights were trained, see docs/interchange.md.",
+)
+@train_option("data_dir", "Where the files are.")
+@train_option("limit_test", "Take only the first N test images.")
+@train_option("device", "auto takes the GPU where there is one.")
+@train_option("threads", "How many cores to use.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(file: Path, run: Path, as_json: bool, **options: Any) -> None:
+    """Make a run folder from the weights in FILE: a state_dict of PyTorch's, or safetensors.
+
+    Nothing in the file is run. The model is tested once, as after a training, so that its run folder is whole.
+
+    \b
+    minise import resnet20.th --model resnet20 --dataset cifar10 --run runs/theirs
+    """
+    options["data_dir"] = absolute(options["data_dir"])
+    with Waiting(f"reading {file}") as waiting:
+        imported = import_run(file, run, progress=waiting, **options)
+    for message in doubts(imported):
+        warn(message)
+    if as_json:
+        print_json(as_object(imported))
+        return
+    config, test = imported.config, imported.test
+    act = f", {config.act}" if config.act else ""
+    click.echo(f"{config.model}{act}, names as in {imported.names}")
+    click.echo(
+        f"top-1 {percent(test.top1)}, top-5 {percent(test.top5)} of {test.images} images of {config.dataset}"
+    )
+    click.echo(f"run in {imported.run}")
+
+
+def doubts(imported: Imported) -> list[str]:
+    """What a reader should know before taking the figures for those of the weights where they come from."""
+    found = []
+    if imported.unheeded:
+        found.append(
+            "the code behind these names normalises images in another way; if these weights were trained with it,"
+            f" --normalised {imported.unheeded} makes up for that"
+        )
+    if imported.dataset.official is False:
+        name = imported.dataset.name
+        found.append(f"{name}: not the official files; results on them are not comparable with others'")
+    return found
+
+
+def as_object(imported: Imported) -> dict[str, Any]:
+    """The import, for JSON."""
+    config = imported.config
+    return {
+        "event": "import",
+        "run": str(imported.run),
+        "sha256": imported.sha256,
+        "names": imported.names,
+        "model": config.model,
+        "dataset": config.dataset,
+        "act": config.act,
+        "reduction": config.reduction,
+        "warnings": doubts(imported),
+        **result_of(imported.test),
+    }

@@ -1,0 +1,1 @@
+"""What is seen while a run or a study goes on: live displays, lines, JSON events, TensorBoard."""

@@ -1,0 +1,115 @@
+"""What is known about a running training: filled by its events, read by whoever shows it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from minise_cli.progress.lines import is_epoch_end
+from minise_cli.render.format import Curve, clock
+
+from minise.runs.job import Compiling, Event, Finished, Started
+from minise.runs.run import Run
+from minise.train import EpochDone, StepDone
+
+
+class State:
+    """phase: what is going on now; losses: of the steps; images, loss_sum, right: of the running epoch
+    so far; began: when this session did.
+    """
+
+    def __init__(self) -> None:
+        self.started: Started | None = None
+        self.step: StepDone | None = None
+        self.finished: Finished | None = None
+        self.epochs: list[EpochDone] = []
+        self.losses = Curve()
+        self.loss_sum = self.right = 0.0
+        self.images = 0
+        self.phase = "preparing …"
+        self.began = time.perf_counter()
+
+    def take(self, event: Event) -> None:
+        TAKE[type(event)](self, event)
+
+    def take_started(self, event: Started) -> None:
+        self.started, self.began = event, time.perf_counter()
+        if event.start:  # a resumed run shows what it has done before
+            self.epochs = [EpochDone(**line) for line in Run.open(event.run).metrics()]
+
+    def take_compiling(self, event: Compiling) -> None:
+        self.phase = "compiling kernels, once on this machine …"
+
+    def take_step(self, event: StepDone) -> None:
+        if self.step is None:  # what was prepared before is no part of the pace
+            self.began = time.perf_counter() - event.seconds
+        if event.step == 1:
+            self.loss_sum, self.right, self.images = 0.0, 0.0, 0
+        n = event.images - self.images
+        self.step, self.images = event, event.images
+        self.loss_sum += event.loss * n
+        self.right += event.accuracy * n
+        self.losses.add(event.loss)
+        validates = self.started is not None and self.started.val_images > 0
+        self.phase = "validating …" if is_epoch_end(event) and validates else "training"
+
+    def take_epoch(self, event: EpochDone) -> None:
+        self.epochs.append(event)
+        self.images = 0
+        last = self.started is not None and event.epoch == self.started.config.epochs
+        self.phase = "testing …" if last else "training"
+
+    def take_finished(self, event: Finished) -> None:
+        self.finished, self.phase = event, "done"
+
+    @property
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.began
+
+    @property
+    def clock(self) -> str:
+        return clock(self.elapsed)
+
+    def done(self) -> tuple[float, float, float]:
+        """Epochs done: in all, with the part of the running one; at the start of this session; to do."""
+        if self.started is None:
+            return 0.0, 0.0, 1.0
+        start, total = self.started.start, self.started.config.epochs
+        if self.step is None:
+            return start, start, total
+        return self.step.epoch - 1 + self.step.step / self.step.steps, start, total
+
+    def seconds_left(self) -> float:
+        """By the pace of this session so far, validation included; NaN before there is one."""
+        done, start, total = self.done()
+        return self.elapsed / (done - start) * (total - done) if done > start else float("nan")
+
+    def running(self) -> EpochDone | None:
+        """The epoch that is running, as far as it has come; None between two."""
+        if self.step is None or not self.images:
+            return None
+        step, n = self.step, self.images
+        pace = n / step.seconds if step.seconds else 0.0
+        return EpochDone(
+            step.epoch, self.loss_sum / n, self.right / n, None, None, step.lr, step.seconds, pace
+        )
+
+    def epoch_left(self) -> float:
+        """Seconds until the epoch's last step; NaN before its first."""
+        step = self.step
+        return step.seconds / step.step * (step.steps - step.step) if step else float("nan")
+
+    def best(self) -> EpochDone | None:
+        """The epoch with the highest validation accuracy, the first of equals."""
+        return max(
+            (e for e in self.epochs if e.val_acc is not None), key=lambda e: e.val_acc or 0, default=None
+        )
+
+
+TAKE: dict[type, Any] = {
+    Started: State.take_started,
+    Compiling: State.take_compiling,
+    StepDone: State.take_step,
+    EpochDone: State.take_epoch,
+    Finished: State.take_finished,
+}

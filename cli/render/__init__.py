@@ -1,0 +1,1 @@
+"""Everything drawn with Rich, and how numbers are written."""

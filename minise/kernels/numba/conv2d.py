@@ -1,0 +1,235 @@
+"""Convolution for the numba backend: where every tap finds its pixel, and the pair that hands this to the loops.
+
+Forward, y is one *part*: its columns are the taps (c, p, q), at a constant offset each in the plane images of x. At
+stride s, plane (a, b) of x holds the pixels whose row is a and column is b modulo s; so the pixels under a tap are
+neighbours again. Backward, gx falls into s x s parts, by the same phases: a pixel of phase (a, b) was seen through
+the taps with p ≡ a and q ≡ b (mod s) alone, and collects gy through them, from neighbours again.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minise.backend import Array, Kernel
+from minise.kernels.memory import empty
+from minise.kernels.numba import correlate as loops
+from minise.kernels.numba.parallel import side_by_side
+from minise.kernels.numba.tiles import LANES, ROWS, WIDE
+from minise.kernels.numba.winograd import tile_size, winograd, winograd_weights
+from minise.ops.basic import Gradients, Needs
+from minise.ops.conv2d import check_conv2d
+
+CHUNKS = 16
+"""A batch is cut into this many chunks, whatever the number of threads: gw is their sum in order, bit for bit."""
+BLOCK_VECTORS = 64
+"""The weight gradient looks at so many vectors of pixels at once: fewer waste a tile's ends, more the L1 cache."""
+
+
+class Part(NamedTuple):
+    """A part of an output (k, h, w): pixels (top + step i, left + step j), i < rows, j < columns."""
+
+    first: int  # of its offsets
+    length: int  # of its offsets
+    at: int  # first of its vectors' places
+    vectors: int
+    rows: int
+    columns: int
+    step: int
+    top: int
+    left: int
+
+
+class Layout(NamedTuple):
+    """Plane images: a phase a plane, `border` zeros before the first row and column."""
+
+    stride: int
+    border: int
+    rows: int
+    pitch: int
+
+    def plane(self) -> int:
+        return self.rows * self.pitch
+
+
+class Correlation(NamedTuple):
+    """The parts of an output, and for each in turn its offsets, its taps' places in w and its vectors' places."""
+
+    parts: Array  # (parts, 9)
+    offsets: Array  # int32
+    taps: tuple[tuple[Array, Array], ...]
+    x_at: Array
+    scratch: int  # numbers a channel, for a part that is not written in place
+
+
+def whole_vectors(columns: int) -> int:
+    """`columns` rounded up to whole vectors."""
+    return -(-columns // LANES) * LANES
+
+
+def places(rows: int, columns: int, pitch: int, start: int) -> list[int]:
+    """Where the vectors of a part lie in a plane image."""
+    return [start + i * pitch + j for i in range(rows) for j in range(0, columns, LANES)]
+
+
+@lru_cache(maxsize=1024)
+def plan_forward(
+    x_shape: tuple[int, ...], w_shape: tuple[int, ...], stride: int, padding: int
+) -> tuple[Layout, Correlation]:
+    """x's plane images (c, h, w) and y's one part."""
+    (c, h, w), (kh, kw) = x_shape, w_shape[2:]
+    ho, wo = (h + 2 * padding - kh) // stride + 1, (w + 2 * padding - kw) // stride + 1
+    layout = Layout(stride, padding, ho + (kh - 1) // stride, whole_vectors(wo) + (kw - 1) // stride)
+    i, p, q = np.ogrid[:c, :kh, :kw]
+    plane = (i * stride + p % stride) * stride + q % stride
+    offsets = plane * layout.plane() + p // stride * layout.pitch + q // stride
+    x_at = places(ho, wo, layout.pitch, 0)
+    part = Part(0, offsets.size, 0, len(x_at), ho, wo, 1, 0, 0)
+    return layout, Correlation(
+        np.array([part]),
+        offsets.reshape(-1).astype(np.int32),
+        ((np.arange(kh), np.arange(kw)),),
+        np.array(x_at),
+        ho * whole_vectors(wo),
+    )
+
+
+@lru_cache(maxsize=1024)
+def plan_backward(
+    x_shape: tuple[int, ...], w_shape: tuple[int, ...], stride: int, padding: int
+) -> tuple[Layout, Correlation]:
+    """gy's plane images (k, ho, wo), bordered by as many zeros as taps may reach back, and gx's parts."""
+    (_, h, w), (k, _, kh, kw) = x_shape, w_shape
+    ho, wo = (h + 2 * padding - kh) // stride + 1, (w + 2 * padding - kw) // stride + 1
+    border = (max(kh, kw) - 1) // stride
+
+    def along(size: int, phase: int) -> tuple[int, int]:
+        """The first pixel of a phase, counted in strides from the border's edge, and how many there are."""
+        first = -(-(padding - phase) // stride)
+        return first, (padding + size - 1 - phase) // stride - first + 1
+
+    spans = [(along(h, a), along(w, b), a, b) for a in range(stride) for b in range(stride)]
+    rows = border + max(ho, *(top + count for (top, count), _, _, _ in spans))
+    reach = max(left + whole_vectors(count) for _, (left, count), _, _ in spans)
+    layout = Layout(1, border, rows, border + max(whole_vectors(wo), reach))
+    parts: list[Part] = []
+    offsets: list[Array] = []
+    taps: list[tuple[Array, Array]] = []
+    x_at: list[int] = []
+    size = 0
+    for (i0, part_rows), (j0, columns), a, b in spans:
+        if part_rows < 1 or columns < 1:
+            continue
+        i, p, q = np.ogrid[:k, a:kh:stride, b:kw:stride]
+        found = i * layout.plane() + (border - p // stride) * layout.pitch + border - q // stride
+        at = places(part_rows, columns, layout.pitch, i0 * layout.pitch + j0)
+        top, left = stride * i0 + a - padding, stride * j0 + b - padding
+        first = sum(a.size for a in offsets)
+        parts.append(Part(first, found.size, len(x_at), len(at), part_rows, columns, stride, top, left))
+        offsets.append(found.reshape(-1))
+        taps.append((p.reshape(-1), q.reshape(-1)))
+        x_at += at
+        size = max(size, part_rows * whole_vectors(columns))
+    return layout, Correlation(
+        np.array(parts), np.concatenate(offsets).astype(np.int32), tuple(taps), np.array(x_at), size
+    )
+
+
+@lru_cache(maxsize=1024)
+def plan_pixels(
+    block: int, c: int, k: int, y_shape: tuple[int, int], layout: Layout, g_layout: Layout
+) -> Array:
+    """Where each vector of y's pixels has its columns in the planes of x, and itself in gy's: (block, vectors, 2)."""
+    image = np.array([c * layout.stride**2 * layout.plane(), k * g_layout.plane()])
+    corner = g_layout.border * g_layout.pitch + g_layout.border
+    at = np.array([places(*y_shape, layout.pitch, 0), places(*y_shape, g_layout.pitch, corner)]).T
+    return (np.arange(block)[:, None, None] * image + at).astype(np.int32, order="C")
+
+
+def tiles(w: Array, correlation: Correlation) -> Array:
+    """The weights (k, m, kh, kw) as the tiles read them: for each part, groups of 4 rows k, (m taps, 4)."""
+    groups = -(-len(w) // ROWS)
+    row = np.minimum(np.arange(groups * ROWS), len(w) - 1)
+    packed = []
+    for p, q in correlation.taps:
+        rows = w[row][:, :, p[:, None], q].reshape(groups, ROWS, -1)
+        packed.append(rows.transpose(0, 2, 1).reshape(-1))
+    return np.concatenate(packed)
+
+
+def conv2d_supports(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int = 0) -> bool:
+    """Batches in float32; what is wrong with shapes and options is for the reference to say."""
+    return (
+        x.dtype == w.dtype == np.float32
+        and (b is None or b.dtype == np.float32)
+        and x.ndim == w.ndim == 4
+        and x.shape[1] == w.shape[1]
+        and min(x.size, w.size) > 0
+        and stride >= 1
+        and padding >= 0
+        and min(x.shape[2] - w.shape[2], x.shape[3] - w.shape[3]) + 2 * padding >= 0
+    )
+
+
+def conv2d_forward(
+    x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int = 0
+) -> tuple[Array, Any]:
+    """`minise.ops.conv2d.conv2d_forward`: by Winograd's algorithm, or without columns where it has no tile."""
+    shape = check_conv2d(x, w, b, stride, padding)
+    x = np.ascontiguousarray(x)
+    tile = tile_size(x, w, stride, padding)
+    y = winograd(x, w, tile) if tile else direct_forward(x, w, shape, stride, padding)
+    if b is not None:
+        y += b[:, None, None]
+    return y, (x, w, stride, padding)
+
+
+def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    """`minise.ops.conv2d.conv2d_backward`, likewise."""
+    x, w, stride, padding = saved
+    gy = np.ascontiguousarray(gy, x.dtype)
+    gx: Array | None
+    gw: Array | None
+    if tile := tile_size(x, w, stride, padding):
+        gx = winograd(gy, w, tile, flipped=True) if needs[0] else None
+        gw = winograd_weights(x, gy, tile) if needs[1] else None
+    else:
+        gx, gw = direct_backward(gy, x, w, stride, padding, needs)
+    gb = gy.sum(axis=(0, 2, 3)) if needs[2:] == (True,) else None
+    return (gx, gw, gb)[: len(needs)]
+
+
+def direct_forward(x: Array, w: Array, shape: tuple[int, ...], stride: int, padding: int) -> Array:
+    """y, of the shape given, as a correlation over taps that are offsets."""
+    y = empty(shape, x.dtype)
+    layout, way = plan_forward(x.shape[1:], w.shape, stride, padding)
+    size = x.shape[1] * stride**2 * layout.plane() + len(w) * way.scratch
+    tables = way.parts, way.offsets, tiles(w, way), way.x_at, layout
+    side_by_side(loops.forward, len(x), x, y, *tables, memory=size)
+    return y
+
+
+def direct_backward(
+    gy: Array, x: Array, w: Array, stride: int, padding: int, needs: Needs
+) -> tuple[Array | None, Array | None]:
+    """The gradients of x and w, likewise."""
+    k, c, kh, kw = w.shape
+    layout, seen = plan_forward(x.shape[1:], w.shape, stride, padding)
+    g_layout, way = plan_backward(x.shape[1:], w.shape, stride, padding)
+    image = c * stride**2 * layout.plane() + k * g_layout.plane()
+    vectors = gy.shape[2] * whole_vectors(gy.shape[3]) // LANES
+    block = max(1, min(BLOCK_VECTORS // vectors, -(-len(x) // CHUNKS)))
+    size = block * image + ROWS * WIDE + c * way.scratch
+    chunks = min(CHUNKS, len(x))
+    gx = empty(x.shape if needs[0] else (0, *x.shape[1:]), x.dtype)
+    gw = np.zeros((chunks, k, c * kh * kw if needs[1] else 0), x.dtype)
+    flipped = tiles(np.ascontiguousarray(w.transpose(1, 0, 2, 3)), way)
+    pixels = plan_pixels(block, c, k, (gy.shape[2], gy.shape[3]), layout, g_layout)
+    tables = way.parts, way.offsets, flipped, way.x_at, seen.offsets, pixels, layout, g_layout
+    side_by_side(loops.backward, chunks, x, gy, gx, gw, *tables, count=chunks, memory=size)
+    return gx if needs[0] else None, gw.sum(axis=0).reshape(w.shape) if needs[1] else None
+
+
+CONV2D = Kernel(conv2d_forward, conv2d_backward, conv2d_supports)

@@ -1,0 +1,188 @@
+"""The loops under convolution's numba kernels: image columns that are offsets, never copies.
+
+A *plane image* is a channel of an image in scratch memory, with its zero border and rows of `pitch` numbers. In it
+the pixel under a tap lies at a constant distance from the pixel under another: so a row of im2col's columns
+is nothing but an offset, and a product with the columns needs no columns:
+
+    correlate    y[k, i] = Σ_m w[k, m] x[offset[m] + i]          forward, and the gradient of x
+    reduce       gw[k, m] = Σ_i gy[k, i] x[offset[m] + i]        the gradient of w
+
+Both are products of matrices, so both keep a tile of results in registers while they run over the sum:
+4 rows by 3 vectors of 8 pixels, and 4 rows by 3 columns. The tiles are in `tiles`; around them is plain numba.
+Where a tile hangs over the last row or column, that one is computed more than once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from minise.kernels.numba.parallel import turns
+from minise.kernels.numba.tiles import LANES, ROWS, WIDE, reduce_tile, tile_of_1, tile_of_2, tile_of_3
+
+
+@njit(inline="always")
+def copy(target, t, source, s, count):
+    """target[::t] = source[::s], `count` numbers; the two common cases are loops of their own, which is faster."""
+    if t == 1 and s == 1:
+        for j in range(count):
+            target[j] = source[j]
+    else:
+        for j in range(count):
+            target[j * t] = source[j * s]
+
+
+@njit(cache=True, error_model="numpy")
+def fill(planes, image, stride, border, rows, pitch):
+    """Lay an image (c, h, w) out as plane images, one for each phase of the stride.
+
+    Pixel (i, j) of the bordered image goes to plane (i mod stride, j mod stride) at (i // stride, j // stride).
+    The border is not written.
+    """
+    c, h, w = image.shape
+    for a in range(stride):
+        top = -(-(border - a) // stride)  # the first row that is not border; the pixel there is i0
+        i0 = top * stride + a - border
+        count = min(-(-(h - i0) // stride), rows - top)
+        for b in range(stride):
+            left = -(-(border - b) // stride)
+            j0 = left * stride + b - border
+            width = min(-(-(w - j0) // stride), pitch - left)
+            for channel in range(c):
+                start = (((channel * stride + a) * stride + b) * rows + top) * pitch + left
+                for i in range(count):
+                    source = image[channel, i0 + i * stride, j0:]
+                    copy(planes[start + i * pitch :], 1, source, stride, width)
+
+
+@njit(cache=True, error_model="numpy")
+def correlate(planes, y, parts, offsets, weights, x_at, scratch):
+    """One image's y (k, h, w) from its plane images: a correlation for every part of y.
+
+    parts: for each, what `minise.kernels.numba.conv2d.Part` lists, as numbers.
+    """
+    k, h, w = y.shape
+    flat = y.reshape(-1)
+    for part in range(len(parts)):
+        first, count, at, vectors, rows, columns, step, top, left = parts[part]
+        pitch = -(-columns // LANES) * LANES
+        direct = step == 1 and pitch == w
+        out, plane = (flat, h * w) if direct else (scratch, rows * pitch)
+        x, starts, target = planes.ctypes.data, offsets[first:].ctypes.data, out.ctypes.data
+        for group in range(-(-k // ROWS)):
+            r = ROWS * group
+            y_row = (
+                r * plane,
+                min(r + 1, k - 1) * plane,
+                min(r + 2, k - 1) * plane,
+                min(r + 3, k - 1) * plane,
+            )
+            tile = weights[(first * -(-k // ROWS) + group * count) * ROWS :].ctypes.data
+            v = 0
+            while v < vectors:
+                place, rest = x_at[at + v :], vectors - v
+                if rest == 3 or rest > 4:
+                    three = (place[0], place[1], place[2])
+                    tile_of_3(x, starts, count, tile, target, three, y_row, v * LANES)
+                    v += 3
+                elif rest > 1:
+                    tile_of_2(x, starts, count, tile, target, (place[0], place[1]), y_row, v * LANES)
+                    v += 2
+                else:
+                    tile_of_1(x, starts, count, tile, target, (place[0],), y_row, v * LANES)
+                    v += 1
+        if not direct:
+            for channel in range(k):
+                for i in range(rows):
+                    source = scratch[(channel * rows + i) * pitch :]
+                    copy(y[channel, top + step * i, left:], step, source, 1, columns)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def forward(work, x, y, parts, offsets, weights, x_at, layout, scratch):
+    """y (n, k, ho, wo) from x (n, c, h, w). layout: stride, border, rows and pitch of x's plane images."""
+    stride, border, rows, pitch = layout
+    size = x.shape[1] * stride * stride * rows * pitch
+    planes, out = scratch[:size], scratch[size:]
+    fresh = True
+    for start, stop in turns(work):
+        for i in range(start, stop):
+            if fresh:  # not ahead of the loop, which a late thread finds at its end
+                planes[:] = 0
+                fresh = False
+            fill(planes, x[i], stride, border, rows, pitch)
+            correlate(planes, y[i], parts, offsets, weights, x_at, out)
+
+
+@njit(cache=True, error_model="numpy")
+def reduce(planes, gradients, gw, offsets, g_plane, pixels, sums):
+    """gw (k, m) += Σ over a block's pixels of gradients times what lies at the offsets from them."""
+    k, m = gw.shape
+    for r in range(0, k, ROWS):
+        g_at = (
+            r * g_plane,
+            min(r + 1, k - 1) * g_plane,
+            min(r + 2, k - 1) * g_plane,
+            min(r + 3, k - 1) * g_plane,
+        )
+        for v in range(0, m, WIDE):
+            x_at = (offsets[v], offsets[min(v + 1, m - 1)], offsets[min(v + 2, m - 1)])
+            reduce_tile(
+                planes.ctypes.data,
+                (np.intp(x_at[0]), np.intp(x_at[1]), np.intp(x_at[2])),
+                gradients.ctypes.data,
+                g_at,
+                pixels.ctypes.data,
+                len(pixels),
+                sums.ctypes.data,
+            )
+            for i in range(min(ROWS, k - r)):
+                row, own = gw[r + i, v:], sums[i * WIDE :]
+                if v + WIDE <= m:
+                    for j in range(WIDE):
+                        row[j] += own[j]
+                else:
+                    for j in range(m - v):
+                        row[j] += own[j]
+
+
+@njit(cache=True, error_model="numpy")
+def backward_chunk(x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
+    """gx (n, c, h, w) and gw (k, m), added to, either empty where it is not needed.
+
+    layout, g_layout: stride, border, rows and pitch of the plane images of x and of gy; pixels (images, vectors, 2):
+    where a block's vectors lie in both.
+    """
+    n, c = x.shape[:2]
+    k = gy.shape[1]
+    stride, border, rows, pitch = layout
+    _, g_border, g_rows, g_pitch = g_layout
+    size, g_size = c * stride * stride * rows * pitch, k * g_rows * g_pitch
+    block = len(pixels)
+    planes, rest = scratch[: block * size], scratch[block * size :]
+    gradients, rest = rest[: block * g_size], rest[block * g_size :]
+    sums, out = rest[: ROWS * WIDE], rest[ROWS * WIDE :]
+    planes[:] = 0
+    gradients[:] = 0
+    for start in range(0, n, block):
+        images = min(block, n - start)
+        for i in range(images):
+            own = gradients[i * g_size : (i + 1) * g_size]
+            fill(own, gy[start + i], 1, g_border, g_rows, g_pitch)
+            if len(gx):
+                correlate(own, gx[start + i], parts, offsets, weights, g_at, out)
+            if gw.shape[1]:
+                fill(planes[i * size : (i + 1) * size], x[start + i], stride, border, rows, pitch)
+        if gw.shape[1]:
+            reduce(planes, gradients, gw, columns, g_rows * g_pitch, pixels[:images].reshape(-1, 2), sums)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def backward(work, x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
+    """The same for one chunk of the images after the other: gw (chunks, k, m)."""
+    n, chunks = len(x), len(gw)
+    tables = parts, offsets, weights, g_at, columns, pixels, layout, g_layout
+    for start, stop in turns(work):
+        for i in range(start, stop):
+            a, b = i * n // chunks, (i + 1) * n // chunks
+            backward_chunk(x[a:b], gy[a:b], gx[a:b], gw[i], *tables, scratch)

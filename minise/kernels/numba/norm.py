@@ -1,0 +1,193 @@
+"""Batch norm, SE gate, shortcut and ReLU or GELU in one kernel: one pass over x for its statistics, one for y.
+
+Batch norm makes u = w x̂ + b of x, SE makes s u of that, with a gate s for each plane (image and channel).
+Both are affine in x, so y = act(scale x + shift + residual) with coefficients for each plane; and SE's squeeze,
+the mean of u, is w and b applied to the mean of x̂, which the statistics have already found.
+
+Backward, with g = gy where y > 0 (and gy gelu'(scale x + shift) for GELU), two sums for each plane are enough:
+A = Σ g and B = Σ g x̂.
+    the gate        gs = Σ g u = w B + b A, from which the excitation's backward makes gz
+    by u            gu = s g + gz / hw
+    the norm        gw = Σ gu x̂ = Σ_n s B + gz mean(x̂),   gb = Σ gu = Σ_n s A + gz
+    by x            gx = w (gu - gb / m - x̂ gw / m) / √(σ² + eps), affine in g and in x
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minise.backend import Array, Kernel
+from minise.errors import ShapeError
+from minise.kernels.memory import empty
+from minise.kernels.numba import planes as loops
+from minise.kernels.numba.parallel import side_by_side
+from minise.ops.activation import ACTIVATIONS, sigmoid_backward, sigmoid_forward
+from minise.ops.basic import Gradients, Needs
+from minise.ops.batch_norm import check_batch_norm, update_running
+from minise.ops.batch_norm_act import INPUTS, SE_INPUTS
+from minise.ops.linear import linear_backward, linear_forward
+from minise.ops.se import check_se
+
+NOTHING = np.empty((0, 0), np.float32)
+ACTS = {None: loops.LINEAR, "relu": loops.RELU, "gelu": loops.GELU}
+
+
+def supports(
+    x: Array,
+    w: Array,
+    b: Array,
+    residual: Array | None = None,
+    alpha: Array | None = None,
+    *se: Any,
+    **options: Any,
+) -> bool:
+    """Maps in float32, with ReLU or nothing after them, or GELU where no shortcut comes in.
+
+    What is wrong with shapes is for the reference to say.
+    """
+    arrays = [a for a in (x, w, b, residual, *se) if a is not None]
+    return (
+        x.ndim == 4
+        and x.size > 0
+        and all(a.dtype == np.float32 for a in arrays)
+        and (residual is None or residual.shape == x.shape)
+        and options.get("act") in ACTS
+        and options.get("se_act") in (None, *ACTIVATIONS)
+        and (residual is None or options.get("act") != "gelu")
+    )
+
+
+def planes(x: Array) -> Array:
+    """(n, c, h, w) as planes: (n·c, h·w)."""
+    return np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], -1)
+
+
+def every(a: Array, n: int) -> Array:
+    """(c,) or (n, c) as one number a plane: (n·c,), float32."""
+    return np.array(np.broadcast_to(a, (n, a.shape[-1])), np.float32).reshape(-1)
+
+
+def over_planes(loop: Callable[..., None], *arguments: Any) -> None:
+    """The loop on all planes: every array among its arguments has a row a plane, or none."""
+    side_by_side(loop, len(arguments[0]), *arguments)
+
+
+def plane_moments(x: Array) -> tuple[Array, Array]:
+    """Mean and sum of squares about it, of each plane: (n, c) each."""
+    mean, squares = np.empty((2, *x.shape[:2]), x.dtype)
+    over_planes(loops.moments, planes(x), mean.reshape(-1), squares.reshape(-1))
+    return mean, squares
+
+
+def excite(z: Array, w1: Any, b1: Any, w2: Any, b2: Any, alpha: Any, *, act: str) -> tuple[Array, Any]:
+    """The gates s (n, c) of the squeezed z (n, c), and what `excite_backward` needs."""
+    q, saved1 = linear_forward(z, w1, b1)
+    a, saved_act = ACTIVATIONS[act].op.forward(q, *(() if alpha is None else (alpha,)))
+    v, saved2 = linear_forward(a, w2, b2)
+    s, saved_gate = sigmoid_forward(v)
+    return s, (act, saved1, saved_act, saved2, saved_gate)
+
+
+def excite_backward(gs: Array, saved: Any, needs: Needs) -> tuple[Any, ...]:
+    """gz, and the gradients of w1, b1, w2, b2 and alpha."""
+    ga: Any
+    gq: Any
+    gv: Any
+    act, saved1, saved_act, saved2, saved_gate = saved
+    given = ACTIVATIONS[act].start is not None  # whether it takes an alpha
+    (gv,) = sigmoid_backward(gs, saved_gate, (True,))
+    ga, gw2, gb2 = linear_backward(gv, saved2, (True, True, needs[3]))
+    gq, *galpha = ACTIVATIONS[act].op.backward(ga, saved_act, (True, *(needs[4],) * given))
+    gz, gw1, gb1 = linear_backward(gq, saved1, (True, True, needs[1]))
+    return gz, gw1, gb1, gw2, gb2, *(galpha or (None,))
+
+
+def batch_norm_act_forward(
+    x: Array,
+    w: Array,
+    b: Array,
+    residual: Array | None = None,
+    alpha: Array | None = None,
+    *se: Any,
+    act: str | None = None,
+    se_act: str | None = None,
+    running: tuple[Array, Array] | None = None,
+    train: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> tuple[Array, Any]:
+    """`minise.ops.batch_norm_act.batch_norm_act_composed`; se: w1, b1, w2, b2 and alpha."""
+    m = check_batch_norm(x, w, b, train)
+    n, hw = len(x), x.shape[2] * x.shape[3]
+    x = np.ascontiguousarray(x)
+    plane_mean = None
+    if train:
+        plane_mean, squares = plane_moments(x)
+        mean = plane_mean.mean(axis=0)
+        var = (squares + hw * (plane_mean - mean) ** 2).sum(axis=0) / m
+        if running is not None:
+            update_running(running, mean, var * (m / (m - 1)), momentum)
+    elif running is not None:
+        mean, var = (a.astype(x.dtype) for a in running)  # a copy: the running ones may move before backward
+    else:
+        raise ShapeError("batch_norm: running is None, expected (mean, var) outside training")
+    inv = 1 / np.sqrt(var + eps)
+    scale, shift = w * inv, b - w * inv * mean
+    s: Any = None
+    excitation: Any = None
+    if se_act is not None:
+        se = (*se, *(None,) * (SE_INPUTS - len(se)))
+        check_se(x, *se, act=se_act)
+        if plane_mean is None:
+            plane_mean, _ = plane_moments(x)
+        s, excitation = excite(scale * plane_mean + shift, *se, act=se_act)
+        scale, shift = s * scale, s * shift
+    y = empty(x.shape, x.dtype)
+    others = NOTHING if residual is None else planes(residual)
+    affine = every(scale, n), every(shift, n)
+    over_planes(loops.affine, planes(x), *affine, others, ACTS[act], planes(y))
+    cut = act == "relu" and residual is not None  # else x tells what was cut off, or nothing was
+    return y, (x, y if cut else None, act, affine, plane_mean, mean, inv, w, b, s, excitation, train)
+
+
+def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    """The gradients as the formulas above have them."""
+    x, y, act, affine, plane_mean, mean, inv, w, b, s, excitation, train = saved
+    n, c, hw = len(x), len(w), x.shape[2] * x.shape[3]
+    m = n * hw
+    gy = np.ascontiguousarray(gy, x.dtype)
+    given = len(needs)
+    needs = (*needs, *(False,) * (INPUTS - given))
+    which = loops.ALL if act is None else loops.ABOVE_ZERO_BY_X if y is None else loops.ABOVE_ZERO
+    of_x = planes(x), every(mean, n)
+    maps = planes(gy), NOTHING if y is None else planes(y), *of_x, *affine, which
+    by_one, by_x_hat = np.empty((2, n, c), x.dtype)  # A and B, for each plane
+    totals = by_one.reshape(-1), by_x_hat.reshape(-1)
+    gx = empty(x.shape, x.dtype)
+    if act == "gelu":
+        over_planes(loops.gelu_sums, planes(gy), *of_x, *affine, planes(gx), *totals)
+    else:
+        over_planes(loops.sums, *maps, *totals)
+    by_x_hat *= inv
+    if s is None:
+        s, gz, gse = 1, 0, [None] * 5
+        gw, gb = by_x_hat.sum(axis=0), by_one.sum(axis=0)
+    else:
+        gz, *gse = excite_backward(w * by_x_hat + b * by_one, excitation, needs[5:])
+        gw = (s * by_x_hat + gz * (plane_mean - mean) * inv).sum(axis=0)
+        gb = (s * by_one + gz).sum(axis=0)
+    gr = empty(x.shape, x.dtype) if needs[3] and y is not None else None
+    by_x, shift = (-w * inv**2 * gw / m, gz / hw - gb / m) if train else (np.zeros_like(w), gz / hw)
+    coefficients = every(w * inv * s, n), every(by_x, n), every(w * inv * shift, n)
+    if act == "gelu":
+        over_planes(loops.combine_in_place, planes(gx), *of_x, *coefficients)
+    else:
+        over_planes(loops.combine, *maps, *coefficients, planes(gx), NOTHING if gr is None else planes(gr))
+    gradients = (gx, gw, gb, gy if gr is None else gr, None, *gse)
+    return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
+
+
+BATCH_NORM = BATCH_NORM_ACT = Kernel(batch_norm_act_forward, batch_norm_act_backward, supports)

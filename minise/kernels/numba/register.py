@@ -1,0 +1,87 @@
+"""The numba backend: loops compiled for this machine's processor, in float32. Needs the extra `fast`."""
+
+import contextlib
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minise.backend import register
+from minise.kernels.numba import correlate, planes, pool, winograd_loops, winograd_weights
+from minise.kernels.numba.add import ADD, SMALL
+from minise.kernels.numba.conv2d import CONV2D
+from minise.kernels.numba.norm import BATCH_NORM, BATCH_NORM_ACT
+from minise.kernels.numba.pool import MAX_POOL2D
+from minise.kernels.numba.winograd import CHANNELS
+from minise.ops import activation
+
+LOOPS: tuple[Any, ...] = (
+    *(correlate.forward, correlate.backward),
+    *(winograd_loops.correlate, winograd_loops.transform_weights),
+    *(winograd_weights.reduce, winograd_weights.gather),
+    *(planes.moments, planes.affine, planes.sums, planes.combine, planes.add),
+    *(planes.gelu_sums, planes.combine_in_place),
+    *(pool.forward, pool.forward_pairs, pool.backward),
+)
+
+register("numba", "add", ADD)
+register("numba", "conv2d", CONV2D)
+register("numba", "batch_norm", BATCH_NORM)
+register("numba", "batch_norm_act", BATCH_NORM_ACT)
+register("numba", "max_pool2d", MAX_POOL2D)
+
+
+def forget_stale(folder: Path, digest: str) -> None:
+    """Delete what a cache folder holds of other versions of these files.
+
+    numba compiles a loop again when its own file changes, but not when that of a tile changes which it contains.
+    """
+    stamp = folder / "loops.sha256"
+    with contextlib.suppress(OSError):  # a folder that cannot be written holds no newer version either
+        if stamp.exists() and stamp.read_text() == digest:
+            return
+        for file in folder.glob("*.nb[ic]"):
+            file.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(digest)
+
+
+def digest() -> str:
+    """A checksum over the files that the loops are made of; GELU's constants are the reference's."""
+    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(activation.__file__)]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+for _folder in {Path(loop.stats.cache_path) for loop in LOOPS}:
+    forget_stale(_folder, digest())
+
+
+def compiled() -> bool:
+    """Whether the loops lie in numba's cache, compiled: if not, their first use takes some seconds each."""
+
+    def cached(loop: Any) -> bool:
+        name = f"{loop.__module__.rpartition('.')[2]}.{loop.__qualname__}-{loop.__code__.co_firstlineno}"
+        return any(Path(loop.stats.cache_path).glob(f"{name}.*nbi"))
+
+    return all(cached(loop) for loop in LOOPS)
+
+
+def prepare() -> None:
+    """Run every loop once: what is not in the cache is compiled now, the rest is read from it."""
+    x, c = np.ones((2, 4, 8, 8), np.float32), np.ones(4, np.float32)
+    for channels in (4, CHANNELS):
+        images, weights = (
+            np.ones((2, channels, 8, 8), np.float32),
+            np.ones((channels, channels, 3, 3), np.float32),
+        )
+        y, saved = CONV2D.forward(images, weights, padding=1)
+        CONV2D.backward(y, saved, (True, True))
+    for act, residual in (("relu", x), ("gelu", None)):
+        y, saved = BATCH_NORM_ACT.forward(x, c, c, residual, act=act)
+        BATCH_NORM_ACT.backward(y, saved, (True, True, True, residual is not None))
+    for kernel in (2, 3):
+        y, saved = MAX_POOL2D.forward(x, kernel=kernel)
+        MAX_POOL2D.backward(y, saved, (True,))
+    row = np.ones(SMALL, np.float32)
+    ADD.forward(row, row)

@@ -1,0 +1,1 @@
+"""Teaching: walks through an op with numbers (`explain`), and the exercises of the lessons (`exercises`)."""

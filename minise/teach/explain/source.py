@@ -1,0 +1,87 @@
+"""The lines of a function, run one by one as they stand in its file.
+
+So a step shows the line that really computes its number: they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import minise
+from minise.teach.explain.lesson import Code
+
+ROOT = Path(minise.__file__).parent.parent
+RETURNED = "returned"
+
+
+class Lines:
+    """The statements of `function`, and the names that they read and set.
+
+    names: what the function's arguments are. A statement is found by how it starts; only equal ones may share that.
+    """
+
+    def __init__(self, function: Callable[..., Any], **names: Any) -> None:
+        self.scope = function.__globals__ | names
+        self.code = function_code(function)
+        tree = ast.parse(self.code.text)
+        self.statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)][1:]
+
+    def run(self, *starts: str) -> tuple[Code, ...]:
+        """Run the statements that start so, and return their lines; a `return` sets the name `returned`."""
+        return tuple(self._run(self._find(start)) for start in starts)
+
+    def show(self, start: str) -> Code:
+        """A statement's lines, with all that is inside it, without running them."""
+        return self._code(self._find(start))
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a name by now."""
+        return self.scope[name]
+
+    def instead(self, line: str, name: str) -> Any:
+        """What `name` would be, had `line` stood there; nothing is kept of it."""
+        scope = dict(self.scope)
+        exec(line, scope)
+        return scope[name]
+
+    def _find(self, start: str) -> ast.stmt:
+        found = [node for node in self.statements if self._text(node).startswith(start)]
+        if len({self._text(node) for node in found}) != 1:
+            raise LookupError(f"{self.code.file}: {len(found)} statements start with {start!r}, expected 1")
+        return found[0]
+
+    def _run(self, node: ast.stmt) -> Code:
+        ran: ast.stmt = node
+        if isinstance(node, ast.Return) and node.value is not None:
+            ran = ast.Assign([ast.Name(RETURNED, ast.Store())], node.value)
+        exec(compile(ast.fix_missing_locations(ast.Module([ran], [])), self.code.file, "exec"), self.scope)
+        return self._code(node)
+
+    def _code(self, node: ast.stmt) -> Code:
+        return Code(self._text(node), self.code.file, self.code.line + node.lineno - 1)
+
+    def _text(self, node: ast.stmt) -> str:
+        lines = self.code.text.splitlines()[node.lineno - 1 : node.end_lineno]
+        return textwrap.dedent("\n".join(lines))
+
+
+def function_code(function: Callable[..., Any]) -> Code:
+    """A whole function."""
+    lines, first = inspect.getsourcelines(function)
+    file = Path(inspect.getfile(function)).relative_to(ROOT).as_posix()
+    return Code(textwrap.dedent("".join(lines)), file, first)
+
+
+def body(function: Callable[..., Any]) -> Code:
+    """A function's lines below its docstring."""
+    code = function_code(function)
+    definition = ast.parse(code.text).body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    first = definition.body[1 if ast.get_docstring(definition) else 0].lineno
+    lines = code.text.splitlines()[first - 1 :]
+    return Code(textwrap.dedent("\n".join(lines)), code.file, code.line + first - 1)

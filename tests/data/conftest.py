@@ -1,0 +1,3 @@
+"""The fixture of the tests that download."""
+
+from download_server import server as server

@@ -1,0 +1,486 @@
+"""The report on a run and on a study: whole, safe, the same every time, and there for runs that went wrong, too."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from cli_runs import TINY, failed, minise, succeeded
+from parsed_page import Parsed
+
+from minise.data import DATASETS
+from minise.data.shapes10 import CLASSES
+from minise.errors import ConfigError
+from minise.report import answers, report, words
+from minise.report.page_study import RULE
+from minise.runs.job import result_of
+from minise.runs.run import METRICS, MICROSCOPE, Run
+from minise.study import verdict
+from minise.study.outcome import begin_study
+from minise.study.plan import study_from_dict
+from minise.train.config import TrainConfig
+from minise.train.metrics import Evaluation, score
+
+HOSTILE = '<script>alert(1)</script>"$x$|`*&amp;\x07'
+
+
+def whole(text):
+    """Check what holds for every page; returns it parsed."""
+    page = Parsed(text)
+    assert text.startswith("<!doctype html>")
+    assert "script" not in page.tags
+    assert not [
+        v
+        for v in page.values
+        if v[1] in ("src", "href", "xlink:href") and not v[2].startswith(("#", "data:"))
+    ]
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert len(page.ids) == len(set(page.ids))
+    targets = [v[2][1:] for v in page.values if v[1] == "href" and v[2].startswith("#")]
+    targets += re.findall(r"url\(#([^)]+)\)", text)
+    targets += [target for v in page.values if v[1] == "aria-labelledby" for target in v[2].split()]
+    assert set(targets) <= set(page.ids)
+    for plot in page.plots:
+        assert plot["role"] == "img"
+        assert plot["title"]
+        assert len(plot["desc"]) > 20, plot["title"]
+    drawn = "".join(re.findall(r"<svg.*?</svg>", text, re.S))
+    assert set(re.findall(r"var\((--[\w-]+)\)", drawn)) <= set(re.findall(r"(--[\w-]+):", text))
+    assert not re.search(r"#010[23]\d\d", drawn), "a sentinel colour is left"
+    assert not re.search(r"\b(?i:nan|inf)\b|\bNone\b", page.text)
+    return page
+
+
+def strict(text):
+    """The one JSON object, without NaN and the like."""
+
+    def refuse(token):
+        raise AssertionError(f"{token} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def tables(markdown):
+    """Check that every table of a Markdown text is one; returns their number."""
+    found = 0
+    for block in re.findall(r"(?:^\|.*\n)+", markdown, re.M):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(widths) == 1, block
+        found += 1
+    return found
+
+
+# ---- a run -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A finished run."""
+    path = tmp_path_factory.mktemp("report") / "run"
+    succeeded(minise("train", *TINY, "--epochs", 2, "--microscope", 50, "--run", path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run_page(made):
+    return report(made)
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    """A copy of it to spoil."""
+    return shutil.copytree(made, tmp_path / "run")
+
+
+def edit(run, **values):
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(info | values))
+
+
+def test_the_page_of_a_run(made, run_page):
+    page = whole(run_page)
+    accuracy = Run.open(made).info["result"]["test_acc"]
+    assert words.percent(accuracy) in page.text
+    for name in (*CLASSES, "se-convnet", "felu", "shapes10", "groups.2", "microscope = 50", "SHA-256"):
+        assert name in page.text
+    assert page.tags.count("img") == min(24, round(100 * (1 - accuracy)))
+    titles = {plot["title"] for plot in page.plots}
+    assert {"Loss", "Accuracy", "Learning rate", "Confusion matrix", "Confidence and accuracy"} <= titles
+    assert {"Dead units", "Alpha", "Variance of the gates", "groups.0"} <= titles
+    sections = [value for tag, name, value in page.values if (tag, name) == ("section", "id")]
+    assert sections == ["learning", "mistakes", "worst", "calibration", "microscope", "provenance"]
+
+
+def test_text_in_plots_is_text_and_theirs_are_the_pages_colours(run_page):
+    plot = next(plot for plot in whole(run_page).plots if plot["title"] == "Confusion matrix")
+    assert "crescent" in plot["text"]
+    assert "font-family" not in "".join(re.findall(r"<svg.*?</svg>", run_page, re.S))
+
+
+def test_hostile_names_are_only_text(run):
+    info = json.loads((run / "run.json").read_text())
+    classes = [f"{HOSTILE}{i}" for i in range(10)]
+    edit(
+        run,
+        data=info["data"] | {"classes": classes},
+        command=HOSTILE,
+        started=HOSTILE,
+        versions={HOSTILE: HOSTILE},
+    )
+    page = whole(report(run, images=2))
+    assert "<script>alert(1)" in page.text
+    markdown = report(run, "md")
+    assert "<script" not in markdown.replace("\\<script", "")
+    assert tables(markdown) > 5
+
+
+def test_a_run_that_was_interrupted(run):
+    edit(run, state="interrupted", reason="")
+    (run / "test.safetensors").unlink()
+    text = report(run, "md")
+    assert "This run was interrupted after 2 of 2 epochs." in text
+    assert "There are no answers to show: the run was interrupted" in text
+    found = strict(report(run, "json"))
+    assert (found["answers"], found["state"], len(found["blocks"])) == (None, "interrupted", 3)
+
+
+def test_a_run_that_failed_before_its_first_epoch(run):
+    edit(run, state="failed", reason="training: the loss is no number")
+    for name in ("test.safetensors", "model.safetensors", METRICS, MICROSCOPE):
+        (run / name).unlink()
+    page = whole(report(run))
+    assert "This run failed after 0 of 2 epochs: training: the loss is no number." in page.text
+    assert "No epoch is whole yet." in page.text
+    assert "The gates of each class are not shown" in page.text
+
+
+def test_other_test_images_are_not_shown(run):
+    opened = Run.open(run)
+    logits, labels = opened.load_test()
+    opened.save_test(logits, labels[::-1].copy())
+    found = strict(report(run, "json"))
+    assert found["gaps"] == {"pictures": "generated, seed 0 has other test images than the run's"}
+
+
+def test_logits_of_other_classes_are_not_read(run):
+    Run.open(run).save_test(np.zeros((5, 3)), np.zeros(5))
+    assert strict(report(run, "json"))["gaps"]["answers"].startswith("test.safetensors holds logits (5, 3)")
+
+
+def test_a_line_of_metrics_that_lacks_something(run):
+    (run / METRICS).write_text('{"epoch": 1}\n')
+    failed(minise("report", run), 1, METRICS, "lacks train_loss")
+    (run / METRICS).unlink()
+    (run / MICROSCOPE).write_text('{"epoch": 1, "blocks": [{"dead": 0}]}\n')
+    failed(minise("report", run), 1, MICROSCOPE)
+
+
+def synthetic(path, config, **logits):
+    """A finished run that was never trained."""
+    classes = DATASETS[config.dataset].classes
+    data = {"name": config.dataset, "checksum": "0" * 64, "official": True, "classes": list(classes)}
+    run = Run.create(path, config.resolved(1000), {"data": data})
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % len(classes)
+    scores = rng.normal(size=(400, len(classes))) + 2 * np.eye(len(classes))[labels]
+    for epoch in range(1, config.epochs + 1):
+        run.append(METRICS, metrics(epoch, 0.5))
+    run.save_test(scores, labels)
+    run.finish(result=result_of(score(scores.astype(np.float32), labels)))
+    return run
+
+
+def metrics(epoch, accuracy, val=True):
+    line = {"epoch": epoch, "train_loss": 2 / epoch, "train_acc": accuracy, "lr": 0.1, "seconds": 3.0}
+    held = {"val_loss": 2.1 / epoch if val else None, "val_acc": accuracy if val else None}
+    return line | held | {"images_per_second": 100.0}
+
+
+def test_many_classes_no_gates_and_no_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINISE_DATA_DIR", str(tmp_path))
+    run = synthetic(tmp_path / "run", TrainConfig(dataset="cifar100", model="convnet", epochs=3))
+    page = whole(report(run.path))
+    assert "Accuracy by class, sorted" in [plot["title"] for plot in page.plots]
+    assert "Most confused" in page.text
+    assert "The images are not shown: cifar100 is not in" in page.text
+    assert "microscope" not in page.ids
+    assert "img" not in page.tags
+
+
+# ---- a study -----------------------------------------------------------------------------------------------
+
+
+def make_study(path, gains, *, seeds=4, runs=None, effect=1.0):
+    """A study of three arms; gains: points of the claim's arm over the others, by seed; runs: how many are done."""
+    plan = {
+        "datasets": ["shapes10"],
+        "models": ["se-convnet"],
+        "seeds": seeds,
+        "claim": "se-felu",
+        "against": ["plain", "se-relu"],
+        "parity": 0.2,
+        "effect": {"shapes10": effect},
+        "train": {"epochs": 3, "warmup": 0, "microscope": 10},
+        "arms": {"plain": {"se": False}, "se-relu": {"act": "relu"}, "se-felu": {"act": "felu"}},
+    }
+    config = begin_study(path, study_from_dict(plan))
+    for planned in config.runs()[:runs]:
+        accuracy = 0.5 + 0.003 * planned.seed + (gains[planned.seed] / 100 if planned.arm == "se-felu" else 0)
+        info = {"data": {"name": "shapes10", "checksum": "0", "official": None}, "command": HOSTILE}
+        run = Run.create(path / "runs" / planned.name, planned.config.resolved(1000), info)
+        for epoch in (1, 2, 3):
+            run.append(METRICS, metrics(epoch, accuracy * epoch / 3))
+            if planned.config.act:
+                blocks = [block(i, planned.config.act, planned.seed, epoch) for i in range(3)]
+                run.append(MICROSCOPE, {"epoch": epoch, "blocks": blocks})
+        run.finish(result={"test_acc": accuracy})
+    return path
+
+
+def block(i, act, seed, epoch):
+    """What a microscope might have recorded."""
+    dead = (seed + i) % 4 if act == "relu" else 0
+    numbers = {"channels": 16, "hidden": 4, "images": 10, "silent": dead, "dead": dead, "collapsed": 0}
+    means = {"alpha": [1 - 0.1 * epoch] if act == "felu" else [], "active": [0.5] * 4, "slope": [0.7] * 4}
+    gates = {"histogram": [1] * 20, "between_images": 0.01, "between_classes": 0.001}
+    return {"block": f"groups.{i}.se", "act": act} | numbers | means | gates
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A study in which one run failed and one is not done."""
+    path = make_study(tmp_path_factory.mktemp("study") / "study", (0.3, -0.2, 0.1, 0.0))
+    runs = sorted((path / "runs").iterdir())
+    edit(runs[0], state="failed", reason=HOSTILE, final=True)
+    edit(runs[-1], state="interrupted")
+    return path
+
+
+@pytest.fixture(scope="module")
+def study_page(study):
+    return report(study)
+
+
+def test_the_page_of_a_study(study_page):
+    page = whole(study_page)
+    for text in (
+        "Not supported",
+        *RULE.values(),
+        "Does se-felu gain 1 point on shapes10 over plain and se-relu?",
+    ):
+        assert text in page.text
+    for text in ("10 of 12", "1 run failed for good", "The study goes on: 1 of 12 runs", "<script>alert(1)"):
+        assert text in page.text
+    titles = [plot["title"] for plot in page.plots]
+    assert titles.count("shapes10, se-convnet") == 2
+    assert {"Held-out accuracy", "Training loss", "se-relu: dead units", "se-felu: alpha"} <= set(titles)
+    assert {"Dead units and accuracy", "relu", "felu", "elu"} <= set(titles)
+    assert "neurons 1, 2 and 3 learn nothing" in next(p["desc"] for p in page.plots if p["title"] == "relu")
+
+
+def test_the_rule_is_said_as_where_it_is_applied():
+    said = " ".join(verdict.__doc__.split())
+    for name, rule in RULE.items():
+        assert f"{name} {rule}" in said
+
+
+@pytest.mark.parametrize(
+    ("gains", "runs", "expected", "because"),
+    [
+        ((1.0, 1.2, 1.1, 1.3), None, "Supported", "everywhere the corrected interval lies above 0"),
+        (
+            (2.0, -2.0, 1.0, 0.5),
+            None,
+            "Not enough seeds to tell",
+            "everywhere the rule cannot decide",
+        ),
+        (
+            (1.0, 1.2, 1.1, 1.3),
+            4,
+            "Not enough seeds to tell",
+            "4 runs are done of 12: no comparison has two pairs",
+        ),
+        ((0,), 0, "Not enough seeds to tell", "0 runs are done of 12"),
+    ],
+)
+def test_every_verdict_has_its_reason(tmp_path, gains, runs, expected, because):
+    text = report(make_study(tmp_path / "study", gains, runs=runs), "md")
+    assert f"**{expected}**" in text
+    assert because in text
+    assert tables(text) > 4
+
+
+def test_an_earlier_look_is_told(tmp_path):
+    path = make_study(tmp_path / "study", (0.1, 0.2, 0.3, 0.4), runs=6)
+    succeeded(minise("report", path))
+    shutil.rmtree(path / "runs")
+    make_study(path, (0.1, 0.2, 0.3, 0.4))
+    for _ in range(2):  # the same look
+        text = succeeded(minise("report", path, "--format", "md"))
+        assert "This is look 2; before at 2 seeds (6 runs)." in text
+
+
+def test_arms_that_are_trained_otherwise(tmp_path):
+    path = make_study(tmp_path / "study", (0.1,), runs=0)
+    file = path / "study.toml"
+    file.write_text(file.read_text().replace('act = "relu"', 'act = "relu"\nepochs = 5'))
+    words = "se-relu is trained otherwise than the claim's arm: epochs = 5, not 3."
+    assert words in report(path, "md")
+    assert "epochs = 5, not 3" in succeeded(minise("claim", "--study", path, "--dry-run"))
+
+
+def test_every_origin_is_told(tmp_path):
+    path = make_study(tmp_path / "study", (0.1, 0.2), seeds=2)
+    for run, numpy in zip(sorted((path / "runs").iterdir()), (1, 1, 1, 1, 2, 2), strict=True):
+        edit(run, command="minise claim", versions={"numpy": f"{numpy}.0"})
+    assert "| versions | numpy 1.0; numpy 2.0 |" in report(path, "md")
+    assert "| command | minise claim |" in report(path, "md")
+
+
+def test_a_study_that_has_not_begun(tmp_path):
+    page = whole(report(make_study(tmp_path / "study", (), runs=0)))
+    assert "No run is done yet." in page.text
+    assert "No run has begun." in page.text
+    assert {plot["title"] for plot in page.plots} == {"relu", "felu", "elu"}
+
+
+def test_arms_that_are_not_of_one_size(tmp_path):
+    path = make_study(tmp_path / "study", (0.1,), runs=0)
+    file = path / "study.toml"
+    file.write_text(file.read_text().replace("parity = 0.2", "parity = 0.0"))
+    assert "The arms are not of one size." in report(path, "md")
+
+
+def test_a_page_is_the_same_every_time_whatever_matplotlib_is_told(tmp_path):
+    path = make_study(tmp_path / "study", (0.1,), runs=3)
+    first = report(path)
+    with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 30, "axes.grid": False}):
+        assert report(path) == first
+    whole(first)
+
+
+# ---- formats and the command -------------------------------------------------------------------------------
+
+
+def test_markdown(made, study):
+    for text in (report(made, "md"), report(study, "md")):
+        assert tables(text) > 5
+        assert set(re.findall(r"(?<!\\)<(\w+)", text)) == {"details", "summary"}
+        assert not re.search(r"\bnan\b", text)
+    assert "microscope = 50" in report(made, "md")
+
+
+def test_json(made, study):
+    run = strict(report(made, "json"))
+    assert (run["kind"], run["state"], len(run["metrics"]), len(run["classes"])) == ("run", "done", 2, 10)
+    assert np.sum(run["answers"]["test"]["confusion"]) == 100
+    assert sum(b["images"] for b in run["answers"]["calibration"]["bins"]) == 100
+    assert len(run["blocks"][0]["class_gates"]) == 10
+    found = strict(report(study, "json"))
+    assert (found["kind"], found["verdict"]["verdict"]) == ("study", "not supported")
+    assert [r["state"] for r in found["runs"]].count("done") == 10
+    assert len(found["chains"]) == 3
+
+
+def test_where_it_is_written(tmp_path):
+    path = make_study(tmp_path / "study", (), runs=0)
+    assert succeeded(minise("report", path)) == f"report in {path / 'report.html'}\n"
+    assert (path / "report.html").read_text() == succeeded(minise("report", path, "-o", "-"))
+    assert succeeded(minise("report", path, "--format", "md")).startswith("# Does se-felu gain")
+    assert strict(succeeded(minise("report", path, "--format", "json")))["kind"] == "study"
+    out = tmp_path / "notes.md"
+    assert succeeded(minise("report", path, "--format", "md", "-o", out)) == f"report in {out}\n"
+    assert tables(out.read_text()) > 2
+    failed(minise("report", path, "--format", "md", "--out", tmp_path / "no" / "notes.md"), 1, "cannot write")
+
+
+def test_what_is_no_run_and_no_study(tmp_path):
+    failed(
+        minise("report", tmp_path / "nothing"),
+        1,
+        "no run.json and no study.toml",
+        "expected the folder of a run",
+    )
+    (tmp_path / "run.json").write_text("{}")
+    failed(minise("report", tmp_path), 1, "run.json", "format")
+    with pytest.raises(ConfigError, match="expected one of html, md, json"):
+        report(tmp_path, "pdf")
+
+
+def test_a_missing_extra_is_one_line(made, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    failed(minise("report", made), 2, "report: needs matplotlib", "pip install 'minise[report]'")
+    assert strict(report(made, "json"))["kind"] == "run"
+
+
+def test_the_command_line_does_not_wait_for_matplotlib():
+    code = "import sys, minise_cli.commands.report; assert not {'matplotlib', 'scipy', 'jinja2'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# ---- figures -----------------------------------------------------------------------------------------------
+
+
+def test_calibration_by_hand():
+    p = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
+    found = answers.calibrate(p, np.array([0, 1, 0, 1]))
+    seen = {(b.low, b.images, b.accuracy) for b in found.bins if b.images}
+    assert seen == {(8 / 15, 2, 1.0), (13 / 15, 2, 0.5)}
+    assert found.ece == pytest.approx(0.5 * 0.4 + 0.5 * 0.4)
+    assert sum(b.images for b in answers.calibrate(np.array([[1.0, 0.0]]), np.array([0])).bins) == 1
+
+
+def test_mistakes_and_pairs():
+    p = np.array([[0.2, 0.8], [0.9, 0.1], [0.0, 1.0], [0.3, 0.7]])
+    found = answers.worst_mistakes(p, np.array([0, 0, 0, 1]), 5)
+    assert [(m.index, m.answer) for m in found] == [(2, 1), (0, 1)]
+    assert math.isfinite(found[0].loss)
+    pairs = Evaluation(0.0, 0.0, 0.0, np.array([[5, 1, 2], [0, 3, 0], [4, 0, 1]])).confused_pairs
+    assert [(p.truth, p.answer, p.times, p.of) for p in pairs] == [(2, 0, 4, 5), (0, 2, 2, 8), (0, 1, 1, 8)]
+    assert answers.wilson(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+def test_numbers_as_they_are_read():
+    assert words.percent(0.12345) == "12.35\u00a0%"
+    assert [words.signed(x) for x in (0.314, -0.314, 0.001, -0.001)] == [
+        "+0.31",
+        "\u22120.31",
+        "0.00",
+        "0.00",
+    ]
+    assert [words.duration(x) for x in (1.5, 75, 3675)] == [
+        "1.5\u00a0s",
+        "1\u00a0min 15\u00a0s",
+        "1\u00a0h 1\u00a0min",
+    ]
+    assert words.p_value(0.0004) == "<\u00a00.001"
+    assert {
+        words.percent(math.nan),
+        words.decimal(None),
+        words.short(math.inf),
+        words.interval(0, math.nan),
+    } == {words.NONE}
+    assert words.date("2026-11-24T16:37:26+00:00") == "24\u00a0November 2026, 16:37 UTC"
+
+
+# ---- a browser ---------------------------------------------------------------------------------------------
+
+
+def test_a_browser_has_nothing_to_complain_of(run_page, study_page, tmp_path):
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("needs Chromium on the PATH")
+    options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom")
+    for text in (run_page, study_page):
+        file = tmp_path / "page.html"
+        file.write_text(text, encoding="utf-8")
+        command = (browser, *options, f"--user-data-dir={tmp_path / 'profile'}", file.as_uri())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert "CONSOLE" not in done.stderr, done.stderr
+        assert "</footer>" in done.stdout

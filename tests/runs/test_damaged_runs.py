@@ -1,0 +1,206 @@
+"""Run folders that hold what no training wrote: one line, whatever command reads them."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from cli_runs import failed, minise, succeeded
+
+from minise.runs.run import BLOCK, Run
+from minise.train.config import TrainConfig
+from minise.errors import ConfigError, RunError
+from minise._util.files import write_atomically
+from minise.runs.job import train
+from minise.train import EpochDone
+
+CONFIG = TrainConfig(
+    dataset="shapes10", model="se-convnet", epochs=2, limit_train=64, limit_test=8, threads=1, microscope=4
+)
+DEEP = "[" * 100_000
+LARGE = 10**400
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run that is done, and one that stopped after its first epoch."""
+    folder = tmp_path_factory.mktemp("runs")
+    list(train(CONFIG, folder / "done"))
+    with contextlib.closing(train(CONFIG, folder / "stopped")) as events:
+        next(event for event in events if isinstance(event, EpochDone))
+    return folder
+
+
+@pytest.fixture
+def runs(made, tmp_path, monkeypatch):
+    for name in ("done", "stopped"):
+        shutil.copytree(made / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def change(path, *keys, value):
+    """Put a value deep into a JSON file, or into the first line of one."""
+    first, *rest = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+    content = json.loads(first)
+    inside = content
+    for key in keys[:-1]:
+        inside = inside[key]
+    inside[keys[-1]] = value
+    path.write_text("\n".join([json.dumps(content), *rest]) + "\n")
+
+
+@pytest.mark.parametrize("checksum", [None, 5, {}])
+def test_a_checksum_that_is_none(runs, checksum):
+    change(runs / "stopped/run.json", "data", "checksum", value=checksum)
+    failed(minise("train", "--resume", "stopped"), 1, "run.json says of its data checksum", "expected str")
+
+
+def test_a_missing_checksum(runs):
+    info = json.loads((runs / "stopped/run.json").read_text())
+    del info["data"]["checksum"]
+    (runs / "stopped/run.json").write_text(json.dumps(info))
+    failed(minise("train", "--resume", "stopped"), 1, "was trained on data with checksum")
+
+
+@pytest.mark.parametrize(("key", "value"), [("official", ["a"]), ("classes", None), ("classes", True)])
+def test_data_of_another_kind(runs, key, value):
+    change(runs / "done/run.json", "data", key, value=value)
+    failed(minise("report", "done"), 1, f"run.json says of its data {key}")
+
+
+@pytest.mark.parametrize("key", ["test_acc", "test_loss"])
+def test_a_result_that_is_too_large(runs, key):
+    change(runs / "done/run.json", "result", key, value=LARGE)
+    failed(minise("compare", "done", "stopped"), 1, "run.json has the result", "expected numbers")
+
+
+@pytest.mark.parametrize("key", ["train_loss", "val_acc", "seconds"])
+def test_a_line_that_is_too_large(runs, key):
+    change(runs / "done/metrics.jsonl", key, value=LARGE)
+    failed(minise("compare", "done", "stopped"), 1, f"metrics.jsonl, line 1 has {key}")
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("run.json", ("evaluate",)),
+        ("metrics.jsonl", ("compare", "stopped")),
+        ("microscope.jsonl", ("report",)),
+    ],
+)
+def test_json_that_is_nested_too_deeply(runs, file, command):
+    (runs / "done" / file).write_text(DEEP)
+    failed(minise(*command, "done"), 1, file, "not JSON")
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3"])
+def test_numbers_of_a_type_that_numpy_lacks(runs, kind):
+    size = {"BF16": 2, "F8_E4M3": 1}[kind]
+    header = json.dumps({"x": {"dtype": kind, "shape": [1], "data_offsets": [0, size]}}).encode()
+    for run, command in (("done", "evaluate"), ("stopped", "train")):
+        file = "model" if run == "done" else "resume"
+        (runs / run / f"{file}.safetensors").write_bytes(
+            len(header).to_bytes(8, "little") + header + bytes(size)
+        )
+        flag = ("--resume",) if command == "train" else ()
+        failed(minise(command, *flag, run), 1, f"{file}.safetensors")  # ml_dtypes, if it is there, knows some
+
+
+def test_an_epoch_that_is_infinite(runs):
+    path = runs / "stopped/resume.safetensors"
+    about = json.dumps({"format": "minise-run-1", "epoch": float("inf"), "steps": 1})
+    path.write_bytes(safetensors.numpy.save({"x": np.ones(1)}, {"minise": about}))
+    failed(minise("train", "--resume", "stopped"), 1, "does not say its epoch and step")
+
+
+@pytest.mark.parametrize("flag", ["--limit-test", "--threads"])
+def test_none_at_all_is_not_the_default(runs, flag):
+    failed(minise("evaluate", "done", flag, 0), 2, "found 0" if flag == "--threads" else "limit_test", "1")
+
+
+def test_weights_that_are_no_numbers_give_no_warnings(runs):
+    path = runs / "done/model.safetensors"
+    with safetensors.safe_open(path, framework="numpy") as file:
+        state = {k: np.full_like(file.get_tensor(k), np.nan) for k in file.keys()}  # noqa: SIM118
+        path.write_bytes(safetensors.numpy.save(state, file.metadata()))
+    assert succeeded(minise("evaluate", "done"))
+
+
+def test_a_run_whose_beginning_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "update", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Run.create(tmp_path / "r", CONFIG, {})
+    assert not list((tmp_path / "r").iterdir())
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "file", b"content")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "<&- 1>&- 2>&-"])
+def test_streams_that_are_closed(tmp_path, closed):
+    command = f"{sys.executable} -m minise_cli.main models {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights as POSIX has them")
+def test_a_file_that_is_written_again_keeps_its_rights(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "new", b"x")
+        (tmp_path / "old").touch(0o600)
+        write_atomically(tmp_path / "old", b"x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "old").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("folder", ["d😀", "ä\x7f", 'quote"\\'])
+def test_a_run_is_opened_again_whatever_its_data_folder_is_called(tmp_path, folder):
+    config = dataclasses.replace(CONFIG, data_dir=str(tmp_path / folder))
+    Run.create(tmp_path / "r", config, {"data": {}})
+    assert Run.open(tmp_path / "r").config == config
+
+
+def test_a_name_that_utf8_cannot_write_is_refused():
+    with pytest.raises(ConfigError, match=r"data_dir: found .* expected text that UTF-8 can write"):
+        dataclasses.replace(CONFIG, data_dir="\udcff")
+
+
+def test_a_folder_in_the_place_of_the_lines(tmp_path):
+    run = Run.create(tmp_path / "r", CONFIG, {})
+    (run.path / "metrics.jsonl").mkdir()
+    with pytest.raises(RunError, match="cannot read"):
+        run.metrics()
+
+
+@pytest.mark.parametrize("field", ["channels", "slope", "between_classes"])
+def test_a_block_that_lacks_something(runs, field):
+    path = runs / "done/microscope.jsonl"
+    recorded = [json.loads(line) for line in path.read_text().splitlines()]
+    assert set(recorded[0]["blocks"][0]) == set(BLOCK)
+    del recorded[0]["blocks"][0][field]
+    path.write_text("".join(json.dumps(line) + "\n" for line in recorded))
+    failed(minise("report", "done"), 1, "microscope.jsonl, line 1", field)

@@ -1,0 +1,387 @@
+"""The exercises of the lessons: right answers pass, known mistakes are told by their own hints, all in a line."""
+
+import json
+
+import numpy as np
+import pytest
+from cli_runs import failed, lines, minise, succeeded
+from solutions import SOLUTIONS
+
+from minise import ops
+from minise.errors import ConfigError
+from minise.gradcheck import check_gradients
+from minise.tape import Op, Tensor
+from minise.teach.exercises import EXERCISES, Result, SourceError, check, check_file
+from minise.teach.exercises.exercise import SOLVED, UNWRITTEN, WRONG
+from minise.teach.exercises.judge import judge
+from minise.teach.exercises.source import load_functions
+
+HELPERS = """
+import numpy as np
+
+def excite_forward(z, w1, b1, w2, b2):
+    q = z @ w1.T + b1
+    a = np.maximum(q, 0)
+    return q, a, 1 / (1 + np.exp(-(a @ w2.T + b2)))
+"""
+MISTAKES = [(e, m) for e in EXERCISES.values() for m in e.mistakes]
+
+
+def written(name, tmp_path):
+    """A file with the answers to exercise `name` and those before it."""
+    path = tmp_path / "answers.py"
+    path.write_text(HELPERS + "".join(SOLUTIONS.values()))
+    return path
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_right_answer_is_solved(name, tmp_path):
+    result = check_file(name, written(name, tmp_path))
+    assert result, result
+    assert result.state == SOLVED
+    assert result.passed == tuple(check.title for check in EXERCISES[name].checks)
+    assert result == Result(name, SOLVED, result.passed)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_stub_is_not_written_yet(name, tmp_path):
+    exercise = EXERCISES[name]
+    path = tmp_path / "stub.py"
+    path.write_text(
+        "\n".join(f"def {signature}: raise NotImplementedError" for signature in exercise.signatures)
+    )
+    result = check_file(name, path)
+    assert not result
+    assert result.state == UNWRITTEN
+    assert result.found == f"{exercise.functions[0]} is not written yet"
+    assert not result.hints
+    assert f"{name}: {UNWRITTEN}" in repr(result)
+    assert f"{name}: {UNWRITTEN}" in result._repr_markdown_()
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=[f"{e.name}: {m.hint}" for e, m in MISTAKES])
+def test_every_known_mistake_is_told_by_its_own_hint(exercise, mistake):
+    result = judge(exercise, mistake.answer)
+    assert result.state == WRONG
+    assert result.hints == (mistake.hint,)
+    assert "\n" not in result.found
+    assert exercise.results[exercise.checks[len(result.passed)].result] in result.found
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_table(name):
+    exercise = EXERCISES[name]
+    assert exercise.lesson in range(1, 6)
+    for check_ in exercise.checks:
+        assert len(set(check_.hints)) == 3
+        cases = check_.cases(np.random.default_rng(0))
+        for inputs in cases:
+            assert len(inputs) == len(exercise.inputs)
+            assert all(x.dtype in (np.float64, np.float32) for x in inputs if isinstance(x, np.ndarray))
+    every = [hint for c in exercise.checks for hint in c.hints] + [m.hint for m in exercise.mistakes]
+    assert all(hint.endswith((".", "?")) and "\n" not in hint for hint in every)
+
+
+@pytest.mark.parametrize("name", ["tanh", "mish"])
+def test_what_is_right_agrees_with_small_steps(name):
+    """Not only with the answers above. The exercises that are missing here have theirs from the tape or an op."""
+    exercise = EXERCISES[name]
+    op = Op(lambda x: (exercise.right(0 * x, x)[0], x), lambda gy, x, needs: exercise.right(gy, x)[1:])
+    for _, x in exercise.checks[0].cases(np.random.default_rng(1)):
+        check_gradients(op, [x], np.random.default_rng(2))
+
+
+def test_what_is_right_for_the_excitation_agrees_with_the_tape():
+    exercise = EXERCISES["se-excite"]
+    for gs, z, q, a, s, w1, w2 in exercise.checks[0].cases(np.random.default_rng(1)):
+        b1, b2 = (q - z @ w1.T)[0], (np.log(s / (1 - s)) - a @ w2.T)[0]
+        leaves = [Tensor(x, requires_grad=True) for x in (z, w1, b1, w2, b2)]
+        z_, w1_, b1_, w2_, b2_ = leaves
+        ops.sigmoid(ops.linear(ops.relu(ops.linear(z_, w1_, b1_)), w2_, b2_)).backward(gs)
+        for g, leaf in zip(exercise.right(gs, z, q, a, s, w1, w2), leaves, strict=True):
+            np.testing.assert_allclose(g, leaf.grad, rtol=1e-9, atol=1e-12)
+
+
+# ---- answers that are no answers ---------------------------------------------------------------------------
+
+
+def stuck():
+    raise ValueError("two\nlines " + "x" * 500)
+
+
+def quits(gy, u, s):
+    raise SystemExit(3)
+
+
+def spoils(gy, u, s):
+    gy *= u
+    return gy.sum(axis=(2, 3)), gy
+
+
+def scaled(gs=lambda gs: gs, direct=lambda g: g):
+    return lambda gy, u, s: (gs((gy * u).sum(axis=(2, 3))), direct(gy * s[:, :, None, None]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda gy, u, s: None, ["returned None", "2 results: gs, the direct part of gu"]),
+        (lambda gy, u, s: gy, ["an array of shape (2, 4, 3, 5)", "2 results"]),
+        (lambda gy, u, s: [gy, u], ["a list"]),
+        (lambda gy, u, s: (1, 2, 3), ["a tuple of length 3"]),
+        (scaled(gs=lambda gs: None), ["gs is None", "shape (2, 4)"]),
+        (scaled(gs=lambda gs: gs.tolist()), ["gs is a list"]),
+        (scaled(gs=lambda gs: str(gs)), ["gs is a str"]),
+        (scaled(gs=lambda gs: gs[None]), ["gs has shape (1, 2, 4), expected (2, 4)"]),
+        (scaled(gs=lambda gs: gs.astype(np.float32)), ["gs has dtype float32, expected float64"]),
+        (scaled(gs=lambda gs: gs.astype(object)), ["dtype object"]),
+        (scaled(gs=lambda gs: gs + np.nan), ["gs has 8 of 8 elements that are no finite numbers"]),
+        (scaled(gs=lambda gs: gs / 0), ["no finite numbers"]),
+        (scaled(gs=lambda gs: 0 * gs), ["gs is zero everywhere"]),
+        (scaled(gs=lambda gs: -gs), ["gs is the right one times -1"]),
+        (scaled(direct=lambda g: 0.5 * g), ["the direct part of gu is the right one times 0.5"]),
+        (scaled(gs=lambda gs: gs + 1), ["gs at (", "expected"]),
+        (lambda gy, u, s: stuck(), ["stuck, its line 2, raises ValueError: two lines xx"]),
+        (lambda gy, u, s: gy @ w, ["NameError: name 'w' is not defined"]),  # noqa: F821
+        (lambda gy, u: gy, ["calling it raises TypeError", "2 positional arguments but 3 were given"]),
+        (quits, ["quits, its line 2, raises SystemExit: 3"]),
+        (spoils, ["gy is changed in place", "left as it was given"]),
+    ],
+)
+def test_what_is_no_answer_is_told_in_a_line(answer, words):
+    result = check("se-scale", answer)
+    assert result.state == WRONG
+    for word in words:
+        assert word in result.found
+    assert len(result.found) < 400
+    assert "\n" not in result.found
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "words"),
+    [
+        (
+            np.tanh,
+            lambda gy, saved: (gy,),
+            "the forward returned an array of shape (3, 4), expected two things",
+        ),
+        (
+            lambda x: (np.tanh(x), x),
+            lambda gy, saved: gy,
+            "the backward returned an array of shape (3, 4), expected a tuple",
+        ),
+        (lambda x: (np.tanh(x), x), lambda gy, saved: (gy, gy), "the backward returned a tuple of length 2"),
+        (lambda x: (np.tanh(x), x), lambda gy: (gy,), "TypeError"),
+    ],
+)
+def test_a_pair_that_is_none(forward, backward, words):
+    """What is wrong with a backward is no fault of the forward."""
+    result = check("tanh", forward, backward)
+    assert words in result.found
+    assert len(result.passed) == (forward is not np.tanh)
+
+
+def test_half_of_a_pair_is_not_written_yet():
+    def tanh_backward(gy, saved):
+        raise NotImplementedError
+
+    result = check("tanh", lambda x: (np.tanh(x), x), tanh_backward)
+    assert result.state == UNWRITTEN
+    assert result.found == "tanh_backward is not written yet"
+    assert len(result.passed) == 1
+
+
+def test_what_a_step_leaves_open_may_be_none():
+    """Results are checked one by one: who has gw2 only is told so."""
+    right = EXERCISES["se-backward"].right
+    result = check("se-backward", lambda *inputs: (None, None, None, *right(*inputs)[3:]))
+    assert [title.split()[0] for title in result.passed] == ["gw2", "gb2"]
+    assert result.found.startswith("gw1 is None, expected an array of shape (2, 4)")
+
+
+def test_in_place_sums_are_refused():
+    def accumulate(gradients, key, g):
+        if key in gradients:
+            gradients[key] += g
+        else:
+            gradients[key] = g
+
+    result = check("accumulate", accumulate)
+    assert result.found.startswith("g1 is changed in place")
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda gy, u, s: gy, lambda gy, u, s: stuck(), spoils, scaled(gs=lambda gs: gs.tolist())]
+)
+def test_what_is_unfit_gets_no_hint_before_one_is_asked_for(answer):
+    assert check("se-scale", answer).hints == ()
+    assert check("se-scale", answer, hint=2).hints == EXERCISES["se-scale"].checks[0].hints[1:2]
+
+
+def test_hints_have_three_levels():
+    answer = scaled(gs=lambda gs: gs + 1)
+    results = [check("se-scale", answer, hint=level) for level in (1, 2, 3)]
+    assert [len(result.hints) for result in results] == [1, 2, 3]
+    assert results[2].hints == EXERCISES["se-scale"].checks[0].hints
+    mean = check("se-scale", EXERCISES["se-scale"].mistakes[1].answer, hint=3)
+    assert mean.hints == (EXERCISES["se-scale"].mistakes[1].hint, *EXERCISES["se-scale"].checks[0].hints[1:])
+
+
+def test_a_result_shows_all_its_lines():
+    result = check("se-scale", scaled(direct=lambda g: 0.5 * g), hint=2)
+    for shown in (repr(result), result._repr_markdown_()):
+        for words in (
+            "not right yet",
+            "✓ gs, the gradient of the gate",
+            "the direct part",
+            "0.5",
+            "constant",
+        ):
+            assert words in shown
+    assert "(2, 4, 3, 5)" in repr(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        (("nope", len), {}, "'nope' is unknown, expected one of tanh"),
+        (("tanh", len), {}, "tanh: found 1 functions in 1 arguments, expected tanh_forward, tanh_backward"),
+        (("chain", 3), {}, "chain: found 0 functions in 1 arguments, expected chain_gradients"),
+        (("chain", len), {"hint": 4}, "hint: found 4, expected a level from 1 to 3"),
+        (("chain", len), {"hint": "2"}, "hint: found '2'"),
+    ],
+)
+def test_wrong_use_of_check(arguments, options, words):
+    with pytest.raises(ConfigError, match="expected") as caught:
+        check(*arguments, **options)
+    assert words in str(caught.value)
+
+
+# ---- files -------------------------------------------------------------------------------------------------
+
+
+def notebook(path, *sources):
+    cells = [{"cell_type": "markdown", "source": ["# def f(): no code"]}]
+    cells += [{"cell_type": "code", "source": source.splitlines(keepends=True)} for source in sources]
+    path.write_text(json.dumps({"cells": cells}))
+    return path
+
+
+def test_only_imports_definitions_and_constants_are_run(tmp_path):
+    source = """
+import numpy as np
+from math import pi as PI
+HALF, more = 1 / 2, [-3, (4, "x")]
+count: int = 2 + 1
+slow = open("/nonexistent")
+print(1 / 0)
+raise SystemExit
+for k in range(10**9): pass
+def f(x):
+    return HALF * x + PI + count
+def g(): return "slow" in globals()
+class C: pass
+"""
+    path = tmp_path / "a.py"
+    path.write_text(source)
+    f, g, made = load_functions(path, ["f", "g", "C"])
+    assert f(1) == pytest.approx(0.5 + np.pi + 3)
+    assert g() is False
+    assert made.__name__ == "C"
+
+
+def test_of_a_notebook_the_last_definition_counts(tmp_path):
+    path = notebook(
+        tmp_path / "a.ipynb",
+        "%matplotlib inline\n!ls\ndef f(): return 1",
+        "%%timeit\ndef f(): return 2 +",
+        "f()\ndef f(): return 3",
+    )
+    (f,) = load_functions(path, ["f"])
+    assert f() == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.py", b"def f(:\n", ["a.py: line 1", "expected Python"]),
+        ("a.py", b"\xff\xfe", ["no UTF-8"]),
+        ("a.py", b"x = '\0'", ["expected Python"]),
+        (
+            "a.py",
+            b"\nimport nothing_of_this_name",
+            ["line 2 raises ModuleNotFoundError: No module named 'nothing"],
+        ),
+        ("a.py", b"", ["found no function tanh_forward, tanh_backward"]),
+        ("a.py", b"tanh_forward = 3\ndef tanh_backward(): 1", ["found no function tanh_forward, expected"]),
+        ("a.txt", b"", ["'.txt'", "expected .py or .ipynb"]),
+        ("a.ipynb", b"", ["no cells"]),
+        ("a.ipynb", b"[1]", ["no cells"]),
+        ("a.ipynb", b'{"cells": [{"cell_type": "code"}]}', ["no cells"]),
+        ("a.ipynb", b'{"cells": [{"cell_type": "code", "source": "def"}]}', ["cell 1, line 1"]),
+        ("missing", None, ["No such file"]),
+        ("folder", None, ["expected a .py or .ipynb file"]),
+    ],
+)
+def test_files_that_cannot_be_read_are_one_line(name, content, words, tmp_path):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    elif name == "folder":
+        path.mkdir()
+    with pytest.raises(SourceError) as caught:
+        check_file("tanh", path)
+    for word in (name, *words):
+        assert word in str(caught.value)
+    failed(minise("check-exercise", "tanh", path), 1, name, *words)
+
+
+# ---- the command -------------------------------------------------------------------------------------------
+
+
+def test_the_command_lists_the_exercises():
+    out = succeeded(minise("check-exercise"))
+    for exercise in EXERCISES.values():
+        assert exercise.name in out
+        assert all(signature in out for signature in exercise.signatures)
+    objects = lines(minise("check-exercise", "--json"))
+    assert [each["name"] for each in objects] == list(EXERCISES)
+    assert objects[0]["checks"]
+
+
+def test_the_command_says_solved(tmp_path):
+    path = written("se-backward", tmp_path)
+    assert "se-backward: solved" in succeeded(minise("check-exercise", "se-backward", path))
+    (result,) = lines(minise("check-exercise", "se-backward", path, "--json"))
+    assert result["state"] == "solved"
+
+
+def test_the_command_gives_hints_and_exits_with_1(tmp_path):
+    path = tmp_path / "answers.py"
+    path.write_text(
+        "def scale_backward(gy, u, s):\n    print('[red] hello')\n    return gy * u, gy * s[:, :, None, None]\n"
+    )
+    shown = []
+    for flags in ([], ["--hint"], ["--hint", "--hint"], ["--hint"] * 3):
+        result = minise("check-exercise", "se-scale", path, *flags)
+        assert result.exit_code == 1
+        assert "hello" not in result.stdout
+        assert "✗ gs, the gradient of the gate" in result.stdout
+        assert ("--hint says more" in result.stdout) == (len(flags) < 2)
+        shown.append(result.stdout)
+    assert [len(out.splitlines()) for out in shown] == [6, 7, 7, 7]
+    found = minise("check-exercise", "se-scale", path, "--json")
+    assert found.exit_code == 1
+    assert json.loads(found.stdout)["hints"] == [EXERCISES["se-scale"].mistakes[0].hint]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["nope", "x.py"], ["nope", "se-backward"]),
+        (["tanh"], ["both NAME and FILE"]),
+        (["tanh", "x.py", "more"], ["more"]),
+    ],
+)
+def test_wrong_usage_of_the_command(args, words):
+    failed(minise("check-exercise", *args), 2, *words)
