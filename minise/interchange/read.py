@@ -12,7 +12,7 @@ from typing import Any
 import safetensors
 
 from minise.backend import Array
-from minise.data.pickled import RefusedError
+from minise.data.pickle_machine import RefusedError
 from minise.interchange.torch_read import read_legacy, read_zip
 from minise.interchange.weights import Weights, WeightsError, check_dtype, numbers, read_note
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from minise.backend import Array
-from minise.data.pickled import RefusedError, kind_of
+from minise.data.pickle_machine import RefusedError, kind_of
 from minise.interchange.torch_pickle import Storage, TorchMachine, TorchTensor
-from minise.interchange.weights import DTYPES, numbers, read_note
+from minise.interchange.weights import numbers, read_note
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first pickle of the older format."""
@@ -24,48 +21,42 @@ NOTE = "minise.json"
 def read_zip(data: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
     """The state_dict in an archive, and what `minise export` noted in it. Raises RefusedError.
 
-    The archive holds NAME/data.pkl, and the numbers of each storage in NAME/data/KEY. PyTorch compresses nothing, so
-    whatever is compressed is refused: what is stored is never larger than the file.
+    The archive holds NAME/data.pkl, and the numbers of each storage in NAME/data/KEY.
     """
-    members = _Members(data)
-    machine = TorchMachine(members.read("data.pkl"))
+    members = unzipped(data)
+    machine = TorchMachine(members["data.pkl"])
     found = machine.run()
-    big = members.read("byteorder") == b"big" if "byteorder" in members else False
-    flat = {key: _numbers(members.read(f"data/{key}"), s, big) for key, s in machine.storages.items()}
-    note = members.read(NOTE) if NOTE in members else None
-    return _arrays(found, flat, len(data)), read_note(note)
+    big = members.get("byteorder") == b"big"
+    if missing := [key for key in machine.storages if f"data/{key}" not in members]:
+        raise RefusedError(f"lacks {f'data/{missing[0]}'!a}, expected a whole archive of torch.save")
+    flat = {key: _numbers(members[f"data/{key}"], s, big) for key, s in machine.storages.items()}
+    return _arrays(found, flat, len(data)), read_note(members.get(NOTE))
 
 
-class _Members:
-    """The members of an archive, by their names below the one folder that all of it lies in."""
+def unzipped(data: bytes) -> dict[str, bytes]:
+    """The members of an archive, by their names below the one folder that all of it lies in.
 
-    def __init__(self, data: bytes) -> None:
-        try:
-            self.archive = zipfile.ZipFile(io.BytesIO(data))
-            infos = {info.filename: info for info in self.archive.infolist()}
-        except Exception as error:  # zipfile raises a dozen kinds on damaged or hostile input
-            raise RefusedError(f"is not a sound zip archive ({_reason(error)})") from None
-        folders = [name.removesuffix("data.pkl") for name in infos if name.endswith("/data.pkl")]
-        if len(folders) != 1:
-            raise RefusedError(
-                f"is a zip archive with {len(folders)} files data.pkl, expected 1 as torch.save writes"
-            )
-        if any(info.compress_type != zipfile.ZIP_STORED for info in infos.values()):
-            raise RefusedError("is a compressed zip archive, expected a stored one as torch.save writes")
-        if sum(info.file_size for info in infos.values()) > len(data):
-            raise RefusedError(f"claims to hold more than its {len(data)} bytes")
-        self.infos = {name.removeprefix(folders[0]): info for name, info in infos.items()}
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.infos
-
-    def read(self, name: str) -> bytes:
-        if name not in self.infos:
-            raise RefusedError(f"lacks {name!a}, expected a whole archive of torch.save")
-        try:
-            return self.archive.read(self.infos[name])
-        except Exception as error:  # as above
-            raise RefusedError(f"has a damaged {name!a} ({_reason(error)})") from None
+    PyTorch compresses nothing, so whatever is compressed is refused: what is stored is never larger than the file.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            infos = archive.infolist()
+            if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
+                raise RefusedError("is a compressed zip archive, expected a stored one as torch.save writes")
+            if sum(info.file_size for info in infos) > len(data):
+                raise RefusedError(f"claims to hold more than its {len(data)} bytes")
+            members = {info.filename: archive.read(info) for info in infos}
+    except RefusedError:
+        raise
+    except Exception as error:  # zipfile raises a dozen kinds on damaged or hostile input
+        reason = (str(error) or type(error).__name__).splitlines()[0][:80]
+        raise RefusedError(f"is not a sound zip archive ({reason})") from None
+    folders = [name.removesuffix("data.pkl") for name in members if name.endswith("/data.pkl")]
+    if len(folders) != 1:
+        raise RefusedError(
+            f"is a zip archive with {len(folders)} files data.pkl, expected 1 as torch.save writes"
+        )
+    return {name.removeprefix(folders[0]): content for name, content in members.items()}
 
 
 def read_legacy(data: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -74,16 +65,14 @@ def read_legacy(data: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
     Five pickles: a magic number, the format's, the machine's byte order, the object, the keys of its storages. Then
     for each key a count (8 bytes) and so many numbers.
     """
-    at = 0
-    parts: list[Any] = []
+    at, parts = 0, list[Any]()
+    storages: dict[str, Storage] = {}
     for _ in range(5):
         machine = TorchMachine(data, at)
         parts.append(machine.run())
-        at = machine.at
+        at, storages = machine.at, storages | machine.storages
         if parts[0] != MAGIC:
             raise RefusedError("is a pickle, but not one that torch.save wrote")
-        if len(parts) == 4:
-            storages = machine.storages
     _, _, system, found, keys = parts
     big = isinstance(system, dict) and system.get("little_endian") is False
     if not (isinstance(keys, list) and all(isinstance(key, str) for key in keys)):
@@ -95,18 +84,16 @@ def read_legacy(data: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
         storage = storages.get(key)
         if storage is None or key in flat:
             raise RefusedError(f"has the numbers of a storage that it does not mention: {key[:30]!a}")
-        end = at + 8 + storage.count * np.dtype(DTYPES[storage.dtype]).itemsize
-        if len(data) < end or struct.unpack_from("<q", data, at)[0] != storage.count:
+        start, at = at + 8, at + 8 + storage.nbytes
+        if int.from_bytes(data[start - 8 : start], "little") != storage.count:
             raise RefusedError(f"is cut off or damaged in the storage {key[:30]!a}")
-        flat[key] = _numbers(data[at + 8 : end], storage, big)
-        at = end
+        flat[key] = _numbers(data[start:at], storage, big)
     return _arrays(found, flat, len(data)), {}
 
 
 def _numbers(raw: bytes, storage: Storage, big: bool) -> Array:
-    expected = storage.count * np.dtype(DTYPES[storage.dtype]).itemsize
-    if len(raw) != expected:
-        raise RefusedError(f"has {len(raw)} bytes in the storage {storage.key!a}, expected {expected}")
+    if len(raw) != storage.nbytes:
+        raise RefusedError(f"has {len(raw)} bytes in the storage {storage.key!a}, expected {storage.nbytes}")
     return numbers(raw, storage.dtype, big=big)
 
 
@@ -135,7 +122,3 @@ def _is_state(value: object) -> bool:
     if not (isinstance(value, dict) and value):
         return False
     return all(isinstance(k, str) and isinstance(v, TorchTensor) for k, v in value.items())
-
-
-def _reason(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:80]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array
-from minise.data.pickled import RefusedError
+from minise.data.pickle_machine import RefusedError
 from minise.errors import MiniseError
 from minise.runs.run import Run
 
