@@ -12,7 +12,7 @@ from pathlib import Path
 
 from minise._util.lock import locked
 from minise.data.files import read_archive
-from minise.data.layout import CIFAR, Form, Layout
+from minise.data.official import CIFAR, CifarSet, Form
 from minise.data.transfer import Progress, download
 from minise.errors import ConfigError, DataError
 
@@ -29,7 +29,7 @@ def fetch(
     progress: Progress | None = None,
     timeout: float = TIMEOUT,
     pause: float = 1.0,
-    table: Mapping[str, Layout] = CIFAR,
+    table: Mapping[str, CifarSet] = CIFAR,
 ) -> Path:
     """Download the python form of the data set `name` into `directory`; returns the folder that it is then.
 

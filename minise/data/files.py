@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from minise.data.layout import Form
+from minise.data.official import Form
 from minise.errors import DataError
 
 MAX_BYTES = (
@@ -25,7 +25,7 @@ MAX_MEMBERS = 1000  # of an archive; the official ones have 9 at most
 
 @dataclass(frozen=True)
 class File:
-    """One file that was read: its name in the official layout, where it was found, its bytes."""
+    """One file that was read: its name in the official form, where it was found, its bytes."""
 
     name: str
     where: str

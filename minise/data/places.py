@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from minise.data.layout import Form, Layout
+from minise.data.official import CifarSet, Form
 from minise.errors import DataError
 
 VARIABLE = "MINISE_DATA_DIR"
@@ -54,24 +54,24 @@ def search_places(data_dir: DataDir = None) -> tuple[Path, ...]:
     return (*([checkout] if checkout else []), cache_folder())
 
 
-def find_in(layout: Layout, place: Path) -> list[Found]:
+def find_in(facts: CifarSet, place: Path) -> list[Found]:
     """Every form of the data set in one place: folders first, then archives; python first, then binary.
 
     The place may also be such a folder or such an archive itself. Raises DataError for a file that is none.
     """
     if os.path.isfile(place):
-        found = [Found(form, place) for form in layout.forms if place.name == form.archive]
+        found = [Found(form, place) for form in facts.forms if place.name == form.archive]
         if not found:
-            names = " or ".join(form.archive for form in layout.forms)
+            names = " or ".join(form.archive for form in facts.forms)
             raise DataError(f"{place}: is a file, expected a folder or one named {names}")
         return found
     itself = [
         Found(form, place)
-        for form in layout.forms
+        for form in facts.forms
         if os.path.isdir(place) and (place.name == form.folder or os.path.isfile(place / form.required[0]))
     ]
-    folders = [Found(form, place / form.folder) for form in layout.forms]
-    archives = [Found(form, place / form.archive) for form in layout.forms]
+    folders = [Found(form, place / form.folder) for form in facts.forms]
+    archives = [Found(form, place / form.archive) for form in facts.forms]
     return (
         itself
         + [found for found in folders if os.path.isdir(found.path)]
@@ -79,10 +79,10 @@ def find_in(layout: Layout, place: Path) -> list[Found]:
     )
 
 
-def find(layout: Layout, data_dir: DataDir = None) -> Found | None:
+def find(facts: CifarSet, data_dir: DataDir = None) -> Found | None:
     """The first form in the first place that has one, or None. What it holds is not looked at."""
     for place in search_places(data_dir):
-        for found in find_in(layout, place):
+        for found in find_in(facts, place):
             return found
     return None
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from minise.data import cifar, shapes10
 from minise.data.download import fetch
-from minise.data.layout import CIFAR
+from minise.data.official import CIFAR
 from minise.data.places import DataDir, find, looked_in, not_found, search_places
 from minise.data.split import Dataset, checksum
 from minise.data.transfer import Progress
@@ -93,8 +93,8 @@ def _within(option: str, limit: int | None, available: int, name: str) -> int:
 
 
 def _load_cifar(request: Request) -> Dataset:
-    name, layout = request.name, CIFAR[request.name]
-    found = find(layout, request.data_dir)
+    name, facts = request.name, CIFAR[request.name]
+    found = find(facts, request.data_dir)
     if found is None and request.download:
         place = search_places(request.data_dir)[0]
         try:
@@ -103,20 +103,20 @@ def _load_cifar(request: Request) -> Dataset:
             raise DataError(
                 f"{name} is not in {looked_in(request.data_dir)}, and not to be had: {error}"
             ) from error
-        found = find(layout, request.data_dir)
+        found = find(facts, request.data_dir)
     if found is None:
         raise not_found(name, request.data_dir)
-    train, test, classes = cifar.read(layout, found.form, found.path)
+    train, test, classes = cifar.read(facts, found.form, found.path)
     content = checksum(train, test)
     return Dataset(
         name=name,
         train=train,
         test=test,
         classes=classes,
-        mean=np.array(layout.mean, np.float32),
-        std=np.array(layout.std, np.float32),
+        mean=np.array(facts.mean, np.float32),
+        std=np.array(facts.std, np.float32),
         checksum=content,
-        official=content == layout.checksum,
+        official=content == facts.checksum,
         source=str(found.path),
     )
 
@@ -137,23 +137,17 @@ def _load_shapes10(request: Request) -> Dataset:
     )
 
 
-def _cifar_spec(name: str, title: str) -> Spec:
-    layout = CIFAR[name]
-    return Spec(title, layout.classes, 50_000, 10_000, layout.mean, layout.std, True, _load_cifar)
-
-
 DATASETS: dict[str, Spec] = {
-    "cifar10": _cifar_spec("cifar10", "CIFAR-10: photographs of 10 kinds of things"),
-    "cifar100": _cifar_spec("cifar100", "CIFAR-100: photographs of 100 kinds of things"),
-    "cifar100-coarse": _cifar_spec("cifar100-coarse", "CIFAR-100, sorted into its 20 groups of 5 classes"),
-    "shapes10": Spec(
-        "ten shapes, generated: no download",
-        shapes10.CLASSES,
-        shapes10.TRAIN,
-        shapes10.TEST,
-        shapes10.MEAN,
-        shapes10.STD,
-        False,
-        _load_shapes10,
-    ),
+    name: Spec(facts.title, facts.classes, 50_000, 10_000, facts.mean, facts.std, True, _load_cifar)
+    for name, facts in CIFAR.items()
 }
+DATASETS["shapes10"] = Spec(
+    title="ten shapes, generated: no download",
+    classes=shapes10.CLASSES,
+    train=shapes10.TRAIN,
+    test=shapes10.TEST,
+    mean=shapes10.MEAN,
+    std=shapes10.STD,
+    downloadable=False,
+    load=_load_shapes10,
+)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minise.data.download import md5_of
-from minise.data.layout import CIFAR
+from minise.data.official import CIFAR
 from minise.data.places import DataDir, Found, find, find_in, not_found, search_places
 from minise.errors import DataError
 

@@ -1,6 +1,7 @@
 """`load`: where it looks, in which order, what it says when there is nothing, and limits."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from cifar_files import (
     PYTHON_100,
     batch,
     py2_pickle,
-    small_layout,
+    small_set,
     write_archive,
     write_folder,
 )
@@ -186,8 +187,7 @@ def test_official_is_a_matter_of_the_content(world, monkeypatch):
     write_folder(PYTHON_10, world)
     found = load("cifar10", data_dir=world)
     assert found.official is False
-    layout = small_layout("cifar10")
-    monkeypatch.setitem(CIFAR, "cifar10", layout.__class__(**{**vars(layout), "checksum": found.checksum}))
+    monkeypatch.setitem(CIFAR, "cifar10", replace(small_set("cifar10"), checksum=found.checksum))
     assert load("cifar10", data_dir=world).official is True
     (world / PYTHON_10.folder / "test_batch").write_bytes(py2_pickle(batch(PYTHON_10, "other")))
     assert load("cifar10", data_dir=world).official is False
@@ -230,7 +230,7 @@ def test_locate_finds_and_reads_nothing(world):
 
 
 def test_verify_compares_every_file_of_every_form(world, monkeypatch):
-    monkeypatch.setitem(CIFAR, "cifar10", small_layout("cifar10"))
+    monkeypatch.setitem(CIFAR, "cifar10", small_set("cifar10"))
     python, binary = write_folder(PYTHON_10, world), write_folder(BINARY_10, world)
     write_archive(PYTHON_10, world)
     (python / "data_batch_3").write_bytes(b"changed")

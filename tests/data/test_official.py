@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from cifar_files import BINARY_10, BINARY_100, PYTHON_10, PYTHON_100, record_bytes, write_folder
 
-from minise.data import classes, layout, load, verify
+from minise.data import load, verify
+from minise.data.official import CIFAR
 from minise.data.split import channel_statistics
 from minise.data.unpickle import unpickle
 
@@ -37,7 +38,7 @@ def test_content(data):
 
 
 def test_class_names_are_the_built_in_ones(data):
-    assert data.classes == layout.CIFAR[data.name].classes
+    assert data.classes == CIFAR[data.name].classes
 
 
 def test_statistics_are_the_measured_ones(data):
@@ -49,7 +50,7 @@ def test_statistics_are_the_measured_ones(data):
 def test_a_well_known_image():
     """The first test image of CIFAR-10 is a cat, the first training image a frog."""
     data = load("cifar10", data_dir=PLACE, limit_train=1, limit_test=1)
-    assert [classes.CIFAR10[split.labels[0]] for split in (data.train, data.test)] == ["frog", "cat"]
+    assert [CIFAR["cifar10"].classes[split.labels[0]] for split in (data.train, data.test)] == ["frog", "cat"]
 
 
 @pytest.mark.parametrize("name", NAMES)

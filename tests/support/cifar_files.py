@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minise.data.layout import BINARY_10, BINARY_100, CIFAR, PYTHON_10, PYTHON_100, Form, Layout
+from minise.data.official import CIFAR, CifarSet, Form
 
+PYTHON_10, BINARY_10 = CIFAR["cifar10"].forms
+PYTHON_100, BINARY_100 = CIFAR["cifar100"].forms
 PER_FILE = 3  # images in each file
 
 
@@ -122,15 +124,15 @@ def write_archive(form: Form, place: Path, content: dict[str, bytes] | None = No
     return path
 
 
-def small_layout(name: str) -> Layout:
-    """The layout of the small data set: as the official one, with the MD5s of what is written here."""
-    layout = CIFAR[name]
+def small_set(name: str) -> CifarSet:
+    """The facts of the small data set: as the official ones, with the MD5s of what is written here."""
+    facts = CIFAR[name]
     forms = [
         replace(
             form,
             archive_md5=hashlib.md5(archive_bytes(form)).hexdigest(),
             md5={file: hashlib.md5(data).hexdigest() for file, data in files(form).items()},
         )
-        for form in layout.forms
+        for form in facts.forms
     ]
-    return replace(layout, forms=tuple(forms))
+    return replace(facts, forms=tuple(forms))

@@ -7,12 +7,12 @@ import threading
 import time
 
 import pytest
-from cifar_files import PYTHON_10, archive_bytes, files, small_layout
+from cifar_files import PYTHON_10, archive_bytes, files, small_set
 
 from minise.data import fetch
 
 ARCHIVE = archive_bytes(PYTHON_10)
-TABLE = {"cifar10": small_layout("cifar10")}
+TABLE = {"cifar10": small_set("cifar10")}
 SIZE = len(ARCHIVE)
 
 
