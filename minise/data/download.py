@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import urllib.parse
@@ -14,6 +13,7 @@ from minise._util.lock import locked
 from minise.data.files import read_archive
 from minise.data.official import CIFAR, CifarSet, Form
 from minise.data.transfer import Progress, download
+from minise.data.verify import check
 from minise.errors import ConfigError, DataError
 
 SITE = "https://www.cs.toronto.edu/~kriz/"
@@ -54,7 +54,7 @@ def fetch(
     try:
         place.mkdir(parents=True, exist_ok=True)
         with locked(place / f"{form.archive}.lock"):
-            return _fetch(form, place, url, progress or _silent, timeout, pause)
+            return _fetch(form, place, url, progress or (lambda done, total: None), timeout, pause)
     except OSError as error:
         path = error.filename or place
         raise DataError(f"{path}: cannot be used ({error.strerror or error})") from None
@@ -62,10 +62,6 @@ def fetch(
         if not was_there:
             with contextlib.suppress(OSError):  # it holds something
                 place.rmdir()
-
-
-def _silent(done: int, total: int | None) -> None:
-    pass
 
 
 def _address(mirror: str | None, form: Form) -> str:
@@ -84,16 +80,25 @@ def _fetch(form: Form, place: Path, url: str, progress: Progress, timeout: float
     target, archive, part = place / form.folder, place / form.archive, place / f"{form.archive}.part"
     if target.exists():
         _check_folder(form, target)
-        return target
-    if os.path.isfile(archive) and md5_of(archive) == form.archive_md5:  # somebody brought it: it stays
-        return _unpack(form, archive, target)
-    if not (
-        os.path.isfile(part) and md5_of(part) == form.archive_md5
-    ):  # whole where unpacking failed last time
-        _download(form, url, part, progress, timeout, pause)
-    _unpack(form, part, target)
-    part.unlink()
+    elif check(archive, form.archive_md5).ok:  # somebody brought it: it stays
+        _unpack(form, archive, target)
+    else:
+        if not check(part, form.archive_md5).ok:  # else unpacking failed last time
+            _download(form, url, part, progress, timeout, pause)
+        _unpack(form, part, target)
+        part.unlink()
     return target
+
+
+def _check_folder(form: Form, folder: Path) -> None:
+    """Never overwrite what somebody put there: it is the official content, or an error."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is a file, expected a folder; move it away to download that")
+    for name in form.required:
+        path, found, expected, ok = check(folder / name, form.md5[name])
+        if not ok:
+            what = f"MD5 {found or 'no such file'}, expected {expected}"
+            raise DataError(f"{path}: {what}; move the folder away to download it afresh")
 
 
 def _download(form: Form, url: str, part: Path, progress: Progress, timeout: float, pause: float) -> None:
@@ -104,30 +109,15 @@ def _download(form: Form, url: str, part: Path, progress: Progress, timeout: flo
         raise DataError(
             f"{part}: cannot be written ({reason}); kept as it is, the next try resumes"
         ) from None
-    found = md5_of(part)
-    if found != form.archive_md5:
+    _, found, expected, ok = check(part, form.archive_md5)
+    if not ok:
         part.unlink()
-        raise DataError(
-            f"{url}: MD5 {found}, expected {form.archive_md5}; deleted. Try again, or another source with "
-            f"--mirror or {VARIABLE}"
-        )
+        what = f"MD5 {found}, expected {expected}; deleted"
+        raise DataError(f"{url}: {what}. Try again, or another source with --mirror or {VARIABLE}")
 
 
-def _check_folder(form: Form, folder: Path) -> None:
-    """Never overwrite what somebody put there: it is the official content, or an error."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: is a file, expected a folder; move it away to download that")
-    for name in form.required:
-        path = folder / name
-        found = md5_of(path) if path.is_file() else "no such file"
-        if found != form.md5[name]:
-            raise DataError(
-                f"{path}: MD5 {found}, expected {form.md5[name]}; move the folder away to download it afresh"
-            )
-
-
-def _unpack(form: Form, archive: Path, target: Path) -> Path:
-    """The files of `archive`, whose MD5 is known to be right, as the folder `target`."""
+def _unpack(form: Form, archive: Path, target: Path) -> None:
+    """Make the folder `target` of the files of `archive`, whose MD5 is known to be right."""
     temporary = target.with_name(f".{target.name}.unpacking")
     shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed: we hold the lock
     try:
@@ -140,10 +130,3 @@ def _unpack(form: Form, archive: Path, target: Path) -> Path:
         raise DataError(f"{target}: cannot be unpacked ({reason}); {archive} is kept") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return target
-
-
-def md5_of(path: Path) -> str:
-    """The MD5 (hex) of a file: what the makers publish, good against damage, not against forgery."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,4 +1,9 @@
-"""Downloading one file over HTTP into a partial file that a later try can go on with."""
+"""Downloading one file over HTTP into a partial file that a later try resumes.
+
+This is minise's own code on top of `urllib`, not a library such as `pooch`, because of the resume: an archive has
+170 MB, and `pooch` starts an interrupted download over, so that on a slow line or with a server that hangs up it may
+never arrive. It would also bring `requests` and its dependencies into an installation that has five.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from minise.data.files import MAX_BYTES
@@ -19,19 +25,6 @@ CHUNK = 1 << 18
 TRIES = 4  # that bring nothing new, one after the other
 ADVANCE = 1 << 20  # bytes that count as something new
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-# Only these handlers: the usual opener would also follow a redirect to ftp://.
-OPENER = urllib.request.OpenerDirector()
-for _handler in (
-    urllib.request.ProxyHandler,
-    urllib.request.HTTPHandler,
-    urllib.request.HTTPSHandler,
-    urllib.request.HTTPRedirectHandler,
-    urllib.request.HTTPDefaultErrorHandler,
-    urllib.request.HTTPErrorProcessor,
-    urllib.request.UnknownHandler,
-):
-    OPENER.add_handler(_handler())
 
 
 class InterruptedTransferError(Exception):
@@ -60,13 +53,13 @@ def download(url: str, part: Path, progress: Progress, timeout: float, pause: fl
             time.sleep(pause * 2 ** (failures - 1))
 
 
+@dataclass
 class _Transfer:
-    def __init__(self, url: str, part: Path, progress: Progress, timeout: float) -> None:
-        self.url = url
-        self.part = part
-        self.progress = progress
-        self.timeout = timeout
-        self.etag = ""  # of the version that the part belongs to, once an answer has told
+    url: str
+    part: Path
+    progress: Progress
+    timeout: float
+    etag: str = ""  # of the version that the part belongs to, once an answer has told
 
     def have(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -80,11 +73,12 @@ class _Transfer:
             if self.etag:
                 headers["If-Range"] = self.etag  # a file that changed in between is sent anew, not glued on
         try:
-            question = urllib.request.Request(self.url, headers=headers)
-            response = OPENER.open(question, timeout=self.timeout)
+            response = urllib.request.urlopen(
+                urllib.request.Request(self.url, headers=headers), timeout=self.timeout
+            )
         except urllib.error.HTTPError as error:
             with error:
-                return self.refused(have, error)
+                raise self.refused(error.code, error.reason) from None
         except (OSError, http.client.HTTPException) as error:
             raise InterruptedTransferError(_reason(error)) from None
         with response:
@@ -92,16 +86,15 @@ class _Transfer:
             self.etag = "" if tag.startswith("W/") else tag
             self.receive(response, *self.extent(have, response))
 
-    def refused(self, have: int, error: urllib.error.HTTPError) -> None:
-        if error.code == 416:  # the part is as long as the file, or longer
-            total = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
-            if total and int(total[1]) != have:
-                self.part.unlink()
-                raise InterruptedTransferError(f"the file has {total[1]} bytes, the part had {have}")
-            return
-        if error.code in TRANSIENT:
-            raise InterruptedTransferError(f"the server answered {error.code} {error.reason}")
-        raise DataError(f"{self.url}: the server answered {error.code} {error.reason}, expected the archive")
+    def refused(self, code: int, reason: str) -> Exception:
+        """What to raise for an answer other than the archive."""
+        if code == 416:  # the part is as long as the file, or longer, and not the file
+            self.part.unlink()
+            return InterruptedTransferError(f"{self.part} is no part of the file, and deleted")
+        answer = f"the server answered {code} {reason}"
+        if code in TRANSIENT:
+            return InterruptedTransferError(answer)
+        return DataError(f"{self.url}: {answer}, expected the archive")
 
     def extent(self, have: int, response: http.client.HTTPResponse) -> tuple[int, int | None]:
         """At which byte the answer starts, and how many bytes the whole file has."""
@@ -115,10 +108,11 @@ class _Transfer:
         return have, int(extent[2]) if extent[2] != "*" else None
 
     def receive(self, response: http.client.HTTPResponse, start: int, total: int | None) -> None:
+        """Write the answer to the part, from byte `start` on."""
         done = start
-        self.progress(done, total)
-        with self.part.open("ab" if start else "wb", buffering=0) as file:
+        with self.part.open("ab" if start else "wb") as file:
             while True:
+                self.progress(done, total)
                 if max(done, total or 0) > MAX_BYTES:
                     raise DataError(f"{self.url}: more than {MAX_BYTES} bytes, expected a CIFAR archive")
                 try:
@@ -127,11 +121,8 @@ class _Transfer:
                     raise InterruptedTransferError(_reason(error)) from None
                 if not chunk:
                     break
-                view = memoryview(chunk)
-                while view:  # a nearly full disk takes less than it is given before it takes nothing
-                    view = view[file.write(view) :]
+                file.write(chunk)
                 done += len(chunk)
-                self.progress(done, total)
         if total is not None and done < total:
             raise InterruptedTransferError(f"the connection ended after {done} of {total} bytes")
 
