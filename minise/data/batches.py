@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -116,32 +116,14 @@ class Batches:
 
 def _ahead(batches: Iterator[Batch], prefetch: int) -> Iterator[Batch]:
     """The same batches, made in a thread up to `prefetch` before they are asked for."""
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(prefetch)
-    stop = threading.Event()
-
-    def work() -> None:
-        try:
-            for batch in batches:
-                ready.put(batch)
-                if stop.is_set():
-                    return
-            ready.put(None)
-        except BaseException as error:  # whatever it is, the consumer is the one to hear of it
-            ready.put(error)
-
-    thread = threading.Thread(target=work, name="minise-batches", daemon=True)
-    thread.start()
+    pool = ThreadPoolExecutor(1, "minise-batches")
     try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        ready = deque(pool.submit(next, batches, None) for _ in range(prefetch))
+        while (batch := ready.popleft().result()) is not None:
+            ready.append(pool.submit(next, batches, None))
+            yield batch
     finally:
-        stop.set()
-        # The thread may be waiting to put one more batch, and puts at most one: with room for it, it ends.
-        while not ready.empty():
-            ready.get_nowait()
-        thread.join()
+        pool.shutdown(cancel_futures=True)
 
 
 def holdout(split: Split, val_size: int, seed: Sequence[int] = (0,)) -> tuple[Split, Split]:

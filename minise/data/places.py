@@ -65,26 +65,20 @@ def find_in(facts: CifarSet, place: Path) -> list[Found]:
             names = " or ".join(form.archive for form in facts.forms)
             raise DataError(f"{place}: is a file, expected a folder or one named {names}")
         return found
+    folder = os.path.isdir(place)
     itself = [
         Found(form, place)
         for form in facts.forms
-        if os.path.isdir(place) and (place.name == form.folder or os.path.isfile(place / form.required[0]))
+        if folder and (place.name == form.folder or os.path.isfile(place / form.required[0]))
     ]
-    folders = [Found(form, place / form.folder) for form in facts.forms]
-    archives = [Found(form, place / form.archive) for form in facts.forms]
-    return (
-        itself
-        + [found for found in folders if os.path.isdir(found.path)]
-        + [found for found in archives if os.path.isfile(found.path)]
-    )
+    folders = [Found(form, path) for form in facts.forms if os.path.isdir(path := place / form.folder)]
+    archives = [Found(form, path) for form in facts.forms if os.path.isfile(path := place / form.archive)]
+    return itself + folders + archives
 
 
 def find(facts: CifarSet, data_dir: DataDir = None) -> Found | None:
     """The first form in the first place that has one, or None. What it holds is not looked at."""
-    for place in search_places(data_dir):
-        for found in find_in(facts, place):
-            return found
-    return None
+    return next((found for place in search_places(data_dir) for found in find_in(facts, place)), None)
 
 
 def looked_in(data_dir: DataDir = None) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from minise.data import cifar, shapes10
 from minise.data.download import fetch
 from minise.data.official import CIFAR
-from minise.data.places import DataDir, find, looked_in, not_found, search_places
+from minise.data.places import DataDir, Found, find, looked_in, not_found, search_places
 from minise.data.split import Dataset, checksum
 from minise.data.transfer import Progress
 from minise.errors import ConfigError, DataError
@@ -93,19 +93,16 @@ def _within(option: str, limit: int | None, available: int, name: str) -> int:
 
 
 def _load_cifar(request: Request) -> Dataset:
-    name, facts = request.name, CIFAR[request.name]
-    found = find(facts, request.data_dir)
-    if found is None and request.download:
-        place = search_places(request.data_dir)[0]
-        try:
-            fetch(name, place, mirror=request.mirror, progress=request.progress)
-        except DataError as error:
-            raise DataError(
-                f"{name} is not in {looked_in(request.data_dir)}, and not to be had: {error}"
-            ) from error
-        found = find(facts, request.data_dir)
+    name, facts, where = request.name, CIFAR[request.name], request.data_dir
+    found = find(facts, where)
+    if found is None and not request.download:
+        raise not_found(name, where)
     if found is None:
-        raise not_found(name, request.data_dir)
+        try:
+            folder = fetch(name, search_places(where)[0], mirror=request.mirror, progress=request.progress)
+        except DataError as error:
+            raise DataError(f"{name} is not in {looked_in(where)}, and not to be had: {error}") from error
+        found = Found(facts.forms[0], folder)
     train, test, classes = cifar.read(facts, found.form, found.path)
     content = checksum(train, test)
     return Dataset(
