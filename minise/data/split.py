@@ -79,17 +79,3 @@ def checksum(train: Split, test: Split) -> str:
         digest.update(split.images.reshape(-1).data)
         digest.update(split.labels.astype("<i8").data)
     return digest.hexdigest()
-
-
-def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and standard deviation (3,) of each channel of `images` (n, 3, h, w), on the scale 0 to 1.
-
-    Exact up to float64 rounding: computed from the counts of the 256 values. (The deviation of all pixels,
-    not the mean of each image's deviation: that is the 0.2023 that many programs carry for CIFAR-10's red.)
-    """
-    values = np.arange(256) / 255
-    counts = np.stack([np.bincount(images[:, c].reshape(-1), minlength=256) for c in range(3)])
-    total = counts.sum(axis=1)
-    mean = counts @ values / total
-    variance = (counts * (values - mean[:, None]) ** 2).sum(axis=1) / total
-    return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)

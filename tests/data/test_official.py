@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pytest
 from cifar_files import BINARY_10, BINARY_100, PYTHON_10, PYTHON_100, record_bytes, write_folder
+from image_statistics import channel_statistics
 
 from minise.data import load, verify
 from minise.data.official import CIFAR
-from minise.data.split import channel_statistics
 from minise.data.unpickle import unpickle
 
 PLACE = os.environ.get("MINISE_DATA_DIR", "")

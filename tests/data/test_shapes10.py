@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from image_statistics import channel_statistics
 
 from minise.data import load, shapes10
 from minise.data.sdf import SHAPES
-from minise.data.split import channel_statistics, checksum
+from minise.data.split import checksum
 from minise.errors import ConfigError
 
 
