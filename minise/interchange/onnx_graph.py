@@ -22,15 +22,15 @@ def onnx_module() -> Any:
 class Graph:
     """Nodes and constants so far. names: array -> its name, for those constants that have one.
 
-    An array is known again by being the same object: whoever traces must keep all of them.
+    An array is known again by being the same object.
     """
 
     def __init__(self, names: Mapping[str, Array]) -> None:
         self.helper, self.numpy_helper = onnx_module().helper, onnx_module().numpy_helper
         self.nodes: list[Any] = []
         self.constants: dict[str, Array] = {}
-        self.titles = {id(a): name for name, a in names.items()}
-        self.values: dict[int, str] = {}
+        self.titles = names
+        self.made: list[tuple[str, Any]] = []
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output; the name of that."""
@@ -44,20 +44,29 @@ class Graph:
         self.constants[name] = np.asarray(value, dtype)
         return name
 
+    def title(self, a: Any) -> str | None:
+        """The name of a constant that has one."""
+        return next((name for name, other in self.titles.items() if other is a), None)
+
+    def note(self, a: Any, name: str) -> None:
+        """Let the traced array be the result of a node, or an input of the graph."""
+        self.made.append((name, a))
+
     def value(self, a: Any) -> str:
-        """The name of what a traced op was given: an array that an op before it made, or else a constant."""
-        if id(a) in self.values:
-            return self.values[id(a)]
-        return self.constant(a, name=self.titles.get(id(a)))
+        """The name of what a traced op was given: an array that was noted, or else a constant."""
+        noted = next((name for name, other in reversed(self.made) if other is a), None)
+        return noted or self.constant(a, name=self.title(a))
+
+    def values(self, *arrays: Any) -> list[str]:
+        """The names of arrays, None left out."""
+        return [self.value(a) for a in arrays if a is not None]
 
     def model(self, inputs: Mapping[str, list[Any]], outputs: Mapping[str, list[Any]]) -> Any:
         """The whole, checked. inputs, outputs: name -> shape, with a word for a size that is not fixed."""
         onnx = onnx_module()
+        info = self.helper.make_tensor_value_info
         infos = [
-            [
-                self.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-                for name, shape in end.items()
-            ]
+            [info(name, onnx.TensorProto.FLOAT, shape) for name, shape in end.items()]
             for end in (inputs, outputs)
         ]
         constants = [self.numpy_helper.from_array(a, name) for name, a in self.constants.items()]

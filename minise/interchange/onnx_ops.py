@@ -1,7 +1,7 @@
-"""What each op of a forward is in ONNX, as a table: op -> a function that adds its nodes to a graph.
+"""What each op of a forward is in ONNX, as two tables: activation -> its nodes, and op -> its nodes.
 
-A function takes the graph and the traced call, and returns the name of its result. Outside training only: a batch
-norm has its running statistics. No size of a batch gets into the graph; the other sizes do.
+A function of a table adds nodes to a graph and returns the name of its result. Outside training only: a batch norm
+has its running statistics. No size of a batch gets into the graph; the other sizes do.
 """
 
 from __future__ import annotations
@@ -20,40 +20,10 @@ from minise.tape import Call
 END = np.iinfo(np.int64).max
 
 
-def relu(graph: Graph, x: str) -> str:
-    """max(x, 0)."""
-    return graph.node("Relu", x)
-
-
 def felu(graph: Graph, x: str, alpha: str) -> str:
     """x where x > 0, else alpha · elu(x)."""
     positive = graph.node("Greater", x, graph.constant(0))
     return graph.node("Where", positive, x, graph.node("Mul", alpha, graph.node("Elu", x)))
-
-
-def elu(graph: Graph, x: str, *, alpha: float = 1.0) -> str:
-    """x where x > 0, else alpha (e^x - 1)."""
-    return graph.node("Elu", x, alpha=alpha)
-
-
-def leaky_relu(graph: Graph, x: str, *, slope: float = 0.01) -> str:
-    """x where x > 0, else slope · x, slope fixed."""
-    return graph.node("LeakyRelu", x, alpha=slope)
-
-
-def prelu(graph: Graph, x: str, slope: str) -> str:
-    """x where x > 0, else slope · x, slope learnt."""
-    return graph.node("PRelu", x, slope)
-
-
-def sigmoid(graph: Graph, x: str) -> str:
-    """1 / (1 + e^-x)."""
-    return graph.node("Sigmoid", x)
-
-
-def tanh(graph: Graph, x: str) -> str:
-    """tanh x."""
-    return graph.node("Tanh", x)
 
 
 def gelu(graph: Graph, x: str) -> str:
@@ -63,19 +33,26 @@ def gelu(graph: Graph, x: str) -> str:
     return graph.node("Mul", x, graph.node("Sigmoid", t))
 
 
-ACTIVATIONS: dict[str, Callable[..., str]] = {
-    f.__name__: f for f in (relu, felu, elu, leaky_relu, prelu, sigmoid, tanh, gelu)
+ACTIVATION_NODES: dict[str, Callable[..., str]] = {
+    "relu": lambda graph, x: graph.node("Relu", x),
+    "felu": felu,
+    "elu": lambda graph, x, alpha=1.0: graph.node("Elu", x, alpha=alpha),
+    "leaky_relu": lambda graph, x, slope=0.01: graph.node("LeakyRelu", x, alpha=slope),
+    "prelu": lambda graph, x, slope: graph.node("PRelu", x, slope),
+    "sigmoid": lambda graph, x: graph.node("Sigmoid", x),
+    "tanh": lambda graph, x: graph.node("Tanh", x),
+    "gelu": gelu,
 }
+"""Activation -> a function of the graph, the name of x, those of its parameters, and its options."""
 
 
 def activate(graph: Graph, act: str, x: str, parameters: tuple[Array, ...], ndim: int, **options: Any) -> str:
     """The activation `act` of x, which has ndim axes; its parameters, () or (c,), stand along axis 1."""
-    columns = [
-        graph.constant(a.reshape(-1, *(1,) * (ndim - 2)), name=graph.titles.get(id(a))) for a in parameters
-    ]
-    if act not in ACTIVATIONS:
-        raise ConfigError(f"export: found the activation {act!r}, expected one of {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[act](graph, x, *columns, **options)
+    columns = [graph.constant(a.reshape(-1, *(1,) * (ndim - 2)), name=graph.title(a)) for a in parameters]
+    if act not in ACTIVATION_NODES:
+        expected = ", ".join(ACTIVATION_NODES)
+        raise ConfigError(f"export: found the activation {act!r}, expected one of {expected}")
+    return ACTIVATION_NODES[act](graph, x, *columns, **options)
 
 
 def activation(graph: Graph, call: Call) -> str:
@@ -86,40 +63,25 @@ def activation(graph: Graph, call: Call) -> str:
 
 def conv2d(graph: Graph, call: Call) -> str:
     """With zero padding, the same on all sides."""
-    x, w, *b = (a for a in call.inputs if a is not None)
     stride, padding = call.options.get("stride", 1), call.options.get("padding", 0)
-    return graph.node(
-        "Conv",
-        *map(graph.value, (x, w, *b)),
-        kernel_shape=w.shape[2:],
-        strides=[stride] * 2,
-        pads=[padding] * 4,
-    )
+    shape = {"kernel_shape": call.inputs[1].shape[2:], "strides": [stride] * 2, "pads": [padding] * 4}
+    return graph.node("Conv", *graph.values(*call.inputs), **shape)
 
 
 def batch_norm(graph: Graph, call: Call) -> str:
     """With the running statistics."""
-    x, w, b = call.inputs
-    mean, var = call.options["running"]
-    return graph.node(
-        "BatchNormalization", *map(graph.value, (x, w, b, mean, var)), epsilon=call.options["eps"]
-    )
+    names = graph.values(*call.inputs, *call.options["running"])
+    return graph.node("BatchNormalization", *names, epsilon=call.options["eps"])
 
 
-def dense(graph: Graph, x: str, w: Array, b: Array | None) -> str:
-    """x wᵀ + b."""
-    return graph.node("Gemm", x, *(graph.value(a) for a in (w, b) if a is not None), transB=1)
+def dense(graph: Graph, x: str, *w_b: Array | None) -> str:
+    """x wᵀ + b; b may be left out."""
+    return graph.node("Gemm", x, *graph.values(*w_b), transB=1)
 
 
-def linear(graph: Graph, call: Call) -> str:
-    """x wᵀ + b, b may be left out."""
-    x, w, *b = call.inputs
-    return dense(graph, graph.value(x), w, b[0] if b else None)
-
-
-def global_avg_pool(graph: Graph, call: Call) -> str:
+def global_avg_pool(graph: Graph, x: str) -> str:
     """(n, c, h, w) -> (n, c)."""
-    return graph.node("Flatten", graph.node("GlobalAveragePool", graph.value(call.inputs[0])))
+    return graph.node("Flatten", graph.node("GlobalAveragePool", x))
 
 
 def max_pool2d(graph: Graph, call: Call) -> str:
@@ -127,7 +89,7 @@ def max_pool2d(graph: Graph, call: Call) -> str:
     kernel, padding = call.options["kernel"], call.options.get("padding", 0)
     stride = call.options.get("stride") or kernel
     shape = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [padding] * 4}
-    return graph.node("MaxPool", graph.value(call.inputs[0]), **shape)
+    return graph.node("MaxPool", *graph.values(*call.inputs), **shape)
 
 
 def se(graph: Graph, call: Call) -> str:
@@ -135,30 +97,19 @@ def se(graph: Graph, call: Call) -> str:
     u, w1, b1, w2, b2, *alpha = call.inputs
     parameters = tuple(a for a in alpha if a is not None)
     x = graph.value(u)
-    z = graph.node("Flatten", graph.node("GlobalAveragePool", x))
-    a = activate(graph, call.options["act"], dense(graph, z, w1, b1), parameters, 2)
+    z = dense(graph, global_avg_pool(graph, x), w1, b1)
+    a = activate(graph, call.options["act"], z, parameters, 2)
     s = graph.node("Sigmoid", dense(graph, a, w2, b2))
     gate = graph.node("Reshape", s, graph.constant((0, u.shape[1], 1, 1), np.int64))
     return graph.node("Mul", gate, x)
-
-
-def add(graph: Graph, call: Call) -> str:
-    """With broadcasting."""
-    return graph.node("Add", *map(graph.value, call.inputs))
-
-
-def multiply(graph: Graph, call: Call) -> str:
-    """With broadcasting."""
-    return graph.node("Mul", *map(graph.value, call.inputs))
 
 
 def reshape(graph: Graph, call: Call) -> str:
     """The batch stays the first axis; 0 says so, whatever its size."""
     (x,), (n, *rest) = call.inputs, call.options["shape"]
     if n != len(x):
-        raise ConfigError(
-            f"export: reshape of {x.shape} to {(n, *rest)} moves the batch, which ONNX cannot be told"
-        )
+        moved = f"reshape of {x.shape} to {(n, *rest)} moves the batch"
+        raise ConfigError(f"export: {moved}, which ONNX cannot be told")
     return graph.node("Reshape", graph.value(x), graph.constant((0, *rest), np.int64))
 
 
@@ -168,31 +119,30 @@ def slice_(graph: Graph, call: Call) -> str:
     bounds = (
         [i.start or 0 for i in index],
         [END if i.stop is None else i.stop for i in index],
-        range(len(index)),
+        list(range(len(index))),
         [i.step or 1 for i in index],
     )
-    return graph.node(
-        "Slice", graph.value(call.inputs[0]), *(graph.constant(list(b), np.int64) for b in bounds)
-    )
+    return graph.node("Slice", *graph.values(*call.inputs), *(graph.constant(b, np.int64) for b in bounds))
 
 
 def pad(graph: Graph, call: Call) -> str:
     """Zeros around it."""
     before, after = zip(*call.options["widths"], strict=True)
-    return graph.node("Pad", graph.value(call.inputs[0]), graph.constant(before + after, np.int64))
+    return graph.node("Pad", *graph.values(*call.inputs), graph.constant(before + after, np.int64))
 
 
 TRANSLATORS: dict[str, Callable[[Graph, Call], str]] = {
-    **dict.fromkeys(ACTIVATIONS, activation),
-    "add": add,
+    **dict.fromkeys(ACTIVATION_NODES, activation),
+    "add": lambda graph, call: graph.node("Add", *graph.values(*call.inputs)),
     "batch_norm": batch_norm,
     "conv2d": conv2d,
-    "global_avg_pool": global_avg_pool,
-    "linear": linear,
+    "global_avg_pool": lambda graph, call: global_avg_pool(graph, graph.value(call.inputs[0])),
+    "linear": lambda graph, call: dense(graph, graph.value(call.inputs[0]), *call.inputs[1:]),
     "max_pool2d": max_pool2d,
-    "multiply": multiply,
+    "multiply": lambda graph, call: graph.node("Mul", *graph.values(*call.inputs)),
     "pad": pad,
     "reshape": reshape,
     "se": se,
     "slice": slice_,
 }
+"""Op -> a function of the graph and the traced call."""

@@ -41,13 +41,12 @@ def onnx_bytes(
     calls, logits = traced(model, x)
     parameters = {name: p.data for name, p in model.named_parameters()}
     graph = Graph(parameters | {name: b.data for name, b in model.named_buffers()})
-    graph.values[id(x)] = normalised(graph, mean, std)
+    graph.note(x, normalised(graph, mean, std))
     for call in calls:
         if call.op not in TRANSLATORS:
-            raise ConfigError(
-                f"export: ONNX's table has no row for {call.op}, expected one of {', '.join(TRANSLATORS)}"
-            )
-        graph.values[id(call.results[0])] = TRANSLATORS[call.op](graph, call)
+            expected = ", ".join(TRANSLATORS)
+            raise ConfigError(f"export: ONNX's table has no row for {call.op}, expected one of {expected}")
+        graph.note(call.results[0], TRANSLATORS[call.op](graph, call))
     graph.nodes[-1].output[0] = OUTPUT
     proto = graph.model({INPUT: ["n", 3, size, size]}, {OUTPUT: ["n", logits.shape[1]]})
     graph.helper.set_model_props(proto, dict(about))
@@ -65,8 +64,6 @@ def traced(model: Module, x: Array) -> tuple[list[Call], Array]:
 
 def normalised(graph: Graph, mean: Any, std: Any) -> str:
     """(images - mean) / std, channel by channel; the name of that."""
-    columns = (
-        graph.constant(np.reshape(a, (3, 1, 1)), name=name) for a, name in ((mean, "mean"), (std, "std"))
-    )
-    shift, scale = columns
+    shift = graph.constant(np.reshape(mean, (3, 1, 1)), name="mean")
+    scale = graph.constant(np.reshape(std, (3, 1, 1)), name="std")
     return graph.node("Div", graph.node("Sub", INPUT, shift), scale)

@@ -84,7 +84,7 @@ def test_the_graph_is_that_of_an_image_and_leaves_the_model_as_it_was():
 def translated(op, translate, x, ndim=4, **options):
     """One op as a graph of its own, run on x; ndim: of the result."""
     graph = Graph({})
-    graph.values[id(x)] = "x"
+    graph.note(x, "x")
     graph.node("Identity", translate(graph, Call(op, False, (x,), (x,), 0.0, options)))
     graph.nodes[-1].output[0] = "y"
     proto = graph.model({"x": list(x.shape)}, {"y": [None] * ndim})
