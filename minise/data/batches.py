@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ def generator(seed: Sequence[int], *key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence((len(seed), *seed), spawn_key=key)))
 
 
+@dataclass(eq=False)
 class Batches:
     """A split as batches (x, y): x `dtype` (n, 3, 32, 32), normalised; y int64 (n,).
 
@@ -38,40 +40,29 @@ class Batches:
     Raises ConfigError for a batch size, a prefetch or a seed that cannot be.
     """
 
-    def __init__(
-        self,
-        split: Split,
-        batch_size: int,
-        *,
-        mean: NDArray[np.float32],
-        std: NDArray[np.float32],
-        augment: Augment | None = None,
-        seed: Sequence[int] = (0,),
-        shuffle: bool = False,
-        drop_last: bool = False,
-        dtype: DTypeLike = np.float32,
-        prefetch: int = 2,
-    ) -> None:
-        if batch_size < 1:
-            raise ConfigError(f"batch size {batch_size}: expected a number >= 1")
-        if prefetch < 0:
-            raise ConfigError(f"prefetch {prefetch}: expected a number >= 0")
-        if not seed or min(seed) < 0:
-            raise ConfigError(f"seed {tuple(seed)}: expected one or more numbers >= 0")
-        if drop_last and 0 < len(split) < batch_size:
+    split: Split
+    batch_size: int
+    _: KW_ONLY
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    augment: Augment | None = None
+    seed: Sequence[int] = (0,)
+    shuffle: bool = False
+    drop_last: bool = False
+    dtype: DTypeLike = np.float32
+    prefetch: int = 2
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"batch size {self.batch_size}: expected a number >= 1")
+        if self.prefetch < 0:
+            raise ConfigError(f"prefetch {self.prefetch}: expected a number >= 0")
+        if not self.seed or min(self.seed) < 0:
+            raise ConfigError(f"seed {tuple(self.seed)}: expected one or more numbers >= 0")
+        if self.drop_last and 0 < len(self.split) < self.batch_size:
             raise ConfigError(
-                f"batch size {batch_size}: larger than the {len(split)} images, nothing is left"
+                f"batch size {self.batch_size}: larger than the {len(self.split)} images, nothing is left"
             )
-        self.split = split
-        self.batch_size = batch_size
-        self.mean = mean
-        self.std = std
-        self.augment = augment
-        self.seed = tuple(seed)
-        self.shuffle = shuffle
-        self.drop_last = drop_last
-        self.dtype = dtype
-        self.prefetch = prefetch
 
     def __len__(self) -> int:
         """How many batches an epoch has."""

@@ -1,24 +1,24 @@
 """Reading the files of a data set from a folder or from a .tar.gz archive, with every size bounded.
 
-An archive is read in one pass and never unpacked: only the members that are expected by name are looked at,
-and only if they are regular files.
+An archive is never unpacked to the disk: only the members that are expected by name are looked at, and only if they
+are regular files.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
 
 from minise.data.official import Form
 from minise.errors import DataError
 
 MAX_BYTES = (
-    400_000_000  # of one file, and of all that an archive unpacks to; the largest official one has 185 MB
+    400_000_000  # of a file, and of all that an archive unpacks to; the largest official one has 185 MB
 )
 MAX_MEMBERS = 1000  # of an archive; the official ones have 9 at most
 
@@ -61,59 +61,35 @@ def _read(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-class _Bounded:
-    """A stream that ends with an error rather than give more than MAX_BYTES: here a gzip bomb fizzles out."""
-
-    def __init__(self, stream: gzip.GzipFile) -> None:
-        self.stream = stream
-        self.left = MAX_BYTES
-
-    def read(self, n: int) -> bytes:
-        data = self.stream.read(min(n, self.left + 1))
-        self.left -= len(data)
-        if self.left < 0:
-            raise ValueError(f"unpacks to more than {MAX_BYTES} bytes")
-        return data
-
-
 def read_archive(form: Form, path: Path) -> Iterator[File]:
     """The files of `form` in the archive at `path`, in the order in which they stand there.
 
-    Read to the end, so that gzip's own checksum of the content is checked too. Raises DataError.
+    Read to the end first, so that gzip's own checksum of the content is checked too. Raises DataError.
     """
     wanted = {f"{form.folder}/{name}": name for name in form.names + form.required}
-    seen: set[str] = set()
+    found = set()
     try:
-        with gzip.open(path) as unpacked:
-            stream = _Bounded(unpacked)
-            with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|") as tar:
-                for count, member in enumerate(tar):
-                    if count >= MAX_MEMBERS:
-                        raise ValueError(f"has more than {MAX_MEMBERS} members")
-                    name = wanted.get(member.name.removeprefix("./"))
-                    if name is None or name in seen:
-                        continue
-                    seen.add(name)
-                    yield File(name, f"{path}: {member.name}", _read_member(tar, member))
-            while stream.read(1 << 20):  # past the end of the tar lies gzip's checksum
-                pass
+        with gzip.open(path) as stream:
+            content = stream.read(MAX_BYTES + 1)  # here a gzip bomb fizzles out
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"unpacks to more than {MAX_BYTES} bytes")
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+            for count, member in enumerate(tar):
+                if count >= MAX_MEMBERS:
+                    raise ValueError(f"has more than {MAX_MEMBERS} members")
+                name = wanted.pop(member.name.removeprefix("./"), None)
+                if name is None:
+                    continue
+                file = tar.extractfile(member) if member.isreg() and not member.issparse() else None
+                if file is None:
+                    raise ValueError(f"{member.name!a} is not a regular file")
+                found.add(name)
+                yield File(name, f"{path}: {member.name}", file.read())
     except DataError:
         raise
     except Exception as error:  # tarfile and gzip raise a dozen kinds on damaged or hostile input
         reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{path}: not a sound .tar.gz archive ({reason})") from None
-    missing = [name for name in form.required if name not in seen]
+    missing = [name for name in form.required if name not in found]
     if missing:
         raise DataError(f"{path}: incomplete, {form.folder}/{missing[0]} is missing")
-
-
-def _read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member) if member.isreg() and not member.issparse() else None
-    if file is None:
-        raise ValueError(f"{member.name!a} is not a regular file")
-    if not 0 <= member.size <= MAX_BYTES:
-        raise ValueError(f"{member.name!a} claims {member.size} bytes")
-    data = file.read()
-    if len(data) != member.size:
-        raise ValueError(f"{member.name!a} has {len(data)} bytes, expected {member.size}")
-    return data

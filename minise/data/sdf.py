@@ -93,14 +93,5 @@ def bars(u: Field, v: Field) -> Field:
 
 
 SHAPES: dict[str, Callable[[Field, Field], Field]] = {
-    "disc": disc,
-    "ring": ring,
-    "square": square,
-    "triangle": triangle,
-    "star": star,
-    "cross": cross,
-    "crescent": crescent,
-    "heart": heart,
-    "ell": ell,
-    "bars": bars,
+    f.__name__: f for f in (disc, ring, square, triangle, star, cross, crescent, heart, ell, bars)
 }

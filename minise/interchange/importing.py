@@ -20,7 +20,7 @@ from minise.interchange.match import fit
 from minise.interchange.names import NAMES
 from minise.interchange.read import read_weights
 from minise.interchange.renormalise import NORMALISED, renormalise
-from minise.interchange.weights import Weights, WeightsError
+from minise.interchange.weights import WeightsError
 from minise.kernels.threads import set_threads
 from minise.runs.job import Progress, evaluation_batches, load_dataset, result_of
 from minise.runs.provenance import provenance
@@ -79,8 +79,13 @@ def import_run(
         raise WeightsError(f"{file}: the model answers with numbers that are infinite or none")
     test = score(logits, labels)
     backend = usable_backend(device).name
-    info = provenance(dataset, device, backend, threads) | {
-        "imported": origin(weights, fitted.names, normalised)
+    info = provenance(dataset, device, backend, threads)
+    info["imported"] = {
+        "file": Path(file).name,
+        "sha256": weights.sha256,
+        "format": weights.format,
+        "names": fitted.names,
+        "normalised": normalised,
     }
     with whole(Path(path)) as folder:
         run = Run.create(folder, config, info)
@@ -103,14 +108,3 @@ def whole(path: Path) -> Iterator[Path]:
             os.replace(folder, path)
     except OSError as error:
         raise RunError(f"run: cannot make the folder {path}: {error.strerror}") from error
-
-
-def origin(weights: Weights, names: str, normalised: str | None) -> dict[str, Any]:
-    """What run.json says about where the weights come from."""
-    return {
-        "file": Path(weights.where).name,
-        "sha256": weights.sha256,
-        "format": weights.format,
-        "names": names,
-        "normalised": normalised,
-    }

@@ -14,7 +14,7 @@ import safetensors
 from minise.backend import Array
 from minise.data.pickle_machine import RefusedError
 from minise.interchange.torch_read import read_legacy, read_zip
-from minise.interchange.weights import Weights, WeightsError, check_dtype, numbers, read_note
+from minise.interchange.weights import DTYPES, Weights, WeightsError, numbers, read_note
 
 MAX_BYTES = 1_000_000_000
 """The largest model here has 14 MB."""
@@ -60,19 +60,18 @@ def read_safetensors(data: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
         raise RefusedError(f"is not a whole safetensors file ({str(error)[:80]})") from None
     state = {}
     for name, a in found:
-        check_dtype(a["dtype"])
+        if a["dtype"] not in DTYPES:
+            raise RefusedError(
+                f"holds numbers of the type {a['dtype']!s:.30}, expected one of {', '.join(DTYPES)}"
+            )
         state[name] = numbers(bytes(a["data"]), a["dtype"]).reshape(a["shape"])
     header = json.loads(data[8 : 8 + struct.unpack_from("<Q", data)[0]])
     return state, read_note((header.get("__metadata__") or {}).get("minise"))
 
 
 SIGNS: tuple[tuple[int, bytes, str, Reader], ...] = (
-    (
-        8,
-        b"{",
-        "safetensors",
-        read_safetensors,
-    ),  # first: its first eight bytes are a number, and can be anything
+    # safetensors first: its first eight bytes are a number, and can be anything
+    (8, b"{", "safetensors", read_safetensors),
     (0, b"PK\x03\x04", "torch", read_zip),
     (0, b"\x80", "torch, before 1.6", read_legacy),
 )

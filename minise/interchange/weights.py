@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array
-from minise.data.pickle_machine import RefusedError
 from minise.errors import MiniseError
 from minise.runs.run import Run
 
@@ -42,12 +41,6 @@ def numbers(raw: bytes, dtype: str, *, big: bool = False) -> Array:
     """The numbers (n,) of a dtype in `DTYPES`, little-endian unless `big`; bfloat16 as float32."""
     flat = np.frombuffer(raw, np.dtype(DTYPES[dtype]).newbyteorder(">" if big else "<"))
     return (flat.astype(np.uint32) << 16).view(np.float32) if dtype == "BF16" else flat
-
-
-def check_dtype(dtype: object) -> None:
-    """Raise RefusedError unless `numbers` knows it."""
-    if dtype not in DTYPES:
-        raise RefusedError(f"holds numbers of the type {dtype!s:.30}, expected one of {', '.join(DTYPES)}")
 
 
 def note(run: Run) -> str:

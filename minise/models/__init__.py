@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -36,20 +36,17 @@ FASTNETS = {
 
 
 def _rows() -> dict[str, ModelSpec]:
-    rows: dict[str, ModelSpec] = {}
-    for prefix, has_se, words in (("", False, ""), ("se-", True, " with SE blocks")):
-        rows[f"{prefix}convnet"] = ModelSpec(ConvNet, has_se, f"three convolutions, 16 to 64 channels{words}")
-        for depth in (20, 32, 44, 56, 110):
-            make = partial(ResNet, depth)
-            rows[f"{prefix}resnet{depth}"] = ModelSpec(make, has_se, f"CIFAR ResNet-{depth}{words}")
-        for name, shape in FASTNETS.items():
-            channels = "/".join(map(str, shape.widths))
-            rows[f"{prefix}{name}"] = ModelSpec(
-                partial(FastNet, shape),
-                has_se,
-                f"six convolutions, {channels} channels, made for speed{words}",
-            )
-    return rows
+    rows = {"convnet": ModelSpec(ConvNet, False, "three convolutions, 16 to 64 channels")}
+    for depth in (20, 32, 44, 56, 110):
+        rows[f"resnet{depth}"] = ModelSpec(partial(ResNet, depth), False, f"CIFAR ResNet-{depth}")
+    for name, shape in FASTNETS.items():
+        channels = "/".join(map(str, shape.widths))
+        words = f"six convolutions, {channels} channels, made for speed"
+        rows[name] = ModelSpec(partial(FastNet, shape), False, words)
+    with_se = {
+        name: replace(row, has_se=True, summary=f"{row.summary} with SE blocks") for name, row in rows.items()
+    }
+    return rows | {f"se-{name}": row for name, row in with_se.items()}
 
 
 MODELS = _rows()
