@@ -8,7 +8,6 @@ never arrive. It would also bring `requests` and its dependencies into an instal
 from __future__ import annotations
 
 import http.client
-import re
 import time
 import urllib.error
 import urllib.request
@@ -73,9 +72,8 @@ class _Transfer:
             if self.etag:
                 headers["If-Range"] = self.etag  # a file that changed in between is sent anew, not glued on
         try:
-            response = urllib.request.urlopen(
-                urllib.request.Request(self.url, headers=headers), timeout=self.timeout
-            )
+            question = urllib.request.Request(self.url, headers=headers)
+            response = urllib.request.urlopen(question, timeout=self.timeout)
         except urllib.error.HTTPError as error:
             with error:
                 raise self.refused(error.code, error.reason) from None
@@ -84,7 +82,15 @@ class _Transfer:
         with response:
             tag = response.headers.get("ETag", "")
             self.etag = "" if tag.startswith("W/") else tag
-            self.receive(response, *self.extent(have, response))
+            # Other than 206: the server ignores ranges, or the file has changed.
+            start = have if response.status == 206 else 0
+            if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+                self.part.unlink()
+                raise InterruptedTransferError(
+                    "the server answered with another part of the file than asked for"
+                )
+            length = response.headers.get("Content-Length", "")
+            self.receive(response, start, start + int(length) if length.isdecimal() else None)
 
     def refused(self, code: int, reason: str) -> Exception:
         """What to raise for an answer other than the archive."""
@@ -95,17 +101,6 @@ class _Transfer:
         if code in TRANSIENT:
             return InterruptedTransferError(answer)
         return DataError(f"{self.url}: {answer}, expected the archive")
-
-    def extent(self, have: int, response: http.client.HTTPResponse) -> tuple[int, int | None]:
-        """At which byte the answer starts, and how many bytes the whole file has."""
-        length = response.headers.get("Content-Length", "")
-        if response.status != 206:  # the whole file: the server ignores ranges, or the file has changed
-            return 0, int(length) if length.isdecimal() else None
-        extent = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-        if not extent or int(extent[1]) != have:
-            self.part.unlink(missing_ok=True)
-            raise InterruptedTransferError("the server answered with another part of the file than asked for")
-        return have, int(extent[2]) if extent[2] != "*" else None
 
     def receive(self, response: http.client.HTTPResponse, start: int, total: int | None) -> None:
         """Write the answer to the part, from byte `start` on."""
