@@ -44,16 +44,17 @@ def fit(weights: Weights, *, names: str = "auto", **asked: Any) -> Fitted:
     the weights are of `minise export`; `act` and `trunk_act` where neither they nor the row say it; None counts as
     not asked. Raises ConfigError for what was asked, WeightsError for what was found.
     """
+    where = weights.where
     options = agreed(weights, asked)
     state = plain(weights.state)
     ours = every_name(options["model"])
-    key = chosen(names, state, ours, weights.where)
+    key = chosen(names, state, ours, where)
     theirs = NAMES[key].theirs(ours)
     known = {name: state[theirs[name]] for name in ours if theirs[name] in state}
     taken = {theirs[name] for name in known}
     others = [name for name in state if name not in taken]
-    check_shortcuts(others, weights.where)
-    check_classes(known, options["dataset"], weights.where)
+    check_shortcuts(others, where)
+    check_classes(known, options["dataset"], where)
     options |= activations(known, options, NAMES[key])
     options |= se_shapes(known, options)
     classes = len(DATASETS[options["dataset"]].classes)
@@ -62,11 +63,12 @@ def fit(weights: Weights, *, names: str = "auto", **asked: Any) -> Fitted:
     expected = model.state_dict()
     if not any(name.endswith(SE_BIASES) for name in known):
         known |= {name: np.zeros_like(a) for name, a in expected.items() if name.endswith(SE_BIASES)}
-    check_names(expected, known, others, theirs, weights.where, options["model"])
-    arrays = {
-        name: shaped(known[name], a, f"{weights.where}: {theirs[name]}") for name, a in expected.items()
-    }
-    model.load_state_dict(arrays)
+    missing = [theirs[name] for name in expected if name not in known]
+    others += [theirs[name] for name in known if name not in expected]
+    check_names(missing, others, f"{where}: its arrays are not those of {options['model']}")
+    model.load_state_dict(
+        {name: shaped(known[name], a, f"{where}: {theirs[name]}") for name, a in expected.items()}
+    )
     return Fitted(model, options, key)
 
 
@@ -105,17 +107,12 @@ def chosen(names: str, state: Mapping[str, Array], ours: list[str], where: str) 
         if not NAMES[names].fits(ours):
             raise ConfigError(f"names: {names} are those of ResNets, expected --names auto, minise or twin")
         return names
-    counts = {
-        key: len(state.keys() & set(row.theirs(ours).values()))
-        for key, row in NAMES.items()
-        if row.fits(ours)
-    }
+    fitting = {key: row for key, row in NAMES.items() if row.fits(ours)}
+    counts = {key: len(state.keys() & set(row.theirs(ours).values())) for key, row in fitting.items()}
     best = max(counts, key=lambda key: counts[key])
     if not counts[best]:
-        raise WeightsError(
-            f"{where}: no array has a name that is known here, found {shown(state)}; expected the names of"
-            f" {', '.join(NAMES)}"
-        )
+        found = f"no array has a name that is known here, found {shown(state)}"
+        raise WeightsError(f"{where}: {found}; expected the names of {', '.join(NAMES)}")
     return best
 
 
@@ -141,21 +138,19 @@ def activations(known: Mapping[str, Array], options: Mapping[str, Any], row: Nam
     """The options `act` and `trunk_act`. A parameter called alpha shows which activations it can be."""
     alphas = [name for name in known if name.endswith(".alpha")]
     inside = [name for name in alphas if ".se." in name]
-    found = {"trunk_act": _activation("trunk_act", options, row.act or "relu", len(alphas) > len(inside))}
+    trunk = options.get("trunk_act") or row.act or "relu"
+    found = {"trunk_act": _activation("trunk_act", trunk, len(alphas) > len(inside))}
     if any(".se." in name for name in known):
-        found["act"] = _activation("act", options, row.act, bool(inside))
+        found["act"] = _activation("act", options.get("act") or row.act, bool(inside))
     return found
 
 
-def _activation(option: str, options: Mapping[str, Any], usual: str | None, has_alpha: bool) -> str:
+def _activation(option: str, act: str | None, has_alpha: bool) -> str:
     possible = [name for name, row in ACTIVATIONS.items() if (row.start is not None) == has_alpha]
-    act: str | None = options.get(option) or usual
     if act not in possible:
         words = "have learnable parameters" if has_alpha else "have no learnable parameters"
-        flag = "--" + option.replace("_", "-")
-        raise ConfigError(
-            f"{option}: found {act or 'none'}, but these weights {words}, expected {flag} of {', '.join(possible)}"
-        )
+        expected = f"--{option.replace('_', '-')} of {', '.join(possible)}"
+        raise ConfigError(f"{option}: found {act or 'none'}, but these weights {words}, expected {expected}")
     return act
 
 
@@ -173,24 +168,12 @@ def se_shapes(known: Mapping[str, Array], options: Mapping[str, Any]) -> dict[st
     return found
 
 
-def check_names(
-    expected: Iterable[str],
-    known: Iterable[str],
-    others: Iterable[str],
-    theirs: Mapping[str, str],
-    where: str,
-    model: str,
-) -> None:
-    """Raise WeightsError unless the file has all arrays of the model, and no others."""
-    missing = [theirs[name] for name in expected if name not in set(known)]
-    left = [*others, *(theirs[name] for name in known if name not in set(expected))]
-    said = [
-        f"{word} {len(names)}: {shown(names)}"
-        for word, names in (("lacks", missing), ("has other", left))
-        if names
-    ]
+def check_names(missing: list[str], others: list[str], what: str) -> None:
+    """Raise WeightsError unless the file has all arrays of the model, and no others; what: it has not."""
+    found = {"lacks": missing, "has other": others}
+    said = [f"{word} {len(names)}: {shown(names)}" for word, names in found.items() if names]
     if said:
-        raise WeightsError(f"{where}: its arrays are not those of {model}; it {' and '.join(said)}")
+        raise WeightsError(f"{what}; it {' and '.join(said)}")
 
 
 def shaped(found: Array, expected: Array, where: str) -> Array:
