@@ -19,7 +19,7 @@ def onnx_module() -> Any:
     return optional("onnx", "export", "onnx")
 
 
-class Graph:
+class OnnxGraph:
     """Nodes and constants so far. names: array -> its name, for those constants that have one.
 
     An array is known again by being the same object.

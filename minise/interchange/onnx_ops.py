@@ -13,20 +13,20 @@ import numpy as np
 
 from minise.backend import Array
 from minise.errors import ConfigError
-from minise.interchange.onnx_graph import Graph
+from minise.interchange.onnx_graph import OnnxGraph
 from minise.ops.activation import GELU_CUBIC, GELU_SCALE
 from minise.tape import Call
 
 END = np.iinfo(np.int64).max
 
 
-def felu(graph: Graph, x: str, alpha: str) -> str:
+def felu(graph: OnnxGraph, x: str, alpha: str) -> str:
     """x where x > 0, else alpha · elu(x)."""
     positive = graph.node("Greater", x, graph.constant(0))
     return graph.node("Where", positive, x, graph.node("Mul", alpha, graph.node("Elu", x)))
 
 
-def gelu(graph: Graph, x: str) -> str:
+def gelu(graph: OnnxGraph, x: str) -> str:
     """x σ(t), t = 2 √(2/π) (x + 0.044715 x³)."""
     square = graph.node("Mul", graph.constant(GELU_SCALE * GELU_CUBIC), graph.node("Mul", x, x))
     t = graph.node("Mul", x, graph.node("Add", square, graph.constant(GELU_SCALE)))
@@ -46,7 +46,9 @@ ACTIVATION_NODES: dict[str, Callable[..., str]] = {
 """Activation -> a function of the graph, the name of x, those of its parameters, and its options."""
 
 
-def activate(graph: Graph, act: str, x: str, parameters: tuple[Array, ...], ndim: int, **options: Any) -> str:
+def activate(
+    graph: OnnxGraph, act: str, x: str, parameters: tuple[Array, ...], ndim: int, **options: Any
+) -> str:
     """The activation `act` of x, which has ndim axes; its parameters, () or (c,), stand along axis 1."""
     columns = [graph.constant(a.reshape(-1, *(1,) * (ndim - 2)), name=graph.title(a)) for a in parameters]
     if act not in ACTIVATION_NODES:
@@ -55,36 +57,36 @@ def activate(graph: Graph, act: str, x: str, parameters: tuple[Array, ...], ndim
     return ACTIVATION_NODES[act](graph, x, *columns, **options)
 
 
-def activation(graph: Graph, call: Call) -> str:
+def activation(graph: OnnxGraph, call: Call) -> str:
     """An activation as an op of its own."""
     x, *parameters = call.inputs
     return activate(graph, call.op, graph.value(x), tuple(parameters), x.ndim, **call.options)
 
 
-def conv2d(graph: Graph, call: Call) -> str:
+def conv2d(graph: OnnxGraph, call: Call) -> str:
     """With zero padding, the same on all sides."""
     stride, padding = call.options.get("stride", 1), call.options.get("padding", 0)
     shape = {"kernel_shape": call.inputs[1].shape[2:], "strides": [stride] * 2, "pads": [padding] * 4}
     return graph.node("Conv", *graph.values(*call.inputs), **shape)
 
 
-def batch_norm(graph: Graph, call: Call) -> str:
+def batch_norm(graph: OnnxGraph, call: Call) -> str:
     """With the running statistics."""
     names = graph.values(*call.inputs, *call.options["running"])
     return graph.node("BatchNormalization", *names, epsilon=call.options["eps"])
 
 
-def dense(graph: Graph, x: str, *w_b: Array | None) -> str:
+def dense(graph: OnnxGraph, x: str, *w_b: Array | None) -> str:
     """x wᵀ + b; b may be left out."""
     return graph.node("Gemm", x, *graph.values(*w_b), transB=1)
 
 
-def global_avg_pool(graph: Graph, x: str) -> str:
+def global_avg_pool(graph: OnnxGraph, x: str) -> str:
     """(n, c, h, w) -> (n, c)."""
     return graph.node("Flatten", graph.node("GlobalAveragePool", x))
 
 
-def max_pool2d(graph: Graph, call: Call) -> str:
+def max_pool2d(graph: OnnxGraph, call: Call) -> str:
     """Padding never wins."""
     kernel, padding = call.options["kernel"], call.options.get("padding", 0)
     stride = call.options.get("stride") or kernel
@@ -92,7 +94,7 @@ def max_pool2d(graph: Graph, call: Call) -> str:
     return graph.node("MaxPool", *graph.values(*call.inputs), **shape)
 
 
-def se(graph: Graph, call: Call) -> str:
+def se(graph: OnnxGraph, call: Call) -> str:
     """Squeeze, excite, scale, as in `minise.ops.se`."""
     u, w1, b1, w2, b2, *alpha = call.inputs
     parameters = tuple(a for a in alpha if a is not None)
@@ -104,7 +106,7 @@ def se(graph: Graph, call: Call) -> str:
     return graph.node("Mul", gate, x)
 
 
-def reshape(graph: Graph, call: Call) -> str:
+def reshape(graph: OnnxGraph, call: Call) -> str:
     """The batch stays the first axis; 0 says so, whatever its size."""
     (x,), (n, *rest) = call.inputs, call.options["shape"]
     if n != len(x):
@@ -113,7 +115,7 @@ def reshape(graph: Graph, call: Call) -> str:
     return graph.node("Reshape", graph.value(x), graph.constant((0, *rest), np.int64))
 
 
-def slice_(graph: Graph, call: Call) -> str:
+def slice_(graph: OnnxGraph, call: Call) -> str:
     """Slices that go forward."""
     index = call.options["index"]
     bounds = (
@@ -125,13 +127,13 @@ def slice_(graph: Graph, call: Call) -> str:
     return graph.node("Slice", *graph.values(*call.inputs), *(graph.constant(b, np.int64) for b in bounds))
 
 
-def pad(graph: Graph, call: Call) -> str:
+def pad(graph: OnnxGraph, call: Call) -> str:
     """Zeros around it."""
     before, after = zip(*call.options["widths"], strict=True)
     return graph.node("Pad", *graph.values(*call.inputs), graph.constant(before + after, np.int64))
 
 
-TRANSLATORS: dict[str, Callable[[Graph, Call], str]] = {
+TRANSLATORS: dict[str, Callable[[OnnxGraph, Call], str]] = {
     **dict.fromkeys(ACTIVATION_NODES, activation),
     "add": lambda graph, call: graph.node("Add", *graph.values(*call.inputs)),
     "batch_norm": batch_norm,

@@ -13,7 +13,7 @@ import numpy as np
 
 from minise.backend import Array, use_backend
 from minise.errors import ConfigError
-from minise.interchange.onnx_graph import Graph
+from minise.interchange.onnx_graph import OnnxGraph
 from minise.interchange.onnx_ops import TRANSLATORS
 from minise.nn import Module
 from minise.nn.module import evaluating
@@ -40,7 +40,7 @@ def onnx_bytes(
     x = np.zeros((BATCH, 3, size, size), np.float32)
     calls, logits = traced(model, x)
     parameters = {name: p.data for name, p in model.named_parameters()}
-    graph = Graph(parameters | {name: b.data for name, b in model.named_buffers()})
+    graph = OnnxGraph(parameters | {name: b.data for name, b in model.named_buffers()})
     graph.note(x, normalised(graph, mean, std))
     for call in calls:
         if call.op not in TRANSLATORS:
@@ -62,7 +62,7 @@ def traced(model: Module, x: Array) -> tuple[list[Call], Array]:
     return calls, logits
 
 
-def normalised(graph: Graph, mean: Any, std: Any) -> str:
+def normalised(graph: OnnxGraph, mean: Any, std: Any) -> str:
     """(images - mean) / std, channel by channel; the name of that."""
     shift = graph.constant(np.reshape(mean, (3, 1, 1)), name="mean")
     scale = graph.constant(np.reshape(std, (3, 1, 1)), name="std")

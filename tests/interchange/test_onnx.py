@@ -11,7 +11,7 @@ from interchange_files import IMAGES, lively, make_run
 
 from minise.data import load
 from minise.errors import ConfigError
-from minise.interchange.onnx_graph import Graph
+from minise.interchange.onnx_graph import OnnxGraph
 from minise.interchange.onnx_ops import TRANSLATORS, pad, reshape, slice_
 from minise.interchange.onnx_write import BATCH, onnx_bytes, traced
 from minise.models import MODELS, build
@@ -83,7 +83,7 @@ def test_the_graph_is_that_of_an_image_and_leaves_the_model_as_it_was():
 
 def translated(op, translate, x, ndim=4, **options):
     """One op as a graph of its own, run on x; ndim: of the result."""
-    graph = Graph({})
+    graph = OnnxGraph({})
     graph.note(x, "x")
     graph.node("Identity", translate(graph, Call(op, False, (x,), (x,), 0.0, options)))
     graph.nodes[-1].output[0] = "y"
