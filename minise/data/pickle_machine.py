@@ -1,8 +1,9 @@
 """A machine that runs pickles which hold data, and only data: CIFAR's python files, and those of PyTorch.
 
-`pickle.load` runs whatever a pickle tells it to. This machine knows the instructions that dicts, lists, numbers, text
-and bytes are made of, and no others. It imports nothing, sets no attribute, and calls only what stands in the table
-`names` of a subclass: functions of minise's own, which check their arguments.
+`pickle.load` runs whatever a pickle tells it to. Python's `pickletools` takes a pickle apart and runs none of it.
+This machine carries out the instructions that dicts, lists, numbers, text and bytes are made of, and refuses all
+others. It imports nothing, sets no attribute, and calls only what stands in the table `names` of a subclass:
+functions of minise's own, which check their arguments.
 
 It is a machine of its own because a `pickle.Unpickler` with `find_class` as an allow-list is not safe: its
 instructions run before `find_class` is asked, and cannot be replaced. A memo index of 2^31 makes it ask for
@@ -11,18 +12,17 @@ instructions run before `find_class` is asked, and cannot be replaced. A memo in
 would be part of the argument. Here the argument is one file: a value is never larger than the bytes that it was
 read from, the number of instructions is bounded, keys are short texts or numbers, nothing recurses, and every error
 becomes a RefusedError. PyTorch's own `weights_only` loader is such a machine, too.
-
-Source of the format: the comments in Python's own `pickletools`, whose names the instructions have. Protocols 2 to 4.
 """
 
 from __future__ import annotations
 
+import io
+import pickletools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-MAX_INSTRUCTIONS = 2_000_000  # the largest official file has 0.3 million; each can cost some 100 bytes
-PROTO, STOP = b"\x80", b"."
+MAX_INSTRUCTIONS = 2_000_000  # the largest official file has 0.2 million; each can cost some 100 bytes
 
 
 class RefusedError(Exception):
@@ -73,46 +73,27 @@ class Machine:
         self.encoded = 0  # bytes that calls have made
 
     def run(self) -> object:
-        """The value that the pickle holds. Raises RefusedError, and never another exception."""
-        if not self.data.startswith(PROTO, self.at):
+        """The value that the pickle holds; `at` is then the byte after it. Raises RefusedError, and nothing else."""
+        if not self.data.startswith(b"\x80", self.at):
             raise RefusedError("is not a pickle of protocol 2 to 4")
-        code = PROTO
+        stream = io.BytesIO(self.data)
+        stream.seek(self.at)
         try:
-            for _ in range(MAX_INSTRUCTIONS):
-                code = self.take(1)
-                if code == STOP:
-                    return self.stack.pop()
-                if code not in self.steps:
-                    raise RefusedError(
-                        f"has the pickle instruction {code!r} at byte {self.at - 1}, not one for data"
-                    )
-                self.steps[code](self)
+            for count, (instruction, argument, place) in enumerate(pickletools.genops(stream)):
+                name = instruction.name
+                if count == MAX_INSTRUCTIONS:
+                    raise RefusedError(f"has more than {MAX_INSTRUCTIONS} pickle instructions")
+                if name not in self.steps:
+                    raise RefusedError(f"has the pickle instruction {name} at byte {place}, not one for data")
+                self.steps[name](self, argument)
+            self.at = stream.tell()
+            return self.stack.pop()
         except RefusedError:
             raise
-        except Exception as error:  # a value that is not there, or is of a kind that cannot be meant
-            what = f"the pickle instruction {code!r} before byte {self.at} cannot be carried out"
-            raise RefusedError(f"is damaged: {what} ({type(error).__name__})") from None
-        raise RefusedError(f"has more than {MAX_INSTRUCTIONS} pickle instructions")
-
-    def take(self, n: int) -> bytes:
-        """The next `n` bytes of the file."""
-        if not 0 <= n <= len(self.data) - self.at:
-            raise RefusedError(f"is cut off: it ends after {len(self.data)} bytes")
-        self.at += n
-        return self.data[self.at - n : self.at]
-
-    def number(self, size: int, *, signed: bool = False) -> int:
-        """The next number, of `size` bytes."""
-        return int.from_bytes(self.take(size), "little", signed=signed)
-
-    def line(self) -> str:
-        """The rest of a text line (the two names after GLOBAL), at most 100 bytes of it."""
-        line = self.take(self.data.index(b"\n", self.at, self.at + 100) + 1 - self.at)
-        return line[:-1].decode("latin1")
-
-    def text(self, n: int) -> str:
-        """The next `n` bytes as a text."""
-        return self.take(n).decode("utf-8", "surrogatepass")
+        except Exception as error:
+            # It ends too soon, a value is not there, or one is of a kind that cannot be meant.
+            reason = ascii(str(error)[:80]) if isinstance(error, ValueError) else type(error).__name__
+            raise RefusedError(f"is cut off or damaged before byte {stream.tell()} ({reason})") from None
 
     def push(self, value: object) -> None:
         self.stack.append(value)
@@ -121,7 +102,7 @@ class Machine:
         """The topmost `n` values, in the order in which they were pushed."""
         return tuple(self.stack.pop() for _ in range(n))[::-1]
 
-    def mark(self) -> None:
+    def mark(self, _: object) -> None:
         self.outer.append(self.stack)
         self.stack = []
 
@@ -155,11 +136,11 @@ class Machine:
             raise RefusedError(f"asks for {f'{module[:60]}.{name[:60]}'!a}, which is not data; refused")
         self.push(self.names[module, name])
 
-    def reduce(self) -> None:
+    def reduce(self, _: object) -> None:
         """Call a Maker."""
         maker, args = self.pop(2)
         if not (isinstance(args, tuple) and isinstance(maker, Maker)):
-            raise RefusedError(f"calls a {kind_of(maker)}, at byte {self.at}; refused")
+            raise RefusedError(f"calls a {kind_of(maker)}; refused")
         made = maker.make(*args)
         # A text that is stored once can be encoded any number of times: a file is not to grow by that.
         self.encoded += len(made) if isinstance(made, bytes) else 0
@@ -167,49 +148,40 @@ class Machine:
             raise RefusedError("encodes the same text over and over; refused")
         self.push(made)
 
-    def build(self) -> None:
+    def build(self, _: object) -> None:
         """Give a state to what can have one."""
         target, state = self.pop(2)
         if not isinstance(target, Stateful):
-            raise RefusedError(f"gives a state to a {kind_of(target)}, at byte {self.at}; refused")
+            raise RefusedError(f"gives a state to a {kind_of(target)}; refused")
         target.build(state)
         self.push(target)
 
-    steps: ClassVar[dict[bytes, Callable[[Any], object]]] = {
-        PROTO: lambda m: m.take(1),
-        b"\x95": lambda m: m.take(8),  # FRAME
-        b"(": mark,  # MARK
-        b"N": lambda m: m.push(None),  # NONE
-        b"\x88": lambda m: m.push(True),  # NEWTRUE
-        b"\x89": lambda m: m.push(False),  # NEWFALSE
-        b"K": lambda m: m.push(m.number(1)),  # BININT1
-        b"M": lambda m: m.push(m.number(2)),  # BININT2
-        b"J": lambda m: m.push(m.number(4, signed=True)),  # BININT
-        b"U": lambda m: m.push(m.take(m.number(1))),  # SHORT_BINSTRING
-        b"T": lambda m: m.push(m.take(m.number(4, signed=True))),  # BINSTRING
-        b"C": lambda m: m.push(m.take(m.number(1))),  # SHORT_BINBYTES
-        b"B": lambda m: m.push(m.take(m.number(4))),  # BINBYTES
-        b"\x8c": lambda m: m.push(m.text(m.number(1))),  # SHORT_BINUNICODE
-        b"X": lambda m: m.push(m.text(m.number(4))),  # BINUNICODE
-        b")": lambda m: m.push(()),  # EMPTY_TUPLE
-        b"\x85": lambda m: m.push(m.pop(1)),  # TUPLE1
-        b"\x86": lambda m: m.push(m.pop(2)),  # TUPLE2
-        b"\x87": lambda m: m.push(m.pop(3)),  # TUPLE3
-        b"t": lambda m: m.push(tuple(m.pop_mark())),  # TUPLE
-        b"]": lambda m: m.push([]),  # EMPTY_LIST
-        b"a": lambda m: m.append(m.pop(1)),  # APPEND
-        b"e": lambda m: m.append(m.pop_mark()),  # APPENDS
-        b"}": lambda m: m.push({}),  # EMPTY_DICT
-        b"s": lambda m: m.set_items(m.pop(2)),  # SETITEM
-        b"u": lambda m: m.set_items(m.pop_mark()),  # SETITEMS
-        b"q": lambda m: m.remember(m.number(1)),  # BINPUT
-        b"r": lambda m: m.remember(m.number(4)),  # LONG_BINPUT
-        b"\x94": lambda m: m.remember(len(m.memo)),  # MEMOIZE
-        b"h": lambda m: m.push(m.memo[m.number(1)]),  # BINGET
-        b"j": lambda m: m.push(m.memo[m.number(4)]),  # LONG_BINGET
-        b"c": lambda m: m.find(m.line(), m.line()),  # GLOBAL
-        b"\x93": lambda m: m.find(*m.pop(2)),  # STACK_GLOBAL
-        b"R": reduce,  # REDUCE
-        b"b": build,  # BUILD
+    steps: ClassVar[dict[str, Callable[[Any, Any], object]]] = {
+        **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda m, _: None),
+        **dict.fromkeys(("BININT1", "BININT2", "BININT"), push),
+        **dict.fromkeys(("SHORT_BINUNICODE", "BINUNICODE", "SHORT_BINBYTES", "BINBYTES"), push),
+        **dict.fromkeys(("SHORT_BINSTRING", "BINSTRING"), lambda m, text: m.push(text.encode("latin1"))),
+        "NONE": lambda m, _: m.push(None),
+        "NEWTRUE": lambda m, _: m.push(True),
+        "NEWFALSE": lambda m, _: m.push(False),
+        "MARK": mark,
+        "EMPTY_TUPLE": lambda m, _: m.push(()),
+        "TUPLE1": lambda m, _: m.push(m.pop(1)),
+        "TUPLE2": lambda m, _: m.push(m.pop(2)),
+        "TUPLE3": lambda m, _: m.push(m.pop(3)),
+        "TUPLE": lambda m, _: m.push(tuple(m.pop_mark())),
+        "EMPTY_LIST": lambda m, _: m.push([]),
+        "APPEND": lambda m, _: m.append(m.pop(1)),
+        "APPENDS": lambda m, _: m.append(m.pop_mark()),
+        "EMPTY_DICT": lambda m, _: m.push({}),
+        "SETITEM": lambda m, _: m.set_items(m.pop(2)),
+        "SETITEMS": lambda m, _: m.set_items(m.pop_mark()),
+        **dict.fromkeys(("BINPUT", "LONG_BINPUT"), remember),
+        "MEMOIZE": lambda m, _: m.remember(len(m.memo)),
+        **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda m, index: m.push(m.memo[index])),
+        "GLOBAL": lambda m, names: m.find(*names.split(" ", 1)),
+        "STACK_GLOBAL": lambda m, _: m.find(*m.pop(2)),
+        "REDUCE": reduce,
+        "BUILD": build,
     }
-    """What each instruction does. A subclass may know more of them."""
+    """What each instruction, by its name in `pickletools`, does with its argument. A subclass may know more."""

@@ -7,7 +7,6 @@ Source of the format: the comments and the writer in PyTorch's own `torch/serial
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, TypeGuard
@@ -119,7 +118,7 @@ class TorchMachine(Machine):
         """An optimizer's state has whole numbers as keys, too."""
         return key if type(key) is int else super().key(key)
 
-    def persistent(self) -> None:
+    def persistent(self, _: object) -> None:
         """("storage", class, key, device, count), and in the older format a sixth, None unless it is of a storage."""
         (named,) = self.pop(1)
         if not (isinstance(named, tuple) and len(named) in (5, 6) and short_text(named[0]) == "storage"):
@@ -134,7 +133,7 @@ class TorchMachine(Machine):
         self.push(storage)
 
     steps: ClassVar = Machine.steps | {
-        b"G": lambda m: m.push(struct.unpack(">d", m.take(8))[0]),  # BINFLOAT
-        b"\x8a": lambda m: m.push(m.number(m.number(1), signed=True)),  # LONG1
-        b"Q": persistent,  # BINPERSID
+        "BINFLOAT": Machine.push,
+        "LONG1": Machine.push,
+        "BINPERSID": persistent,
     }
