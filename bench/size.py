@@ -30,9 +30,8 @@ def main() -> None:
     for room in sorted(rooms, key=lambda room: -lines(files(room))):
         own = files(room)
         longest = max(own, key=lambda path: lines([path]))
-        print(
-            f"{lines(own):7,}  {room.relative_to(ROOT).as_posix():24} {len(own):3} files, longest {longest.name} {lines([longest])}"
-        )
+        name = room.relative_to(ROOT).as_posix()
+        print(f"{lines(own):7,}  {name:24} {len(own):3} files, longest {longest.name} {lines([longest])}")
     engine = [file for name in ENGINE for file in files(ROOT / "minise" / name)]
     print(f"{lines(engine):7,}  the engine: {', '.join(ENGINE)}")
     print(f"{lines([file for room in rooms for file in files(room)]):7,}  in all")
