@@ -101,22 +101,27 @@ class Result:
     def __bool__(self) -> bool:
         return self.state == SOLVED
 
+    def rows(self) -> list[tuple[str, str]]:
+        """The lines to show, each with its mark: ✓ passed, ✗ failed, blank for what is wrong and hints, · left."""
+        return [
+            *(("✓", title) for title in self.passed),
+            *(("✗", title) for title in (self.failed,) if title),
+            *((" ", line) for line in (self.found, *self.hints) if line),
+            *(("·", title) for title in self.left),
+        ]
+
     def __repr__(self) -> str:
-        rows = [f"{self.exercise}: {self.state}"]
-        rows += [f"  ✓ {title}" for title in self.passed]
-        rows += [f"  ✗ {self.failed}"] if self.failed else []
-        rows += [f"    {line}" for line in (self.found, *self.hints) if line]
-        rows += [f"  · {title}" for title in self.left]
-        return "\n".join(rows)
+        rows = [f"  {mark} {text}" for mark, text in self.rows()]
+        return "\n".join([f"{self.exercise}: {self.state}", *rows])
 
     def _repr_markdown_(self) -> str:
         """How a notebook shows it."""
-        rows = [f"**{self.exercise}: {self.state}**", ""]
-        rows += [f"- ✓ {title}" for title in self.passed]
-        rows += [f"- ✗ **{self.failed}**"] if self.failed else []
-        rows += [f"  - {_plain(line)}" for line in (self.found, *self.hints) if self.failed]
-        rows += [f"- {title}" for title in self.left]
-        return "\n".join(rows)
+        rows = [MARKDOWN[mark] % _plain(text) for mark, text in self.rows() if self.failed or mark != " "]
+        return "\n".join([f"**{self.exercise}: {self.state}**", "", *rows])
+
+
+MARKDOWN = {"✓": "- ✓ %s", "✗": "- ✗ **%s**", " ": "  - %s", "·": "- %s"}
+"""A row of a result, by its mark."""
 
 
 def _plain(words: str) -> str:
