@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array
-from minise.teach.exercises.exercise import Answer, Inputs
+from minise.teach.exercises.exercise import Answer, Inputs, Shape
 
 
-def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Inputs:
+def draw(rng: np.random.Generator, shape: Shape) -> Inputs:
     """Draw three gradients of this shape."""
     return tuple(rng.standard_normal((3, *shape)))
 

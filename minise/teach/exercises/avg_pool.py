@@ -7,9 +7,7 @@ import numpy as np
 from minise import ops
 from minise.backend import Array
 from minise.teach.exercises.by_tape import y_and_gradients
-from minise.teach.exercises.exercise import Inputs
-
-Shape = tuple[int, ...]
+from minise.teach.exercises.exercise import Inputs, Shape
 
 
 def draw(rng: np.random.Generator, x: Shape, kernel: int) -> Inputs:

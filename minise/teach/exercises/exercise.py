@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 Inputs = tuple[Any, ...]
+Shape = tuple[int, ...]
 Answer = Callable[..., Any]
 """From the inputs of a case to the results: one value, or a tuple where the exercise has several `results`."""
 

@@ -7,12 +7,10 @@ import numpy as np
 from minise import ops
 from minise.backend import Array
 from minise.teach.exercises.by_tape import y_and_gradients
-from minise.teach.exercises.exercise import Inputs
+from minise.teach.exercises.exercise import Inputs, Shape
 
 
-def draw(
-    rng: np.random.Generator, shape: tuple[int, ...], alpha: float, scale: float = 1.0, zeros: int = 0
-) -> Inputs:
+def draw(rng: np.random.Generator, shape: Shape, alpha: float, scale: float = 1.0, zeros: int = 0) -> Inputs:
     """Draw gy and x; return them and alpha. scale: the standard deviation of x; zeros: how many elements are 0."""
     gy, x = rng.standard_normal(shape), scale * rng.standard_normal(shape)
     x.flat[:zeros] = 0

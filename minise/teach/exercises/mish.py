@@ -8,12 +8,10 @@ from minise import ops
 from minise.backend import Array
 from minise.tape import Tensor
 from minise.teach.exercises.by_tape import y_and_gradients
-from minise.teach.exercises.exercise import Inputs
+from minise.teach.exercises.exercise import Inputs, Shape
 
 
-def draw(
-    rng: np.random.Generator, shape: tuple[int, ...], scale: float = 1.0, dtype: str = "float64"
-) -> Inputs:
+def draw(rng: np.random.Generator, shape: Shape, scale: float = 1.0, dtype: str = "float64") -> Inputs:
     """Draw gy and x. scale: the standard deviation of x."""
     gy, x = rng.standard_normal(shape), scale * rng.standard_normal(shape)
     return gy.astype(dtype), x.astype(dtype)

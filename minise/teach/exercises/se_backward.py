@@ -9,11 +9,11 @@ import numpy as np
 from minise import ops
 from minise.backend import Array
 from minise.teach.exercises.by_tape import y_and_gradients
-from minise.teach.exercises.exercise import Inputs
+from minise.teach.exercises.exercise import Inputs, Shape
 from minise.teach.exercises.se_excite import weights
 
 
-def draw(rng: np.random.Generator, u: tuple[int, ...], d: int) -> Inputs:
+def draw(rng: np.random.Generator, u: Shape, d: int) -> Inputs:
     """Draw gy, u, w1, b1, w2 and b2. u: the shape; d: the hidden width."""
     return rng.standard_normal(u), rng.standard_normal(u), *weights(rng, u[1], d)
 

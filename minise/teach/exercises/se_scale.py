@@ -8,10 +8,10 @@ from minise import ops
 from minise.backend import Array
 from minise.tape import Tensor
 from minise.teach.exercises.by_tape import y_and_gradients
-from minise.teach.exercises.exercise import Inputs
+from minise.teach.exercises.exercise import Inputs, Shape
 
 
-def draw(rng: np.random.Generator, u: tuple[int, ...]) -> Inputs:
+def draw(rng: np.random.Generator, u: Shape) -> Inputs:
     """Draw gy, u and the gate s. u: the shape."""
     return rng.standard_normal(u), rng.standard_normal(u), rng.uniform(0.1, 0.9, u[:2])
 

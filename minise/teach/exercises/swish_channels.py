@@ -8,10 +8,10 @@ from minise import ops
 from minise.backend import Array
 from minise.tape import Tensor
 from minise.teach.exercises.by_tape import y_and_gradients
-from minise.teach.exercises.exercise import Inputs
+from minise.teach.exercises.exercise import Inputs, Shape
 
 
-def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Inputs:
+def draw(rng: np.random.Generator, shape: Shape) -> Inputs:
     """Draw gy, x and beta. shape: of x."""
     return rng.standard_normal(shape), rng.standard_normal(shape), rng.uniform(0.5, 2, shape[1])
 
