@@ -23,7 +23,7 @@ from minise.report.theme import (
     scale,
     whole_epochs,
 )
-from minise.report.words import block_name, count, decimal, label, short
+from minise.report.filters import block_name, count, decimal, label, short
 
 SMALL = (210, 116)
 MOST_NAMED = 20

@@ -23,7 +23,7 @@ from minise.report.theme import (
     points,
     whole_epochs,
 )
-from minise.report.words import count, decimal, known, label, percent, short
+from minise.report.filters import count, decimal, known, label, percent, short
 
 PANEL = (350, 230)
 """Pixels of a plot of which three stand in a row on a wide page."""
@@ -98,7 +98,7 @@ def confusion(facts: RunFacts, answers: Answers) -> Plot:
 
 def class_bars(facts: RunFacts, answers: Answers) -> Plot:
     """The accuracy of every class, sorted; only the ends are named."""
-    order = [int(i) for i in np.argsort(answers.per_class) if known(answers.per_class[i])]
+    order = answers.hardest
     values = [100 * answers.per_class[i] for i in order]
     figure, axes = panel(900, 260, right=20, bottom=16)
     axes.bar(range(len(values)), values, width=0.8, color=COOL, alpha=0.75)

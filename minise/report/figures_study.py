@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from minise.report.facts_study import ArmHistory, StudyFacts
+from minise.report.facts_study import ArmHistory, StudyFacts, within
 from minise.report.theme import (
     ARM_COLOURS,
     INK,
@@ -25,7 +25,7 @@ from minise.report.theme import (
     points,
     whole_epochs,
 )
-from minise.report.words import RHO, counted, decimal, interval, signed
+from minise.report.filters import RHO, counted, decimal, interval, signed
 from minise.study.verdict import Comparison
 
 ROW, BELOW = 40, 0.28
@@ -51,14 +51,13 @@ def legend(facts: StudyFacts) -> tuple[tuple[str, str], ...]:
     return tuple((arm, arm_tone(facts, arm)) for arm in facts.arms)
 
 
-def every_run(facts: StudyFacts, dataset: str, model: str, name: str) -> Plot:
+def every_run(facts: StudyFacts, group: tuple[str, str], name: str) -> Plot:
     """A dot for each finished run; the mean of each arm and its 95 % interval."""
-    results = [a for a in facts.verdict.arms if (a.dataset, a.model) == (dataset, model)]
+    results, every = within(facts.verdict.arms, group), within(facts.runs, group)
     colours = arm_colours(facts)
     figure, axes = _rows([a.arm for a in results], "test accuracy", bold=facts.config["claim"])
     for row, result in enumerate(results):
-        runs = [r for r in facts.runs if (r.dataset, r.model, r.arm) == (dataset, model, result.arm)]
-        values = [100 * r.test_acc for r in runs if r.test_acc is not None]
+        values = [100 * r.test_acc for r in every if r.arm == result.arm and r.test_acc is not None]
         axes.scatter(values, [row + BELOW] * len(values), s=26, color=colours[result.arm], alpha=0.45)
         _estimate(axes, row, result.mean, result.low, result.high, colours[result.arm])
         if values:
@@ -69,12 +68,12 @@ def every_run(facts: StudyFacts, dataset: str, model: str, name: str) -> Plot:
         f"{a.arm}: {counted(a.n, 'run')}, mean {decimal(a.mean)} %, 95 % interval {interval(a.low, a.high)}"
         for a in results
     )
-    return finish(figure, name, f"{dataset}, {model}", f"Test accuracy of every run by arm. {words}.")
+    return finish(figure, name, ", ".join(group), f"Test accuracy of every run by arm. {words}.")
 
 
-def forest(facts: StudyFacts, dataset: str, model: str, name: str) -> Plot:
+def forest(facts: StudyFacts, group: tuple[str, str], name: str) -> Plot:
     """What the claim's arm gains over each other, with 95 % intervals, beside what is claimed."""
-    rows = [c for c in facts.verdict.comparisons if (c.dataset, c.model) == (dataset, model)]
+    rows = within(facts.verdict.comparisons, group)
     figure, axes = _rows([f"over {c.other}" for c in rows], "points of test accuracy", right=150)
     axes.axvline(0, color=MUTED, linewidth=1)
     effect = next((c.effect for c in rows if math.isfinite(c.effect)), math.nan)
@@ -91,18 +90,17 @@ def forest(facts: StudyFacts, dataset: str, model: str, name: str) -> Plot:
             between = f"  [{interval(c.low, c.high)}]" if math.isfinite(c.low) else ""
             _beside(axes, row, f"{signed(c.mean)}{between}")
     words = "; ".join(_gain(c) for c in rows)
-    claimed = f" Claimed are {signed(effect, 1)}." if math.isfinite(effect) else ""
-    return finish(
-        figure, name, f"{dataset}, {model}", f"Gain of {facts.config['claim']} in points. {words}.{claimed}"
-    )
+    claimed = f" The claim is {signed(effect, 1)}." if math.isfinite(effect) else ""
+    described = f"Gain of {facts.config['claim']} in points. {words}.{claimed}"
+    return finish(figure, name, ", ".join(group), described)
 
 
-def curves(facts: StudyFacts, dataset: str, model: str, key: str, name: str, title: str) -> Plot:
+def curves(facts: StudyFacts, group: tuple[str, str], key: str, name: str, title: str) -> Plot:
     """Mean over the seeds of each arm, between the lowest and the highest run.
 
     The first quarter of the epochs is left out: it would hide how the arms differ later.
     """
-    arms = [h for h in facts.histories if (h.dataset, h.model) == (dataset, model) and key in h.curves]
+    arms = [h for h in within(facts.histories, group) if key in h.curves]
     figure, axes = panel(520, 290, left=50, right=14, x="epoch")
     factor = 100 if key.endswith("acc") else 1
     colours = arm_colours(facts)
@@ -118,32 +116,28 @@ def curves(facts: StudyFacts, dataset: str, model: str, key: str, name: str, tit
     if factor == 100:
         percents(axes.yaxis)
     words = "; ".join(_end(h, key, factor) for h in arms)
-    return finish(figure, name, title, f"{title} on {dataset} with {model}, mean over the seeds. {words}.")
+    return finish(figure, name, title, f"{title} on {group[0]} with {group[1]}, mean over the seeds. {words}.")
 
 
 def dead_and_accuracy(facts: StudyFacts, name: str) -> Plot:
     """Every run: its share of dead units, and its accuracy beside the mean of its data set and model."""
-    rows = [r for r in facts.runs if r.dead_share is not None and r.test_acc is not None]
-    means = {
-        group: np.mean([r.test_acc for r in rows if (r.dataset, r.model) == group and r.test_acc is not None])
-        for group in {(r.dataset, r.model) for r in rows}
-    }
+    groups: dict[tuple[str, str], list[float]] = {}
+    for run, _, accuracy in facts.watched:
+        groups.setdefault((run.dataset, run.model), []).append(accuracy)
+    shares = [100 * share for _, share, _ in facts.watched]
     figure, axes = panel(520, 300, left=52, x="dead units", y="accuracy beside its group's mean, points")
     axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
     colours = arm_colours(facts)
-    for r in rows:
-        assert r.dead_share is not None
-        assert r.test_acc is not None
-        y = 100 * (r.test_acc - means[r.dataset, r.model])
-        axes.scatter(100 * r.dead_share, y, s=34, color=colours[r.arm], alpha=0.75, linewidths=0)
+    for run, share, accuracy in facts.watched:
+        y = 100 * (accuracy - np.mean(groups[run.dataset, run.model]))
+        axes.scatter(100 * share, y, s=34, color=colours[run.arm], alpha=0.75, linewidths=0)
     axes.margins(0.08)
     percents(axes.xaxis)
     rho = facts.verdict.dead_correlation
     found = f"Spearman's {RHO} within arms {decimal(rho)}" if math.isfinite(rho) else "no correlation"
     words = (
-        f"Share of dead excitation units against accuracy, {len(rows)} runs: {found}. Dead shares go from"
-        f" {decimal(100 * min(r.dead_share or 0 for r in rows), 1)} to"
-        f" {decimal(100 * max(r.dead_share or 0 for r in rows), 1)} %."
+        f"Share of dead excitation units against accuracy, {len(shares)} runs: {found}. Dead shares range from"
+        f" {decimal(min(shares), 1)} to {decimal(max(shares), 1)} %."
     )
     return finish(figure, name, "Dead units and accuracy", words)
 
