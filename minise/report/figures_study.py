@@ -116,7 +116,9 @@ def curves(facts: StudyFacts, group: tuple[str, str], key: str, name: str, title
     if factor == 100:
         percents(axes.yaxis)
     words = "; ".join(_end(h, key, factor) for h in arms)
-    return finish(figure, name, title, f"{title} on {group[0]} with {group[1]}, mean over the seeds. {words}.")
+    return finish(
+        figure, name, title, f"{title} on {group[0]} with {group[1]}, mean over the seeds. {words}."
+    )
 
 
 def dead_and_accuracy(facts: StudyFacts, name: str) -> Plot:

@@ -62,7 +62,8 @@ def mean_history(histories: Sequence[History]) -> History | None:
     same = [h for h in histories if (h.blocks, h.epochs) == (first.blocks, first.epochs)]
 
     means = {
-        name: _rows(np.mean([getattr(h, name) for h in same], axis=0)) for name in ("dead", "alpha", "variance")
+        name: _rows(np.mean([getattr(h, name) for h in same], axis=0))
+        for name in ("dead", "alpha", "variance")
     }
     return replace(first, **means)
 

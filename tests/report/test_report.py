@@ -6,17 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.resources import files
 
 import matplotlib
 import numpy as np
 import pytest
 from cli_runs import TINY, failed, minise, succeeded
+from jinja2 import nodes
 from parsed_page import Parsed
 
 from minise.data import DATASETS
 from minise.data.shapes10 import CLASSES
 from minise.errors import ConfigError
 from minise.report import answers, filters, report
+from minise.report.render import templates
 from minise.runs.job import result_of
 from minise.runs.run import METRICS, MICROSCOPE, Run
 from minise.study import verdict
@@ -128,6 +131,17 @@ def test_hostile_names_are_only_text(run):
     assert "\x07" not in page.text
 
 
+def test_imported_weights_and_unofficial_data(run):
+    info = json.loads((run / "run.json").read_text())
+    source = {"file": "weights.safetensors", "sha256": "ab12"}
+    edit(run, imported=source, data=info["data"] | {"official": False})
+    page = whole(report(run))
+    assert "The weights were imported." in page.text
+    assert "The data are not the official files." in page.text
+    assert ["imported", "from weights.safetensors, SHA-256 ab12"] in page.terms
+    assert "training time" not in dict(page.terms)
+
+
 def test_a_run_that_was_interrupted(run):
     edit(run, state="interrupted", reason="")
     (run / "test.safetensors").unlink()
@@ -204,16 +218,19 @@ def test_many_classes_no_gates_and_no_data(tmp_path, monkeypatch):
 # ---- a study -----------------------------------------------------------------------------------------------
 
 
-def make_study(path, gains, *, seeds=4, runs=None, effect=1.0):
-    """A study of three arms; gains: points of the claim's arm over the others, by seed; runs: how many are done."""
+def make_study(path, gains, *, seeds=4, runs=None, effect=1.0, models=("se-convnet",), on="shapes10"):
+    """A study of three arms; gains: points of the claim's arm over the others, by seed; runs: how many are done.
+
+    effect: what is claimed, on the data set `on`.
+    """
     plan = {
         "datasets": ["shapes10"],
-        "models": ["se-convnet"],
+        "models": list(models),
         "seeds": seeds,
         "claim": "se-felu",
         "against": ["plain", "se-relu"],
         "parity": 0.2,
-        "effect": {"shapes10": effect},
+        "effect": {on: effect},
         "train": {"epochs": 3, "warmup": 0, "microscope": 10},
         "arms": {"plain": {"se": False}, "se-relu": {"act": "relu"}, "se-felu": {"act": "felu"}},
     }
@@ -268,6 +285,16 @@ def test_the_page_of_a_study(study_page):
     assert "neurons 1, 2 and 3 learn nothing" in next(p["desc"] for p in page.plots if p["title"] == "relu")
 
 
+def test_the_tables_of_a_study(study_page):
+    page = whole(study_page)
+    rows = {tuple(row[:2]): row for row in page.rows}
+    relu = rows["se-relu", "3"]
+    assert relu[2:9] == ["0", "50.30", "0.30", "49.55 to 51.05", "50.30", "50.30", "38.9\u00a0%"]
+    assert rows["shapes10, se-convnet", "over se-relu"][2:5] == ["not supported", "3", "+0.07"]
+    assert rows["shapes10", "se-convnet"][2:4] == ["se-felu", "groups.2"]
+    assert [row[1] for row in page.rows if row[0].endswith("-s3")] == ["done", "open", "done"]
+
+
 def test_the_rule_is_said_as_where_it_is_applied(study_page):
     said = " ".join(verdict.__doc__.split())
     shown = dict(whole(study_page).terms)
@@ -299,6 +326,20 @@ def test_every_verdict_has_its_reason(tmp_path, gains, runs, expected, because):
     page = whole(report(make_study(tmp_path / "study", gains, runs=runs)))
     assert page.title.endswith(f" · {expected}")
     assert because in page.text
+
+
+def test_more_than_two_comparisons_are_summed_up(tmp_path):
+    path = make_study(tmp_path / "study", (1.0, 1.2, 1.1, 1.3), models=("se-convnet", "se-resnet20"))
+    page = whole(report(path))
+    assert "se-felu gains between +1.15 and +1.15 points; the claim is +1.0. In every comparison" in page.text
+    assert [plot["title"] for plot in page.plots].count("shapes10, se-resnet20") == 2
+
+
+def test_a_study_that_claims_nothing(tmp_path):
+    page = whole(report(make_study(tmp_path / "study", (0.1, 0.2, 0.3, 0.4), on="cifar10")))
+    assert page.title == "plain, se-relu and se-felu · Nothing is claimed"
+    assert "so there is nothing to judge" in page.text
+    assert "supported" not in dict(page.terms)
 
 
 def test_an_earlier_look_is_told(tmp_path):
@@ -349,6 +390,31 @@ def test_a_page_is_the_same_every_time_whatever_matplotlib_is_told(tmp_path):
     with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 30, "axes.grid": False}):
         assert report(path) == first
     whole(first)
+
+
+# ---- templates ----------------------------------------------------------------------------------------------
+
+
+def test_every_name_in_a_template_is_known():
+    """Also in the branches that no page here takes. An unknown filter does not even compile."""
+    environment = templates()
+    trees = {
+        file.name: environment.parse(file.read_text(encoding="utf-8"))
+        for file in files("minise.report").iterdir()
+        if file.name.endswith(".j2")
+    }
+    assert {"layout.html.j2", "macros.html.j2", "run.html.j2", "study.html.j2"} <= set(trees)
+    values = {"facts", "figures", "sections", "rule", "chain"}  # what `render` hands over
+    values |= {"loop", "self", "caller", "varargs"} | set(environment.globals)
+    values |= {n.name for tree in trees.values() for n in tree.find_all(nodes.Name) if n.ctx != "load"}
+    shared = {macro.name for macro in trees["macros.html.j2"].find_all(nodes.Macro)}
+    for name, tree in trees.items():
+        environment.get_template(name)
+        imported = {name for found in tree.find_all(nodes.FromImport) for name in found.names}
+        own = {macro.name for macro in tree.find_all(nodes.Macro)}
+        used = {n.name for n in tree.find_all(nodes.Name) if n.ctx == "load"}
+        assert used <= values | imported | own, name
+        assert imported <= shared & used, name
 
 
 # ---- formats and the command -------------------------------------------------------------------------------
