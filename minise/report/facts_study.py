@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,24 +17,12 @@ from minise.runs.run import MICROSCOPE, Run
 from minise.study.interim import Look, earlier_looks
 from minise.study.outcome import Outcome, Study, open_study
 from minise.study.plan import ArmSize, sizes, unequal
-from minise.study.verdict import ArmResult, Verdict, judge
+from minise.study.verdict import ArmResult, Comparison, Verdict, judge
 
 WORKED = ("relu", "felu", "elu")
 """The activations that the chain of four neurons is worked out for."""
 ORIGIN = ("command", "versions", "plugins", "data", "hardware")
 """What run.json says of where a run comes from."""
-
-
-class Grouped(Protocol):
-    """Anything that is of one data set and one model."""
-
-    @property
-    def dataset(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-
-
-T = TypeVar("T", bound=Grouped)
 
 
 @dataclass(frozen=True)
@@ -148,7 +136,10 @@ class StudyFacts:
         return next((s for s in self.sizes if (s.dataset, s.model, s.arm) == key), None)
 
 
-def within(rows: Iterable[T], group: tuple[str, str]) -> list[T]:
+Row = TypeVar("Row", RunRow, ArmHistory, ArmResult, Comparison)
+
+
+def within(rows: Iterable[Row], group: tuple[str, str]) -> list[Row]:
     """Those rows that are of the data set and model of the group."""
     return [row for row in rows if (row.dataset, row.model) == group]
 

@@ -6,8 +6,8 @@ from matplotlib.patches import Circle, Rectangle
 
 from minise.analysis.dying_chain import Chain
 from minise.analysis.microscope import FLAT
-from minise.report.theme import COOL, INK, MUTED, PAPER, RULE, WARM, Plot, finish, panel
 from minise.report.filters import PRIME, decimal, listed, short
+from minise.report.theme import COOL, INK, MUTED, PAPER, RULE, WARM, Plot, finish, panel
 
 
 def chain_picture(chain: Chain, name: str) -> Plot:

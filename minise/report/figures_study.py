@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from minise.report.facts_study import ArmHistory, StudyFacts, within
+from minise.report.filters import RHO, counted, decimal, interval, signed
 from minise.report.theme import (
     ARM_COLOURS,
     INK,
@@ -25,7 +26,6 @@ from minise.report.theme import (
     points,
     whole_epochs,
 )
-from minise.report.filters import RHO, counted, decimal, interval, signed
 from minise.study.verdict import Comparison
 
 ROW, BELOW = 40, 0.28

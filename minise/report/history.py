@@ -61,11 +61,10 @@ def mean_history(histories: Sequence[History]) -> History | None:
     first = histories[0]
     same = [h for h in histories if (h.blocks, h.epochs) == (first.blocks, first.epochs)]
 
-    means = {
-        name: _rows(np.mean([getattr(h, name) for h in same], axis=0))
-        for name in ("dead", "alpha", "variance")
-    }
-    return replace(first, **means)
+    dead, alpha, variance = (
+        _rows(np.mean([getattr(h, name) for h in same], axis=0)) for name in ("dead", "alpha", "variance")
+    )
+    return replace(first, dead=dead, alpha=alpha, variance=variance)
 
 
 def mean(values: Sequence[float] | None) -> float:

@@ -16,7 +16,7 @@ def origin(path: str, *infos: dict[str, Any]) -> list[tuple[str, str]]:
     said: dict[str, dict[str, None]] = {"folder": {path: None}}
     for info in infos:
         for name, words in _rows(info).items():
-            said.setdefault(name, {}).update({words: None} if words else {})
+            said.setdefault(name, {}).update({str(words): None} if words else {})
     return [(name, label("; ".join(words), 1000)) for name, words in said.items() if words]
 
 
