@@ -39,11 +39,11 @@ def curves(facts: RunFacts, key: str, title: str) -> Plot:
         words += f" after epoch {epochs[i]}"
     figure, axes = panel(*PANEL, left=48, right=70, x="epoch")
     ends = []
-    for values, whose, colour in ((train, "training", COOL), (held, "held out", WARM)):
+    for values, whose, color in ((train, "training", COOL), (held, "held out", WARM)):
         y = [factor * value for value in values]
         if any(map(known, y)):
-            axes.plot(epochs, y, color=colour, marker=points(epochs), markersize=4, clip_on=False)
-            ends.append((epochs[-1], y[-1], whose, colour))
+            axes.plot(epochs, y, color=color, marker=points(epochs), markersize=4, clip_on=False)
+            ends.append((epochs[-1], y[-1], whose, color))
     whole_epochs(axes, epochs)
     axes.margins(y=0.1)
     if key == "acc":
@@ -79,8 +79,8 @@ def confusion(facts: RunFacts, answers: Answers) -> Plot:
     cells(axes, wrong, WARM, gap=0.06)
     for i, j in np.argwhere(table):
         strong = i != j and wrong[i, j] > 0.6
-        colour = PAPER if strong else INK if i == j or wrong[i, j] > 0.2 else MUTED
-        axes.text(j + 0.5, i + 0.5, count(table[i, j]), ha="center", va="center", color=colour, fontsize=10)
+        color = PAPER if strong else INK if i == j or wrong[i, j] > 0.2 else MUTED
+        axes.text(j + 0.5, i + 0.5, count(table[i, j]), ha="center", va="center", color=color, fontsize=10)
     for i, accuracy in enumerate(answers.per_class):
         axes.text(k + 0.15, i + 0.5, percent(accuracy, 1), va="center", color=MUTED, fontsize=10)
     axes.text(k + 0.15, -0.25, "accuracy", va="bottom", color=MUTED, fontsize=10)
@@ -162,8 +162,8 @@ def confidences(answers: Answers) -> Plot:
     axes.set(xlim=(0, 102))
     percents(axes.xaxis)
     percents(axes.yaxis)
-    for x, text, colour in ((0, "right", COOL), (0.14, "wrong", WARM)):
-        axes.text(x, 1.07, text, color=colour, transform=axes.transAxes, fontweight="bold")
+    for x, text, color in ((0, "right", COOL), (0.14, "wrong", WARM)):
+        axes.text(x, 1.07, text, color=color, transform=axes.transAxes, fontweight="bold")
     words = (
         f"Histogram of confidence: {percent(bins[-1].images / n, 1)} of the answers have one above"
         f" {percent(bins[-1].low, 0)}, and {decimal(wrong[-1], 2)} % of all answers are among them and wrong."

@@ -1,4 +1,4 @@
-"""How plots look: Matplotlib draws them in sentinel colours, and the page's CSS says what those are.
+"""How plots look: Matplotlib draws them in sentinel colors, and the page's CSS says what those are.
 
 So a plot is light on a light page and dark on a dark one, its text is text in the page's font, and no id in it
 collides with another plot's. One unit of length is a CSS pixel.
@@ -26,10 +26,10 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 INK, MUTED, RULE, PAPER, COOL, WARM = (f"#0102{i:02x}" for i in range(6))
-ARM_COLOURS = tuple(f"#0103{i:02x}" for i in range(8))
+ARM_COLORS = tuple(f"#0103{i:02x}" for i in range(8))
 VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper", COOL: "cool", WARM: "warm"}
-VARIABLES |= {colour: f"arm-{i}" for i, colour in enumerate(ARM_COLOURS)}
-"""Sentinel colour -> CSS variable."""
+VARIABLES |= {color: f"arm-{i}" for i, color in enumerate(ARM_COLORS)}
+"""Sentinel color -> CSS variable."""
 STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -139,7 +139,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], gap: f
 
 
 def cells(
-    axes: Axes, values: Any, colour: str, *, low: float = 0.0, high: float = 1.0, gap: float = 0.0
+    axes: Axes, values: Any, color: str, *, low: float = 0.0, high: float = 1.0, gap: float = 0.0
 ) -> None:
     """A heat map of values (rows, columns), the first row at the top: the higher, the more of the color.
 
@@ -158,21 +158,21 @@ def cells(
     for level in np.unique(levels[levels > 0]):
         whole = Path.make_compound_path(*(Path(box, closed=True) for box in boxes[levels == level]))
         alpha = 0.06 + 0.94 * level / LEVELS
-        axes.add_patch(PathPatch(whole, facecolor=colour, alpha=alpha, linewidth=0, gid=CELLS))
+        axes.add_patch(PathPatch(whole, facecolor=color, alpha=alpha, linewidth=0, gid=CELLS))
     axes.set_xlim(0, values.shape[1])
     axes.set_ylim(values.shape[0], 0)
     axes.grid(False)
     axes.tick_params(length=0)
 
 
-def scale(figure: Figure, colour: str, low: str, high: str, *, right: float = 14, top: float = 4) -> None:
+def scale(figure: Figure, color: str, low: str, high: str, *, right: float = 14, top: float = 4) -> None:
     """The scale of a heat map, at the top right of the plot: from the words for the lowest to the highest."""
     width, height = figure.get_figwidth() * 72, figure.get_figheight() * 72
     room = 7 * len(high) + 6
     axes = figure.add_axes(
         ((width - right - room - 72) / width, (height - top - 10) / height, 72 / width, 8 / height)
     )
-    cells(axes, [np.arange(1, STEPS + 1) / STEPS], colour, gap=0.12)
+    cells(axes, [np.arange(1, STEPS + 1) / STEPS], color, gap=0.12)
     axes.set_axis_off()
     axes.text(-0.4, 0.5, low, ha="right", va="center", color=MUTED, fontsize=10)
     axes.text(STEPS + 0.4, 0.5, high, ha="left", va="center", color=MUTED, fontsize=10)
