@@ -370,8 +370,19 @@ def test_every_origin_is_told(tmp_path):
     assert ["command", "minise claim"] in terms
 
 
+def test_a_study_with_other_files_than_the_official_ones(tmp_path):
+    path = make_study(tmp_path / "study", (0.1, 0.2), seeds=2)
+    edit(next((path / "runs").iterdir()), data={"name": "shapes10", "checksum": "0", "official": False})
+    page = whole(report(path))
+    assert "not comparable with published results. (shapes10)" in page.text
+    data = dict(page.terms)["data"].split("; ")
+    assert sorted(data) == ["shapes10, generated", "shapes10, not the official content"]
+
+
 def test_a_study_that_has_not_begun(tmp_path):
-    page = whole(report(make_study(tmp_path / "study", (), runs=0)))
+    page = whole(report(make_study(tmp_path / "study", (), runs=0, seeds=5)))
+    assert "Not started: 15 runs (shapes10-se-convnet-plain-s0, " in page.text
+    assert "se-felu-s3 and others)" in page.text
     assert "No run is done yet." in page.text
     assert "No run has started." in page.text
     assert {plot["title"] for plot in page.plots} == {"relu", "felu", "elu"}
