@@ -5,7 +5,7 @@ CUDA ?= 13
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo train test check format lint types wheel parity gpu-check docs docs-links clean
+.PHONY: demo train test check format lint types wheel parity gpu-check docs docs-links size clean
 
 demo: $(VENV)/run.stamp  ## Train SE + FeLU on the embedded data set and evaluate it: about a minute
 	rm -rf runs/demo
@@ -55,6 +55,9 @@ docs: $(VENV)/docs.stamp  ## Build the documentation site into build/docs, and c
 	rm -rf build/docs
 	$(BIN)/sphinx-build -q -W --keep-going -j auto -d build/doctrees -b html docs build/docs
 	MINISE_DOCS=build/docs $(BIN)/python -m pytest tests/test_docs.py
+
+size:  ## Print the lines of Python per room
+	@$(PYTHON) bench/size.py
 
 docs-links: $(VENV)/docs.stamp  ## Check the links to other sites: needs the network
 	$(BIN)/sphinx-build -q -d build/doctrees -b linkcheck docs build/docs-links

@@ -11,27 +11,28 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from minise import ops
 from minise.models import FASTNETS
 from minise.models.fastnet import FastShape
+from minise.ops import ACTIVATIONS
 
 
-def felu(x: Tensor, alpha: Tensor) -> Tensor:
-    """ELU with a learnable alpha, () or (c,)."""
-    alpha = alpha.reshape(-1, *(1,) * (x.ndim - 2))
-    return torch.where(x > 0, x, alpha * torch.expm1(torch.clamp(x, max=0)))
+def function(act: str) -> Callable[..., Tensor]:
+    """PyTorch's function of that name, or one by the formula of minise's row where PyTorch has none."""
+    row, found = ACTIVATIONS[act], getattr(F, act, None)
+    return by_formula(row) if found is None else partial(found, **row.torch)
 
 
-ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], float | None]] = {
-    "relu": (F.relu, None),
-    "felu": (felu, 1.0),
-    "elu": (F.elu, None),
-    "leaky_relu": (F.leaky_relu, None),
-    "prelu": (F.prelu, 0.25),
-    "sigmoid": (torch.sigmoid, None),
-    "tanh": (torch.tanh, None),
-    "gelu": (partial(F.gelu, approximate="tanh"), None),
-}
-"""The function, and where its learnable parameter starts, if it has one."""
+def by_formula(row: ops.Activation) -> Callable[..., Tensor]:
+    """The activation as the formula of its row, for what PyTorch does not have."""
+
+    def formula(x: Tensor, a: Tensor | None = None) -> Tensor:
+        known = {"exp": torch.exp, "expm1": torch.expm1, "tanh": torch.tanh}
+        known["a"] = row.fixed if a is None else a.reshape(-1, *(1,) * (x.ndim - 2))
+        below = x if row.below == row.above else torch.clamp(x, max=0)  # where exp cannot overflow
+        return torch.where(x > 0, eval(row.above, known, {"x": x}), eval(row.below, known, {"x": below}))
+
+    return formula
 
 
 class Activation(nn.Module):
@@ -39,7 +40,7 @@ class Activation(nn.Module):
 
     def __init__(self, act: str, channels: int | None = None) -> None:
         super().__init__()
-        self.function, start = ACTIVATIONS[act]
+        self.function, start = function(act), ACTIVATIONS[act].start
         shape = () if channels is None else (channels,)
         self.alpha = None if start is None else nn.Parameter(torch.full(shape, start))
 

@@ -3,10 +3,14 @@
 An op is a pair of plain functions on plain arrays:
 
     y, saved = forward(*arrays, **options)
-    gradients = backward(gy, saved, needs)      one per array input; None where needs[i] is False
+    gradients = backward(gy, saved, needs)      one per array input; None is enough where needs[i] is False
+
+`needs` has an entry for every positional parameter of the forward, so a backward can always ask for each; the
+gradients of inputs at the end that a call left out may be missing.
 
 The tape knows no op. It only keeps, for every result, the inputs, what the forward saved and the backward
-that belongs to it, and walks that graph from the loss to the leaves.
+that belongs to it, and walks that graph from the loss to the leaves. `minise.ops` installs the operators of
+tensors, and how two gradients are added.
 """
 
 from __future__ import annotations
@@ -15,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from importlib import import_module
 from time import perf_counter
 from typing import Any
 
@@ -27,17 +30,6 @@ from minise.errors import MiniseError, ShapeError
 _recording: ContextVar[bool] = ContextVar("minise_recording", default=True)
 _watchers: ContextVar[tuple[Callable[[Call], None], ...]] = ContextVar("minise_watchers", default=())
 
-
-class Operators(dict[str, "Op"]):
-    """Fetches the ops when the first operator is used."""
-
-    def __missing__(self, name: str) -> Op:
-        import_module("minise.ops")
-        return self[name]
-
-
-OPERATORS = Operators()
-"""What `+ - * / ** @` mean on tensors; `minise.ops` fills it in: the tape knows no op."""
 
 USED_UP = object()
 """What a node has saved once the backward pass has been through it."""
@@ -53,13 +45,14 @@ class Op:
         self.name = forward.__name__.removesuffix("_forward")
         self.forward = forward
         self.backward = backward
+        self.takes = positional(forward)
         self.__doc__ = forward.__doc__
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Apply the op to tensors, arrays, numbers or None; the result is recorded if a gradient can flow."""
         arrays = tuple(x.data if isinstance(x, Tensor) else x for x in inputs)
         pair = find_kernel(self.name, arrays, options) or self
-        return _record(self.name, pair, inputs, arrays, options)
+        return _record(self, pair, inputs, arrays, options)
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
@@ -74,6 +67,7 @@ class FusedOp:
     def __init__(self, composed: Callable[..., Tensor]) -> None:
         self.name = composed.__name__.removesuffix("_composed")
         self.composed = composed
+        self.takes = positional(composed)
         self.__doc__ = composed.__doc__
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
@@ -82,14 +76,24 @@ class FusedOp:
         kernel = find_kernel(self.name, arrays, options)
         if kernel is None:
             return self.composed(*inputs, **options)
-        return _record(self.name, kernel, inputs, arrays, options)
+        return _record(self, kernel, inputs, arrays, options)
 
     def __repr__(self) -> str:
         return f"FusedOp({self.name})"
 
 
+def positional(function: Callable[..., Any]) -> int:
+    """How many positional parameters a function has, without `*args`."""
+    code = getattr(function, "__code__", None)
+    return 0 if code is None else code.co_argcount
+
+
 def _record(
-    name: str, pair: Kernel | Op, inputs: tuple[Any, ...], arrays: tuple[Any, ...], options: dict[str, Any]
+    op: Op | FusedOp,
+    pair: Kernel | Op,
+    inputs: tuple[Any, ...],
+    arrays: tuple[Any, ...],
+    options: dict[str, Any],
 ) -> Tensor:
     """Run the pair's forward, and remember its backward if a gradient can flow."""
     began = perf_counter()
@@ -97,11 +101,13 @@ def _record(
     if watchers := _watchers.get():
         wait_for(y)
     for watcher in watchers:
-        watcher(Call(name, False, arrays, (y,), perf_counter() - began, options))
+        watcher(Call(op.name, False, arrays, (y,), perf_counter() - began, options))
     needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in inputs)
     if not (_recording.get() and any(needs)):
         return Tensor(y)
-    return Tensor(y, node=Node(name, inputs, needs, saved, pair.backward))
+    left_out = op.takes - len(inputs)
+    inputs, needs = (*inputs, *(None,) * left_out), (*needs, *(False,) * left_out)
+    return Tensor(y, node=Node(op.name, inputs, needs, saved, pair.backward))
 
 
 class Node:
@@ -117,6 +123,11 @@ class Node:
     def parents(self) -> list[Tensor]:
         """The input tensors into which a gradient flows, in order, repeats included."""
         return [x for x, need in zip(self.inputs, self.needs, strict=True) if need]
+
+    @staticmethod
+    def total(a: Array, b: Array) -> Array:
+        """a + b as a new array, for two gradients of one tensor; `minise.ops` puts a kernel's sum in its place."""
+        return a + b
 
 
 class Tensor:
@@ -163,41 +174,13 @@ class Tensor:
         """Add d(sum(gy * self))/d(leaf) to the grad of every leaf; gy may be left out for one element."""
         backward(self, gy)
 
-    def __add__(self, other: Any) -> Tensor:
-        return OPERATORS["add"](self, other)
+    def _operator(self, other: Any = None) -> Tensor:
+        raise MiniseError(
+            "tensor: operators such as + come with minise.ops, expected `import minise.ops` before"
+        )
 
-    def __radd__(self, other: Any) -> Tensor:
-        return OPERATORS["add"](other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return OPERATORS["subtract"](self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return OPERATORS["subtract"](other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return OPERATORS["multiply"](self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return OPERATORS["multiply"](other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return OPERATORS["divide"](self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return OPERATORS["divide"](other, self)
-
-    def __neg__(self) -> Tensor:
-        return OPERATORS["negate"](self)
-
-    def __pow__(self, exponent: float) -> Tensor:
-        return OPERATORS["power"](self, exponent=exponent)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return OPERATORS["matmul"](self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return OPERATORS["matmul"](other, self)
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _operator
+    __matmul__ = __rmatmul__ = __pow__ = __neg__ = _operator
 
     __array_ufunc__ = None  # array + tensor asks the tensor, instead of making an array of tensors
 
@@ -277,16 +260,10 @@ def backward(y: Tensor, gy: Array | None = None) -> None:
             if x.node is None:
                 _accumulate(x, gx)
                 continue
-            gradients[x.node] = _sum(gradients[x.node], gx) if x.node in gradients else gx
+            gradients[x.node] = Node.total(gradients[x.node], gx) if x.node in gradients else gx
             waiting[x.node] -= 1
             if not waiting[x.node]:
                 ready.append(x.node)
-
-
-def _sum(a: Array, b: Array) -> Array:
-    """a + b, a new array, by the backend's kernel if it has one."""
-    kernel = find_kernel("add", (a, b), {})
-    return a + b if kernel is None else kernel.forward(a, b)[0]
 
 
 def _run(node: Node, gy: Array) -> list[Array]:
@@ -299,13 +276,15 @@ def _run(node: Node, gy: Array) -> list[Array]:
         arrays = (x.data if isinstance(x, Tensor) else x for x in node.inputs)
         watcher(Call(node.name, True, (gy, *arrays), gradients, perf_counter() - began, {}))
     inputs, node.inputs, node.saved = node.inputs, (), USED_UP
-    if len(gradients) != len(inputs):
+    if len(gradients) > len(inputs) or any(node.needs[len(gradients) :]):
         raise MiniseError(
             f"{node.name}: backward gave {len(gradients)} gradients, expected one for each of"
             f" {len(inputs)} inputs"
         )
     needed = []
-    for i, (x, gx, need) in enumerate(zip(inputs, gradients, node.needs, strict=True)):
+    for i, (x, gx, need) in enumerate(
+        zip(inputs, gradients, node.needs, strict=False)
+    ):  # those at the end may be missing
         if not need:
             continue
         if gx is None or gx.shape != x.shape:

@@ -1,6 +1,7 @@
 """The project itself: what is packaged, what is imported from where, and what a name promises."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -52,22 +53,62 @@ def test_the_version_is_said_once():
     assert minise.__version__ == PYPROJECT["project"]["version"]
 
 
-def imported(path):
-    """The minise modules that a file imports when it is imported itself (not inside functions)."""
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("minise."):
+BY_NAME = {("backend", "kernels")}
+"""Rooms that look another up by name: a backend is a plug-in, and one that is missing costs speed only."""
+
+
+def imported(tree):
+    """The rooms of minise that a file imports: at its top, inside functions, and by a string that names a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "minise":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("minise."):
             yield node.module.split(".")[1]
-        elif isinstance(node, ast.ImportFrom) and node.module == "minise":
-            yield from (alias.name for alias in node.names if alias.name in LAYERS)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("minise."))
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"minise(\.\w+)+", str(node.value)):
+            room = node.value.split(".")[1]
+            yield from (room,) if room in LAYERS else ()
+
+
+def upwards(room, tree):
+    """The rooms above `room` that its file imports."""
+    found = {name for name in imported(tree) if name in LAYERS and LAYERS.index(name) > LAYERS.index(room)}
+    return {name for name in found if (room, name) not in BY_NAME}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_point_downwards(path):
-    parts = path.relative_to(ROOT / "minise").with_suffix("").parts
-    if parts == ("__init__",):
+    room = path.relative_to(ROOT / "minise").with_suffix("").parts[0]
+    if room == "__init__":
         return
-    own = LAYERS.index(parts[0])
-    assert all(LAYERS.index(name) <= own for name in imported(path)), f"{parts[0]} imports from above itself"
+    assert not upwards(room, ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from minise.ops import add",
+        "from minise import ops",
+        "import minise.ops",
+        "def f():\n    from minise.ops.basic import add",
+        "import_module('minise.ops')",
+    ],
+)
+def test_an_import_upwards_is_seen_wherever_it_hides(code):
+    assert upwards("tape", ast.parse(code)) == {"ops"}
+    assert not upwards("nn", ast.parse(code))
+
+
+def test_a_name_stands_for_one_class():
+    """Public classes of minise and of its command line, by name."""
+    paths = [*modules(), *sorted((ROOT / "cli").rglob("*.py"))]
+    places = {}
+    for path in paths:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert not {name: found for name, found in places.items() if len(found) > 1}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))

@@ -12,6 +12,9 @@ from minise_cli.progress.lines import print_json
 
 from minise.teach.exercises import EXERCISES, Exercise, Result, check_file
 
+MARKS = {"✓": "green", "✗": "red", " ": "", "·": "dim"}
+"""The style of each mark of a result's rows."""
+
 
 @click.command("check-exercise")
 @click.argument("name", required=False, metavar="[NAME]", type=click.Choice(list(EXERCISES)))
@@ -75,7 +78,7 @@ def as_object(exercise: Exercise) -> dict[str, object]:
 
 
 def show_result(result: Result, as_json: bool, *, more: bool) -> None:
-    """A line for each check; then what is wrong, and the hints. more: whether `--hint` would say more."""
+    """A line per check, with what is wrong and the hints below the one that failed. more: `--hint` says more."""
     if as_json:
         print_json(dataclasses.asdict(result))
         return
@@ -84,13 +87,7 @@ def show_result(result: Result, as_json: bool, *, more: bool) -> None:
 
     out = console()
     out.print(Text.assemble((result.exercise, "bold"), ": ", (result.state, "green" if result else "yellow")))
-    for title in result.passed:
-        out.print(Text.assemble(("✓ ", "green"), title))
-    if result.failed:
-        out.print(Text.assemble(("✗ ", "red"), result.failed))
-    for line in filter(None, (result.found, *result.hints)):
-        out.print(Text(f"  {line}"))
-    for title in result.left:
-        out.print(Text(f"· {title}", "dim"))
+    for mark, text in result.rows():
+        out.print(Text.assemble((f"{mark} ", MARKS[mark]), (text, "dim" if mark == "·" else "")))
     if result.hints and more:
         out.print(Text("--hint says more", "dim"))

@@ -1,4 +1,4 @@
-"""`minise report`: a run or a study as a page to look at, as Markdown or as data."""
+"""`minise report`: a run or a study as an HTML page or as JSON."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def keep_look(study: Study, verdict: Verdict) -> None:
     type=click.Choice(list(FORMATS)),
     default="html",
     show_default=True,
-    help="A page with plots, Markdown tables, or one JSON object.",
+    help="A page with plots, or one JSON object.",
 )
 @click.option(
     "-o",
     "--out",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     metavar="FILE",
-    help=f"Where to write it; - is stdout.  [default: PATH/{PAGE} for html, stdout for the others]",
+    help=f"Where to write it; - is stdout.  [default: PATH/{PAGE} for html, stdout for json]",
 )
 @click.option(
     "--images",
@@ -54,7 +54,7 @@ def command(path: Path, format_: str, out: Path | None, images: int) -> None:
 
     \b
     minise report runs/first
-    minise report runs/first --format md >> notes.md
+    minise report runs/first --format json > first.json
     """
     with Waiting(f"reading {path}"):
         text = report(path, format_, images=images)

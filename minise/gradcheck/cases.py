@@ -15,7 +15,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minise.backend import Array
-from minise.gradcheck.values import Rng, Shape, distinct, is_float, positive, signed
+from minise.gradcheck.values import Rng, SameEveryTime, distinct, is_float, positive, signed
 from minise.ops import ACTIVATIONS
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -165,16 +165,6 @@ def batch_norm_case(draw: Draw, rng: Rng) -> Case:
     if not train:
         options["running"] = (signed(rng, (c,)), positive(rng, (c,)))
     return Case([3 * signed(rng, shape) + 1, signed(rng, (c,)), signed(rng, (c,))], options)
-
-
-class SameEveryTime:
-    """A generator that starts again at every call: small steps must not meet another mask."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def random(self, shape: Shape) -> Array:
-        return np.random.default_rng(self.seed).random(shape)
 
 
 def dropout_case(draw: Draw, rng: Rng) -> Case:

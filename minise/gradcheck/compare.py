@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+import minise.ops  # noqa: F401  operators of tensors, for the functions that are checked
 from minise.backend import Array, to_numpy
 from minise.errors import MiniseError
 from minise.gradcheck.finite_difference import STEP, central, complex_step, examine

@@ -58,8 +58,17 @@ def jobs(names: Sequence[str] = (), backends: Sequence[str] | None = None) -> It
             f"gradcheck: {', '.join(names)}: found no kernel on {', '.join(chosen)}, expected --backend reference"
         )
     yield from (_op_job(*each) for each in of_ops)
-    for make, table in ((_layer_job, LAYERS), (_model_job, MODELS)):
-        yield from (make(name, backend) for name in table if name in wanted for backend in chosen)
+    for name in (name for name in LAYERS if name in wanted):
+        draw = partial(_layer_cases, name)
+        yield from (
+            _job("layer", name, b, draw, by_small_steps_of_module, module_against_reference) for b in chosen
+        )
+    for name in (name for name in MODELS if name in wanted):
+        draw = partial(_model_cases, name)
+        for b in chosen:
+            yield _job(
+                "model", name, b, draw, by_few_directions, module_against_reference, times=DEEP, most=1
+            )
 
 
 def usable(backends: Sequence[str] | None) -> list[str]:
@@ -72,16 +81,15 @@ def usable(backends: Sequence[str] | None) -> list[str]:
 
 
 def _op_job(name: str, backend: str) -> Job:
-    op, (dtype, tolerance) = TABLE[name], PRECISION.get(backend, FLOAT32)
-    if backend == "reference":
-        return _job("op", name, backend, lambda _: cases(name), partial(by_small_steps, op), TOLERANCE)
+    op, kernel = TABLE[name], BACKENDS[backend].kernel(name)
 
-    def check(case: Case) -> Comparison:
+    def draw(seed: int) -> Any:
+        return cases(name) if kernel is None else _supported(name, kernel, PRECISION.get(backend, FLOAT32)[0])
+
+    def against(case: Case, backend: str, dtype: Any, tolerance: float) -> Comparison:
         return against_reference(*as_function(op, case), backend, dtype, tolerance=tolerance)
 
-    kernel = BACKENDS[backend].kernel(name)
-    assert kernel is not None
-    return _job("op", name, backend, lambda _: _supported(name, kernel, dtype), check, tolerance)
+    return _job("op", name, backend, draw, partial(by_small_steps, op), against)
 
 
 def by_small_steps(f: Callable[..., Tensor], case: Case) -> Comparison:
@@ -134,56 +142,33 @@ def module_against_reference(case: Case, backend: str, dtype: Any, tolerance: fl
     return named(module, against_reference(g, inputs, backend, dtype, tolerance=tolerance))
 
 
-def _layer_job(name: str, backend: str) -> Job:
-    return _module_job("layer", name, backend, lambda _: layer_cases(name), by_small_steps_of_module)
-
-
-def _model_job(name: str, backend: str) -> Job:
-    draw = partial(_model_cases, name)
-    return _module_job("model", name, backend, draw, by_few_directions, times=DEEP, most=1)
-
-
-def _module_job(
-    kind: str,
-    name: str,
-    backend: str,
-    draw: Callable[[int], Any],
-    by_steps: Check,
-    *,
-    times: float = 1,
-    most: int | None = None,
-) -> Job:
-    if backend == "reference":
-        return _job(kind, name, backend, draw, by_steps, TOLERANCE, most)
-    dtype, tolerance = PRECISION.get(backend, FLOAT32)
-    tolerance *= times
-
-    def check(case: Case) -> Comparison:
-        return module_against_reference(case, backend, dtype, tolerance)
-
-    return _job(kind, name, backend, draw, check, tolerance, most)
-
-
 def _job(
     kind: str,
     name: str,
     backend: str,
     draw: Callable[[int], Any],
-    check: Check,
-    tolerance: float,
+    by_steps: Check,
+    against: Callable[[Case, str, Any, float], Comparison],
+    *,
+    times: float = 1,
     most: int | None = None,
 ) -> Job:
-    """The search among the cases that `draw` makes of a seed, `most` of them at most."""
-    return lambda examples, seed: search(
-        draw(seed),
-        check,
-        kind=kind,
-        name=name,
-        backend=backend,
-        examples=most or examples,
-        seed=seed,
-        tolerance=tolerance,
-    )
+    """The search among the cases that `draw` makes of a seed: the reference by small steps, others against it."""
+    dtype, tolerance = PRECISION.get(backend, FLOAT32)
+    tolerance = TOLERANCE if backend == "reference" else times * tolerance
+
+    def check(case: Case) -> Comparison:
+        return by_steps(case) if backend == "reference" else against(case, backend, dtype, tolerance)
+
+    def job(examples: int, seed: int) -> Outcome:
+        named = {"kind": kind, "name": name, "backend": backend}
+        return search(draw(seed), check, **named, examples=most or examples, seed=seed, tolerance=tolerance)
+
+    return job
+
+
+def _layer_cases(name: str, seed: int) -> Any:
+    return layer_cases(name)
 
 
 def _model_cases(name: str, seed: int) -> Any:

@@ -51,6 +51,16 @@ or whole ones, many of them equal, which are where kinks are.
 """
 
 
+class SameEveryTime:
+    """A generator that starts again at every call: small steps must not meet another mask."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def random(self, shape: Shape) -> Array:
+        return np.random.default_rng(self.seed).random(shape)
+
+
 def is_float(x: Any) -> bool:
     """Whether it is an array of floating-point numbers."""
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"

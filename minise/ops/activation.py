@@ -6,7 +6,8 @@ every image has gradient 0, so that nothing it learns brings it back; the others
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -166,21 +167,43 @@ gelu = Op(gelu_forward, gelu_backward)
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation to choose by name: its op, and where its learnable parameter starts, if it has one."""
+    """An activation to choose by name, with all that its users need to know: a new one is an op and a row.
+
+    start: where its learnable parameter starts, if it has one; fixed: its parameter, if that does not learn.
+    below, slope: act(x) and act'(x) for x <= 0 as formulas in x, y = act(x), the parameter a, and `exp`, `expm1` and
+    `tanh`, in the notation that Python and C++ share; above, slope_above: for x > 0; learns: the derivative by a,
+    for x <= 0. onnx: ONNX's operator, where there is one; torch: options for PyTorch's function of that name.
+    """
 
     op: Op
+    below: str
+    slope: str
+    above: str = "x"
+    slope_above: str = "1"
+    learns: str = "0"
     start: float | None = None
+    fixed: float | None = None
+    onnx: str | None = None
+    torch: Mapping[str, Any] = field(default_factory=dict)
 
 
+def smooth(op: Op, value: str, slope: str, **options: Any) -> Activation:
+    """The row of an activation with one formula for all x."""
+    return Activation(op, value, slope, value, slope, **options)
+
+
+LOGISTIC = "1 / (1 + exp(-x))"
+GATE = f"1 / (1 + exp(-(x * ({GELU_SCALE:.10f} + {GELU_SCALE * GELU_CUBIC:.10f} * x * x))))"
+GELU_SLOPE = f"{GATE} * (1 + (x - y) * ({GELU_SCALE:.10f} + {3 * GELU_SCALE * GELU_CUBIC:.10f} * x * x))"
 ACTIVATIONS = {
-    "relu": Activation(relu),
-    "felu": Activation(felu, start=1.0),
-    "elu": Activation(elu),
-    "leaky_relu": Activation(leaky_relu),
-    "prelu": Activation(prelu, start=0.25),
-    "sigmoid": Activation(sigmoid),
-    "tanh": Activation(tanh),
-    "gelu": Activation(gelu),
+    "relu": Activation(relu, "0", "0", onnx="Relu"),
+    "felu": Activation(felu, "a * expm1(x)", "a * exp(x)", learns="expm1(x)", start=1.0),
+    "elu": Activation(elu, "a * expm1(x)", "a * exp(x)", fixed=1.0, onnx="Elu"),
+    "leaky_relu": Activation(leaky_relu, "a * x", "a", fixed=0.01, onnx="LeakyRelu"),
+    "prelu": Activation(prelu, "a * x", "a", learns="x", start=0.25, onnx="PRelu"),
+    "sigmoid": smooth(sigmoid, LOGISTIC, "y * (1 - y)", onnx="Sigmoid"),
+    "tanh": smooth(tanh, "tanh(x)", "1 - y * y", onnx="Tanh"),
+    "gelu": smooth(gelu, f"x * {GATE}", GELU_SLOPE, torch={"approximate": "tanh"}),
 }
 
 

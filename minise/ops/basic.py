@@ -6,7 +6,7 @@ from typing import Any
 
 from minise.backend import Array, array_module
 from minise.errors import ShapeError
-from minise.tape import OPERATORS, Op
+from minise.tape import Op
 
 Gradients = tuple[Array | None, ...]
 Needs = tuple[bool, ...]
@@ -151,5 +151,3 @@ power = Op(power_forward, power_backward)
 exp = Op(exp_forward, exp_backward)
 log = Op(log_forward, log_backward)
 sqrt = Op(sqrt_forward, sqrt_backward)
-
-OPERATORS.update({op.name: op for op in (add, subtract, multiply, divide, negate, power)})

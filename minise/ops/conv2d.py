@@ -102,9 +102,9 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     if needs[1]:
         cols = _columns(x, w, stride, padding)
         gw = (gy2 @ cols.transpose(0, 2, 1)).sum(axis=0).reshape(w.shape)
-    if needs[2:] == (True,):
+    if needs[2]:
         gb = gy.sum(axis=(0, 2, 3))
-    return (gx, gw, gb)[: len(needs)]
+    return gx, gw, gb
 
 
 def _columns(x: Array, w: Array, stride: int, padding: int) -> Array:

@@ -44,22 +44,23 @@ def se_forward(
     act_inputs = () if alpha is None else (alpha,)
     z = u.mean(axis=(2, 3))
     q = z @ w1.T if b1 is None else z @ w1.T + b1
-    a, act_saved = ACTIVATIONS[act].op.forward(q, *act_inputs)
+    op = ACTIVATIONS[act].op
+    a, act_saved = op.forward(q, *act_inputs)
     v = a @ w2.T if b2 is None else a @ w2.T + b2
     s, _ = sigmoid_forward(v)
-    return s[:, :, None, None] * u, (u, z, w1, a, w2, s, act_saved, act, len(act_inputs))
+    return s[:, :, None, None] * u, (u, z, w1, a, w2, s, act_saved, op)
 
 
 def se_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """u reaches y on two paths, directly and through the gate, and gets a gradient from both."""
-    u, z, w1, a, w2, s, act_saved, act, act_inputs = saved
+    u, z, w1, a, w2, s, act_saved, act = saved
     h, w = u.shape[2:]
 
     gs = (gy * u).sum(axis=(2, 3))  # y = s·u: the gate is shared by the h·w pixels of its channel
     gv = gs * s * (1 - s)  # s = sigmoid(v)
     gw2, gb2 = gv.T @ a, gv.sum(axis=0)  # v = W2 a + b2
     ga = gv @ w2
-    gq, *galpha = ACTIVATIONS[act].op.backward(ga, act_saved, (True,) * (1 + act_inputs))  # a = act(q)
+    gq, *galpha = act.backward(ga, act_saved, (True,) * act.takes)  # a = act(q)
     assert gq is not None
     gw1, gb1 = gq.T @ z, gq.sum(axis=0)  # q = W1 z + b1
     gz = gq @ w1
@@ -67,9 +68,7 @@ def se_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     direct = gy * s[:, :, None, None]
     through_gate = (gz / (h * w))[:, :, None, None]  # z is a mean: each pixel has a share of 1 / (h·w)
     gu = direct + through_gate
-
-    gradients = (gu, gw1, gb1, gw2, gb2, *galpha, *(None,) * (len(needs) - 5 - len(galpha)))
-    return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))
+    return gu, gw1, gb1, gw2, gb2, *galpha
 
 
 def se_composed(

@@ -119,20 +119,15 @@ class SGD(Optimizer):
         spare: Collection[str] = (),
     ) -> None:
         super().__init__(parameters, lr=lr, weight_decay=weight_decay, spare=spare)
-        check_momentum(momentum, nesterov)
+        if not 0 <= momentum < 1:
+            raise ConfigError(f"momentum: found {momentum}, expected 0 <= momentum < 1")
+        if nesterov and not momentum:
+            raise ConfigError("nesterov: it needs a momentum above 0, found 0")
         self.momentum, self.nesterov = momentum, nesterov
 
     def update(self, p: Parameter, decay: float, *state: Array) -> None:
         (v,) = state
         p.data -= self.lr * move(v, decayed(p, decay), self.momentum, self.nesterov)
-
-
-def check_momentum(momentum: float, nesterov: bool) -> None:
-    """Raise ConfigError for what is no momentum, or leaves Nesterov's form without one."""
-    if not 0 <= momentum < 1:
-        raise ConfigError(f"momentum: found {momentum}, expected 0 <= momentum < 1")
-    if nesterov and not momentum:
-        raise ConfigError("nesterov: it needs a momentum above 0, found 0")
 
 
 def decayed(p: Parameter, decay: float) -> Array:

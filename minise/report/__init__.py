@@ -1,4 +1,4 @@
-"""A report on a run or a study, to look at: one HTML file that needs nothing else, Markdown, or data."""
+"""A report on a run or a study: one HTML file that needs nothing else, or data as JSON."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ from minise._util.to_json import plain
 from minise.errors import ConfigError, RunError
 from minise.study.outcome import is_study
 
-FORMATS: dict[str, tuple[str, ...]] = {
-    "html": ("jinja2", "matplotlib"),
-    "md": ("jinja2", "matplotlib"),
-    "json": (),
-}
-"""Format -> the modules that it needs of the extra `report`. What a study says needs SciPy, besides."""
+FORMATS: dict[str, tuple[str, ...]] = {"html": ("jinja2", "matplotlib"), "json": ()}
+"""Format -> the modules that it needs of the extra `report`. The statistics of a study need SciPy, too."""
 
 
 def report(path: str | Path, format: str = "html", *, images: int = 24) -> str:
-    """The report on the run or the study in the folder `path`, in a format of `FORMATS`.
+    """Return the report on the run or the study in the folder `path`, in a format of `FORMATS`.
 
     images: how many of a run's worst mistakes to show. Nothing is downloaded and nothing is written. Raises
     ConfigError, also where the extra `report` is missing, or RunError.
@@ -34,7 +30,7 @@ def report(path: str | Path, format: str = "html", *, images: int = 24) -> str:
         )
     for module in FORMATS[format]:
         optional(module, "report", "report")
-    text = (_study if is_study(path) else _run)(path, format, images)
+    text = _study(path, format) if is_study(path) else _run(path, format, images)
     return text.encode("utf-8", errors="replace").decode("utf-8")  # a file may hold half a surrogate pair
 
 
@@ -45,22 +41,20 @@ def _run(path: Path, format: str, images: int) -> str:
     if format == "json":
         given = {name: value for name, value in vars(facts).items() if name != "pictures"}
         return as_json({"kind": "run", "accuracy": facts.accuracy, **given})
-    from minise.report.page_run import run_page
-    from minise.report.render import WRITERS
+    from minise.report.render import run_html
 
-    return WRITERS[format](run_page(facts))
+    return run_html(facts)
 
 
-def _study(path: Path, format: str, images: int) -> str:
+def _study(path: Path, format: str) -> str:
     from minise.report.facts_study import study_facts
 
     facts = study_facts(path)
     if format == "json":
         return as_json({"kind": "study", **vars(facts)})
-    from minise.report.page_study import study_page
-    from minise.report.render import WRITERS
+    from minise.report.render import study_html
 
-    return WRITERS[format](study_page(facts))
+    return study_html(facts)
 
 
 def as_json(value: Any) -> str:

@@ -35,7 +35,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Mistake:
+class WrongAnswer:
     """A wrong answer. index: of the image in the test set; confidence: in the answer; loss: -log p(truth)."""
 
     index: int
@@ -58,8 +58,19 @@ class Answers:
     high: float
     per_class: tuple[float, ...]
     pairs: tuple[Pair, ...]
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[WrongAnswer, ...]
     calibration: Calibration
+
+    @property
+    def wrong(self) -> int:
+        return self.test.images - int(np.trace(self.test.confusion))
+
+    @property
+    def hardest(self) -> list[int]:
+        """The classes that have images, those with the lowest accuracy first."""
+        return sorted(
+            (i for i, x in enumerate(self.per_class) if math.isfinite(x)), key=self.per_class.__getitem__
+        )
 
 
 def read_answers(logits: Array, labels: Array, mistakes: int) -> Answers:
@@ -97,7 +108,7 @@ def calibrate(p: Array, labels: Array) -> Calibration:
     return Calibration(sum(gaps) / len(labels), float(confidence.mean()), tuple(bins))
 
 
-def worst_mistakes(p: Array, labels: Array, most: int) -> list[Mistake]:
+def worst_mistakes(p: Array, labels: Array, most: int) -> list[WrongAnswer]:
     """Up to `most` wrong answers, the highest loss first."""
     truth = p[np.arange(len(labels)), labels]
     answer = p.argmax(axis=1)
@@ -105,7 +116,7 @@ def worst_mistakes(p: Array, labels: Array, most: int) -> list[Mistake]:
     order = wrong[np.argsort(truth[wrong], kind="stable")][:most]
     tiny = np.finfo(np.float64).tiny
     return [
-        Mistake(
+        WrongAnswer(
             int(i),
             int(labels[i]),
             int(answer[i]),

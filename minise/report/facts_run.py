@@ -17,6 +17,7 @@ from minise.errors import MiniseError, RunError
 from minise.models import MODELS, ModelInfo, build, describe
 from minise.report.answers import Answers, read_answers
 from minise.report.history import History, history
+from minise.report.origin import origin
 from minise.runs.job import evaluation_batches
 from minise.runs.run import MICROSCOPE, Run
 
@@ -58,6 +59,15 @@ class RunFacts:
             return self.answers.test.top1
         found = (self.info.get("result") or {}).get("test_acc")
         return float(found) if isinstance(found, int | float) else None
+
+    @property
+    def has_se(self) -> bool:
+        return MODELS[self.config["model"]].has_se
+
+    @property
+    def origin(self) -> list[tuple[str, str]]:
+        """Where the results come from, as rows of words."""
+        return origin(self.path, self.info)
 
 
 def run_facts(path: str | Path, *, images: int = 24) -> RunFacts:

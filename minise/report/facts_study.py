@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from minise.analysis.dying_chain import Chain, run_chain
 from minise.errors import ConfigError
 from minise.report.history import History, history, mean_history
+from minise.report.origin import origin
 from minise.runs.run import MICROSCOPE, Run
 from minise.study.interim import Look, earlier_looks
 from minise.study.outcome import Outcome, Study, open_study
 from minise.study.plan import ArmSize, sizes, unequal
-from minise.study.verdict import Verdict, judge
+from minise.study.verdict import ArmResult, Comparison, Verdict, judge
 
 WORKED = ("relu", "felu", "elu")
 """The activations that the chain of four neurons is worked out for."""
@@ -68,6 +69,11 @@ class ArmHistory:
     curves: dict[str, Band]
     blocks: History | None
 
+    def last(self, key: str) -> tuple[float | None, float | None, float | None]:
+        """Mean, lowest and highest after the last epoch, None where the curve is missing."""
+        band = self.curves.get(key)
+        return (band.mean[-1], band.low[-1], band.high[-1]) if band else (None, None, None)
+
 
 @dataclass(frozen=True)
 class StudyFacts:
@@ -101,6 +107,41 @@ class StudyFacts:
     @property
     def arms(self) -> list[str]:
         return list(self.config["arms"])
+
+    @property
+    def claimed(self) -> dict[str, float]:
+        """Data set of the study -> the gain that is claimed there, in points."""
+        return {name: x for name, x in self.config["effect"].items() if name in self.config["datasets"]}
+
+    @property
+    def watched(self) -> list[tuple[RunRow, float, float]]:
+        """The runs of which both are known, with their share of dead units and their test accuracy."""
+        return [
+            (r, r.dead_share, r.test_acc)
+            for r in self.runs
+            if r.dead_share is not None and r.test_acc is not None
+        ]
+
+    @property
+    def origin(self) -> list[tuple[str, str]]:
+        """Where the results come from, as rows of words."""
+        return origin(self.path, *self.infos)
+
+    def in_state(self, state: str) -> list[RunRow]:
+        return [run for run in self.runs if run.state == state]
+
+    def size_of(self, arm: ArmResult) -> ArmSize | None:
+        """What the model of an arm costs, None where `sizes` is empty."""
+        key = (arm.dataset, arm.model, arm.arm)
+        return next((s for s in self.sizes if (s.dataset, s.model, s.arm) == key), None)
+
+
+Row = TypeVar("Row", RunRow, ArmHistory, ArmResult, Comparison)
+
+
+def within(rows: Iterable[Row], group: tuple[str, str]) -> list[Row]:
+    """Those rows that are of the data set and model of the group."""
+    return [row for row in rows if (row.dataset, row.model) == group]
 
 
 def study_facts(path: str | Path) -> StudyFacts:
@@ -136,22 +177,9 @@ def study_facts(path: str | Path) -> StudyFacts:
 
 def row_of(outcome: Outcome) -> RunRow:
     """The run as a row."""
-    planned = outcome.planned
+    planned = ("name", "dataset", "model", "arm", "seed")
     return RunRow(
-        planned.name,
-        planned.dataset,
-        planned.model,
-        planned.arm,
-        planned.seed,
-        outcome.state,
-        outcome.reason,
-        outcome.epochs,
-        outcome.test_acc,
-        outcome.val_acc,
-        outcome.best_val_acc,
-        outcome.best_epoch,
-        outcome.dead_share,
-        outcome.seconds,
+        **{f.name: getattr(outcome.planned if f.name in planned else outcome, f.name) for f in fields(RunRow)}
     )
 
 

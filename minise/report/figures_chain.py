@@ -6,8 +6,8 @@ from matplotlib.patches import Circle, Rectangle
 
 from minise.analysis.dying_chain import Chain
 from minise.analysis.microscope import FLAT
+from minise.report.filters import PRIME, decimal, listed, short
 from minise.report.theme import COOL, INK, MUTED, PAPER, RULE, WARM, Plot, finish, panel
-from minise.report.words import PRIME, decimal, listed, short
 
 
 def chain_picture(chain: Chain, name: str) -> Plot:
@@ -22,9 +22,9 @@ def chain_picture(chain: Chain, name: str) -> Plot:
         if i > 1:
             passes = db != 0 or chain.slopes[i - 1] != 0
             axes.plot((i - 0.68, i - 0.32), (0, 0), color=MUTED if passes else RULE, linewidth=1.4)
-        colour = WARM if dead else COOL
-        axes.add_patch(Circle((i, 0), 0.31, facecolor=PAPER, edgecolor=colour, linewidth=1.8))
-        axes.add_patch(Circle((i, 0), 0.31, facecolor=colour, alpha=0.15 + 0.35 * abs(slope) * (not dead)))
+        color = WARM if dead else COOL
+        axes.add_patch(Circle((i, 0), 0.31, facecolor=PAPER, edgecolor=color, linewidth=1.8))
+        axes.add_patch(Circle((i, 0), 0.31, facecolor=color, alpha=0.15 + 0.35 * abs(slope) * (not dead)))
         axes.text(i, 0, _shown(slope), ha="center", va="center", color=INK, fontsize=12, fontweight="bold")
         axes.text(i, 0.48, f"z = {decimal(z)}", ha="center", color=MUTED, fontsize=10)
         height = 0.55 * abs(db) / most

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minise.analysis.microscope import BINS
+from minise.report.filters import block_name, count, decimal, label, short
 from minise.report.history import History, Rows
 from minise.report.theme import (
     COOL,
@@ -23,7 +24,6 @@ from minise.report.theme import (
     scale,
     whole_epochs,
 )
-from minise.report.words import block_name, count, decimal, label, short
 
 SMALL = (210, 116)
 MOST_NAMED = 20

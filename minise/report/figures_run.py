@@ -1,13 +1,12 @@
-"""The plots of a run: how it learnt, what it takes for what, and how sure it is."""
+"""The plots of a run: training curves, confusion matrix, calibration."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from minise.report.answers import Answers
 from minise.report.facts_run import RunFacts
+from minise.report.filters import count, decimal, known, label, percent, short
 from minise.report.theme import (
     COOL,
     INK,
@@ -23,30 +22,34 @@ from minise.report.theme import (
     points,
     whole_epochs,
 )
-from minise.report.words import count, decimal, known, label, percent, short
 
 PANEL = (350, 230)
 """Pixels of a plot of which three stand in a row on a wide page."""
 
 
-def loss(facts: RunFacts) -> Plot:
-    """Loss by epoch, in training and on held-out images."""
-    train, held = _column(facts, "train_loss"), _column(facts, "val_loss")
-    words = f"Training loss from {short(train[0])} to {short(train[-1])} in {len(train)} epochs"
+def curves(facts: RunFacts, key: str, title: str) -> Plot:
+    """A measure by epoch, in training and on held-out images. key: "loss", or "acc" in per cent."""
+    shown, best, factor = (percent, np.argmax, 100) if key == "acc" else (short, np.argmin, 1)
+    epochs = [line["epoch"] for line in facts.metrics]
+    train, held = _column(facts, f"train_{key}"), _column(facts, f"val_{key}")
+    words = f"Training {title.lower()} from {shown(train[0])} to {shown(train[-1])} in {len(train)} epochs"
     if known(held[-1]):
-        words += f"; on held-out images it ends at {short(held[-1])}, its lowest is {short(min(held))}"
-    return _curves(facts, "loss", "Loss", train, held, f"{words}.")
-
-
-def accuracy(facts: RunFacts) -> Plot:
-    """Accuracy by epoch, in training and on held-out images."""
-    train, held = ([100 * value for value in _column(facts, key)] for key in ("train_acc", "val_acc"))
-    words = f"Training accuracy from {decimal(train[0])} % to {decimal(train[-1])} % in {len(train)} epochs"
-    if known(held[-1]):
-        best = int(np.argmax(held))
-        words += f"; on held-out images it ends at {decimal(held[-1])} %, its best is {decimal(held[best])} %"
-        words += f" after epoch {facts.metrics[best]['epoch']}"
-    return _curves(facts, "accuracy", "Accuracy", train, held, f"{words}.", per_cent=True)
+        i = int(best(held))
+        words += f"; on held-out images it ends at {shown(held[-1])}, its best is {shown(held[i])}"
+        words += f" after epoch {epochs[i]}"
+    figure, axes = panel(*PANEL, left=48, right=70, x="epoch")
+    ends = []
+    for values, whose, color in ((train, "training", COOL), (held, "held out", WARM)):
+        y = [factor * value for value in values]
+        if any(map(known, y)):
+            axes.plot(epochs, y, color=color, marker=points(epochs), markersize=4, clip_on=False)
+            ends.append((epochs[-1], y[-1], whose, color))
+    whole_epochs(axes, epochs)
+    axes.margins(y=0.1)
+    if key == "acc":
+        percents(axes.yaxis)
+    label_ends(axes, ends)
+    return finish(figure, title.lower(), title, f"{words}.")
 
 
 def learning_rate(facts: RunFacts) -> Plot:
@@ -61,7 +64,7 @@ def learning_rate(facts: RunFacts) -> Plot:
 
 
 def confusion(facts: RunFacts, answers: Answers) -> Plot:
-    """A row for each true class, a column for each answer; mistakes glow."""
+    """One row per true class, one column per predicted class; mistakes stand out."""
     table = answers.test.confusion
     k, names = len(table), [label(name, 14) for name in facts.classes]
     cell = 42 if k <= 12 else 30
@@ -76,21 +79,21 @@ def confusion(facts: RunFacts, answers: Answers) -> Plot:
     cells(axes, wrong, WARM, gap=0.06)
     for i, j in np.argwhere(table):
         strong = i != j and wrong[i, j] > 0.6
-        colour = PAPER if strong else INK if i == j or wrong[i, j] > 0.2 else MUTED
-        axes.text(j + 0.5, i + 0.5, count(table[i, j]), ha="center", va="center", color=colour, fontsize=10)
+        color = PAPER if strong else INK if i == j or wrong[i, j] > 0.2 else MUTED
+        axes.text(j + 0.5, i + 0.5, count(table[i, j]), ha="center", va="center", color=color, fontsize=10)
     for i, accuracy in enumerate(answers.per_class):
         axes.text(k + 0.15, i + 0.5, percent(accuracy, 1), va="center", color=MUTED, fontsize=10)
-    axes.text(k + 0.15, -0.25, "right", va="bottom", color=MUTED, fontsize=10)
+    axes.text(k + 0.15, -0.25, "accuracy", va="bottom", color=MUTED, fontsize=10)
     axes.set_yticks(np.arange(k) + 0.5, names)
     axes.set_xticks(np.arange(k) + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
     axes.spines["bottom"].set_visible(False)
     most = "; ".join(
-        f"{label(facts.classes[p.truth])} taken for {label(facts.classes[p.answer])} {p.times} times of {p.of}"
+        f"{label(facts.classes[p.truth])} predicted as {label(facts.classes[p.answer])} {p.times} times of {p.of}"
         for p in answers.pairs[:5]
     )
     words = (
-        f"Confusion matrix of {count(answers.test.images)} test images in {k} classes, a row for each true class,"
-        f" a column for each answer; {percent(answers.test.top1)} lie on the diagonal. Most frequent mistakes:"
+        f"Confusion matrix of {count(answers.test.images)} test images in {k} classes, one row per true class,"
+        f" one column per predicted class; {percent(answers.test.top1)} lie on the diagonal. Most frequent mistakes:"
         f" {most or 'none'}."
     )
     return finish(figure, "confusion", "Confusion matrix", words)
@@ -98,7 +101,7 @@ def confusion(facts: RunFacts, answers: Answers) -> Plot:
 
 def class_bars(facts: RunFacts, answers: Answers) -> Plot:
     """The accuracy of every class, sorted; only the ends are named."""
-    order = [int(i) for i in np.argsort(answers.per_class) if known(answers.per_class[i])]
+    order = answers.hardest
     values = [100 * answers.per_class[i] for i in order]
     figure, axes = panel(900, 260, right=20, bottom=16)
     axes.bar(range(len(values)), values, width=0.8, color=COOL, alpha=0.75)
@@ -159,37 +162,13 @@ def confidences(answers: Answers) -> Plot:
     axes.set(xlim=(0, 102))
     percents(axes.xaxis)
     percents(axes.yaxis)
-    for x, text, colour in ((0, "right", COOL), (0.14, "wrong", WARM)):
-        axes.text(x, 1.07, text, color=colour, transform=axes.transAxes, fontweight="bold")
+    for x, text, color in ((0, "right", COOL), (0.14, "wrong", WARM)):
+        axes.text(x, 1.07, text, color=color, transform=axes.transAxes, fontweight="bold")
     words = (
         f"Histogram of confidence: {percent(bins[-1].images / n, 1)} of the answers have one above"
         f" {percent(bins[-1].low, 0)}, and {decimal(wrong[-1], 2)} % of all answers are among them and wrong."
     )
     return finish(figure, "confidences", "How sure the answers are", words)
-
-
-def _curves(
-    facts: RunFacts,
-    name: str,
-    title: str,
-    train: Sequence[float],
-    held: Sequence[float],
-    words: str,
-    *,
-    per_cent: bool = False,
-) -> Plot:
-    epochs = [line["epoch"] for line in facts.metrics]
-    figure, axes = panel(*PANEL, left=48, right=70, x="epoch")
-    lines = [(train, "training", COOL), (held, "held out", WARM)]
-    lines = [line for line in lines if np.isfinite(line[0]).any()]
-    for values, _, colour in lines:
-        axes.plot(epochs, values, color=colour, marker=points(epochs), markersize=4, clip_on=False)
-    whole_epochs(axes, epochs)
-    axes.margins(y=0.1)
-    if per_cent:
-        percents(axes.yaxis)
-    label_ends(axes, [(epochs[-1], values[-1], whose, colour) for values, whose, colour in lines])
-    return finish(figure, name, title, words)
 
 
 def _column(facts: RunFacts, key: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""The plots of a study: every run, what the claim's arm gains, and how the arms learnt."""
+"""The plots of a study: every run, what the claim's arm gains, and training curves."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from minise.report.facts_study import ArmHistory, StudyFacts
+from minise.report.facts_study import ArmHistory, StudyFacts, within
+from minise.report.filters import RHO, counted, decimal, interval, signed
 from minise.report.theme import (
-    ARM_COLOURS,
+    ARM_COLORS,
     INK,
     MUTED,
     NICE,
@@ -25,42 +26,38 @@ from minise.report.theme import (
     points,
     whole_epochs,
 )
-from minise.report.words import RHO, counted, decimal, interval, signed
 from minise.study.verdict import Comparison
 
 ROW, BELOW = 40, 0.28
 """Pixels of a row; how far below its mean the dots lie, in rows."""
 
 
-def arm_colours(facts: StudyFacts) -> dict[str, str]:
-    """The first colour for the claim's arm, one of the others for each other."""
+def arm_colors(facts: StudyFacts) -> dict[str, str]:
+    """The first color for the claim's arm, one of the others for each other."""
     others = [arm for arm in facts.arms if arm != facts.config["claim"]]
-    rest = ARM_COLOURS[1:]
-    return {facts.config["claim"]: ARM_COLOURS[0]} | {
-        arm: rest[i % len(rest)] for i, arm in enumerate(others)
-    }
+    rest = ARM_COLORS[1:]
+    return {facts.config["claim"]: ARM_COLORS[0]} | {arm: rest[i % len(rest)] for i, arm in enumerate(others)}
 
 
 def arm_tone(facts: StudyFacts, arm: str) -> str:
-    """The name that the CSS has for an arm's colour."""
-    return VARIABLES[arm_colours(facts)[arm]]
+    """The name that the CSS has for an arm's color."""
+    return VARIABLES[arm_colors(facts)[arm]]
 
 
 def legend(facts: StudyFacts) -> tuple[tuple[str, str], ...]:
-    """Every arm with the name of its colour."""
+    """Every arm with the name of its color."""
     return tuple((arm, arm_tone(facts, arm)) for arm in facts.arms)
 
 
-def every_run(facts: StudyFacts, dataset: str, model: str, name: str) -> Plot:
+def every_run(facts: StudyFacts, group: tuple[str, str], name: str) -> Plot:
     """A dot for each finished run; the mean of each arm and its 95 % interval."""
-    results = [a for a in facts.verdict.arms if (a.dataset, a.model) == (dataset, model)]
-    colours = arm_colours(facts)
+    results, every = within(facts.verdict.arms, group), within(facts.runs, group)
+    colors = arm_colors(facts)
     figure, axes = _rows([a.arm for a in results], "test accuracy", bold=facts.config["claim"])
     for row, result in enumerate(results):
-        runs = [r for r in facts.runs if (r.dataset, r.model, r.arm) == (dataset, model, result.arm)]
-        values = [100 * r.test_acc for r in runs if r.test_acc is not None]
-        axes.scatter(values, [row + BELOW] * len(values), s=26, color=colours[result.arm], alpha=0.45)
-        _estimate(axes, row, result.mean, result.low, result.high, colours[result.arm])
+        values = [100 * r.test_acc for r in every if r.arm == result.arm and r.test_acc is not None]
+        axes.scatter(values, [row + BELOW] * len(values), s=26, color=colors[result.arm], alpha=0.45)
+        _estimate(axes, row, result.mean, result.low, result.high, colors[result.arm])
         if values:
             _beside(axes, row, f"{decimal(result.mean)} %")
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=NICE))
@@ -69,12 +66,12 @@ def every_run(facts: StudyFacts, dataset: str, model: str, name: str) -> Plot:
         f"{a.arm}: {counted(a.n, 'run')}, mean {decimal(a.mean)} %, 95 % interval {interval(a.low, a.high)}"
         for a in results
     )
-    return finish(figure, name, f"{dataset}, {model}", f"Test accuracy of every run by arm. {words}.")
+    return finish(figure, name, ", ".join(group), f"Test accuracy of every run by arm. {words}.")
 
 
-def forest(facts: StudyFacts, dataset: str, model: str, name: str) -> Plot:
+def forest(facts: StudyFacts, group: tuple[str, str], name: str) -> Plot:
     """What the claim's arm gains over each other, with 95 % intervals, beside what is claimed."""
-    rows = [c for c in facts.verdict.comparisons if (c.dataset, c.model) == (dataset, model)]
+    rows = within(facts.verdict.comparisons, group)
     figure, axes = _rows([f"over {c.other}" for c in rows], "points of test accuracy", right=150)
     axes.axvline(0, color=MUTED, linewidth=1)
     effect = next((c.effect for c in rows if math.isfinite(c.effect)), math.nan)
@@ -84,66 +81,63 @@ def forest(facts: StudyFacts, dataset: str, model: str, name: str) -> Plot:
             effect, -0.62, f"claimed {signed(effect, 1)}", color=INK, ha="center", va="bottom", fontsize=10
         )
     for row, c in enumerate(rows):
-        colour = arm_colours(facts)[c.claim] if c.other in facts.config["against"] else MUTED
-        axes.scatter(c.differences, [row + BELOW] * c.n, s=26, color=colour, alpha=0.45)
-        _estimate(axes, row, c.mean, c.low, c.high, colour)
+        color = arm_colors(facts)[c.claim] if c.other in facts.config["against"] else MUTED
+        axes.scatter(c.differences, [row + BELOW] * c.n, s=26, color=color, alpha=0.45)
+        _estimate(axes, row, c.mean, c.low, c.high, color)
         if c.n:
             between = f"  [{interval(c.low, c.high)}]" if math.isfinite(c.low) else ""
             _beside(axes, row, f"{signed(c.mean)}{between}")
     words = "; ".join(_gain(c) for c in rows)
-    claimed = f" Claimed are {signed(effect, 1)}." if math.isfinite(effect) else ""
-    return finish(
-        figure, name, f"{dataset}, {model}", f"Gain of {facts.config['claim']} in points. {words}.{claimed}"
-    )
+    claimed = f" The claim is {signed(effect, 1)}." if math.isfinite(effect) else ""
+    described = f"Gain of {facts.config['claim']} in points. {words}.{claimed}"
+    return finish(figure, name, ", ".join(group), described)
 
 
-def curves(facts: StudyFacts, dataset: str, model: str, key: str, name: str, title: str) -> Plot:
+def curves(facts: StudyFacts, group: tuple[str, str], key: str, name: str, title: str) -> Plot:
     """Mean over the seeds of each arm, between the lowest and the highest run.
 
     The first quarter of the epochs is left out: it would hide how the arms differ later.
     """
-    arms = [h for h in facts.histories if (h.dataset, h.model) == (dataset, model) and key in h.curves]
+    arms = [h for h in within(facts.histories, group) if key in h.curves]
     figure, axes = panel(520, 290, left=50, right=14, x="epoch")
     factor = 100 if key.endswith("acc") else 1
-    colours = arm_colours(facts)
+    colors = arm_colors(facts)
     for h in sorted(arms, key=lambda h: h.arm == facts.config["claim"]):
         found = h.curves[key]
         late = slice(len(h.epochs) // 4, None)
         low, mean, high = (factor * np.array(values)[late] for values in (found.low, found.mean, found.high))
-        axes.fill_between(h.epochs[late], low, high, color=colours[h.arm], alpha=0.13)
+        axes.fill_between(h.epochs[late], low, high, color=colors[h.arm], alpha=0.13)
         mark = points(h.epochs)
-        axes.plot(h.epochs[late], mean, color=colours[h.arm], marker=mark, markersize=3.5, clip_on=False)
+        axes.plot(h.epochs[late], mean, color=colors[h.arm], marker=mark, markersize=3.5, clip_on=False)
     whole_epochs(axes, [epoch for h in arms for epoch in h.epochs[len(h.epochs) // 4 :]])
     axes.margins(y=0.06)
     if factor == 100:
         percents(axes.yaxis)
     words = "; ".join(_end(h, key, factor) for h in arms)
-    return finish(figure, name, title, f"{title} on {dataset} with {model}, mean over the seeds. {words}.")
+    return finish(
+        figure, name, title, f"{title} on {group[0]} with {group[1]}, mean over the seeds. {words}."
+    )
 
 
 def dead_and_accuracy(facts: StudyFacts, name: str) -> Plot:
     """Every run: its share of dead units, and its accuracy beside the mean of its data set and model."""
-    rows = [r for r in facts.runs if r.dead_share is not None and r.test_acc is not None]
-    means = {
-        group: np.mean([r.test_acc for r in rows if (r.dataset, r.model) == group and r.test_acc is not None])
-        for group in {(r.dataset, r.model) for r in rows}
-    }
+    groups: dict[tuple[str, str], list[float]] = {}
+    for run, _, accuracy in facts.watched:
+        groups.setdefault((run.dataset, run.model), []).append(accuracy)
+    shares = [100 * share for _, share, _ in facts.watched]
     figure, axes = panel(520, 300, left=52, x="dead units", y="accuracy beside its group's mean, points")
     axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
-    colours = arm_colours(facts)
-    for r in rows:
-        assert r.dead_share is not None
-        assert r.test_acc is not None
-        y = 100 * (r.test_acc - means[r.dataset, r.model])
-        axes.scatter(100 * r.dead_share, y, s=34, color=colours[r.arm], alpha=0.75, linewidths=0)
+    colors = arm_colors(facts)
+    for run, share, accuracy in facts.watched:
+        y = 100 * (accuracy - np.mean(groups[run.dataset, run.model]))
+        axes.scatter(100 * share, y, s=34, color=colors[run.arm], alpha=0.75, linewidths=0)
     axes.margins(0.08)
     percents(axes.xaxis)
     rho = facts.verdict.dead_correlation
     found = f"Spearman's {RHO} within arms {decimal(rho)}" if math.isfinite(rho) else "no correlation"
     words = (
-        f"Share of dead excitation units against accuracy, {len(rows)} runs: {found}. Dead shares go from"
-        f" {decimal(100 * min(r.dead_share or 0 for r in rows), 1)} to"
-        f" {decimal(100 * max(r.dead_share or 0 for r in rows), 1)} %."
+        f"Share of dead excitation units against accuracy, {len(shares)} runs: {found}. Dead shares range from"
+        f" {decimal(min(shares), 1)} to {decimal(max(shares), 1)} %."
     )
     return finish(figure, name, "Dead units and accuracy", words)
 
@@ -162,12 +156,12 @@ def _rows(names: list[str], x: str, *, bold: str = "", right: float = 76) -> tup
     return figure, axes
 
 
-def _estimate(axes: Axes, row: int, mean: float, low: float, high: float, colour: str) -> None:
+def _estimate(axes: Axes, row: int, mean: float, low: float, high: float, color: str) -> None:
     """A mean with its interval."""
     if math.isfinite(low):
-        axes.plot((low, high), (row, row), color=colour, linewidth=2.4)
+        axes.plot((low, high), (row, row), color=color, linewidth=2.4)
     if math.isfinite(mean):
-        axes.scatter([mean], [row], s=80, color=colour, edgecolors=PAPER, linewidths=1.6, zorder=4)
+        axes.scatter([mean], [row], s=80, color=color, edgecolors=PAPER, linewidths=1.6, zorder=4)
 
 
 def _beside(axes: Axes, row: int, words: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ def history(lines: Sequence[dict[str, Any]]) -> History | None:
             return None
         rows = {
             "dead": [[b["dead"] / b["hidden"] for b in blocks] for blocks in table],
-            "alpha": [[_mean(b["alpha"]) for b in blocks] for blocks in table],
+            "alpha": [[mean(b["alpha"]) for b in blocks] for blocks in table],
             "variance": [[b["between_images"] for b in blocks] for blocks in table],
         }
         names = tuple(str(b["block"]) for b in table[0])
@@ -61,14 +61,15 @@ def mean_history(histories: Sequence[History]) -> History | None:
     first = histories[0]
     same = [h for h in histories if (h.blocks, h.epochs) == (first.blocks, first.epochs)]
 
-    def mean(name: str) -> Rows:
-        return _rows(np.mean([getattr(h, name) for h in same], axis=0))
+    dead, alpha, variance = (
+        _rows(np.mean([getattr(h, name) for h in same], axis=0)) for name in ("dead", "alpha", "variance")
+    )
+    return replace(first, dead=dead, alpha=alpha, variance=variance)
 
-    return History(first.blocks, first.epochs, mean("dead"), mean("alpha"), mean("variance"))
 
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
+def mean(values: Sequence[float] | None) -> float:
+    """The mean, NaN without any values."""
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _rows(a: Any) -> Rows:

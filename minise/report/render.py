@@ -1,8 +1,7 @@
-"""A page as one HTML file that needs nothing else, or as Markdown for GitHub."""
+"""Facts as one HTML file that needs nothing else: the templates beside this file say what stands where."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
@@ -11,40 +10,47 @@ from typing import Any
 import jinja2
 
 import minise
-from minise.report.document import Page
+from minise.analysis import dying_chain
+from minise.report import figures_gates, figures_run, figures_study, filters
+from minise.report.facts_run import RunFacts
+from minise.report.facts_study import StudyFacts, within
+from minise.report.figures_chain import chain_picture
+from minise.report.history import mean
 from minise.report.theme import style
+from minise.study import verdict
+from minise.study.interim import look_words
 
-SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
+FILTERS: tuple[Callable[..., Any], ...] = (
+    *(filters.block_name, filters.count, filters.counted, filters.date, filters.decimal, filters.duration),
+    *(filters.interval, filters.label, filters.listed, filters.p_value, filters.percent, filters.scaled),
+    *(filters.short, filters.signed, look_words, mean, within),
+)
+"""What templates call to write a number or a name, under the name of the function."""
 
 
-class Verbatim(str):
-    """Text that Markdown leaves as it is: the content of a file, in a fence."""
+def run_html(facts: RunFacts) -> str:
+    """The page of a run."""
+    return _html("run.html.j2", facts=facts, figures=figures_run)
 
 
-def html(page: Page) -> str:
-    """The page as HTML, its style and its plots within."""
+def study_html(facts: StudyFacts) -> str:
+    """The page of a study."""
+    return _html("study.html.j2", facts=facts, figures=figures_study, rule=verdict, chain=dying_chain)
+
+
+def _html(template: str, **values: Any) -> str:
     with style():
-        return _environment().get_template("page.html.j2").render(page=page, version=minise.__version__)
-
-
-def markdown(page: Page) -> str:
-    """The page as Markdown, without plots and pictures."""
-    return (
-        _environment()
-        .overlay(autoescape=False, finalize=_escaped)
-        .get_template("page.md.j2")
-        .render(page=page)
-    )
-
-
-WRITERS = {"html": html, "md": markdown}
-"""Format -> what writes a page in it."""
+        return templates().get_template(template).render(sections=[], **values)
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """The templates of this package, with their filters."""
     made = environment(lambda name: __package__)
-    made.filters["fence"] = _fence
+    made.add_extension("jinja2.ext.do")
+    made.filters.update({function.__name__: function for function in FILTERS})
+    made.tests["known"] = filters.known
+    made.globals.update(version=minise.__version__, gates=figures_gates, chain_picture=chain_picture)
     return made
 
 
@@ -59,17 +65,3 @@ def environment(package: Callable[[str], str]) -> jinja2.Environment:
         keep_trailing_newline=True,
         lstrip_blocks=True,
     )
-
-
-def _escaped(value: Any) -> Any:
-    """One line of text in which Markdown and HTML find nothing of theirs."""
-    if isinstance(value, Verbatim):
-        return value
-    return SPECIAL.sub(r"\\\1", " ".join(str(value).replace("&", "&amp;").split()))
-
-
-def _fence(text: str) -> Verbatim:
-    """A file's text between fences that are longer than any within."""
-    longest = max((len(found) for found in re.findall(r"`+", text)), default=0)
-    ticks = "`" * max(3, longest + 1)
-    return Verbatim(f"{ticks}toml\n{text.strip()}\n{ticks}")

@@ -1,4 +1,4 @@
-"""How plots look: Matplotlib draws them in sentinel colours, and the page's CSS says what those are.
+"""How plots look: Matplotlib draws them in sentinel colors, and the page's CSS says what those are.
 
 So a plot is light on a light page and dark on a dark one, its text is text in the page's font, and no id in it
 collides with another plot's. One unit of length is a CSS pixel.
@@ -7,7 +7,6 @@ collides with another plot's. One unit of length is a CSS pixel.
 from __future__ import annotations
 
 import io
-import itertools
 import math
 import re
 import warnings
@@ -24,16 +23,15 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator
 
 INK, MUTED, RULE, PAPER, COOL, WARM = (f"#0102{i:02x}" for i in range(6))
-ARM_COLOURS = tuple(f"#0103{i:02x}" for i in range(8))
+ARM_COLORS = tuple(f"#0103{i:02x}" for i in range(8))
 VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper", COOL: "cool", WARM: "warm"}
-VARIABLES |= {colour: f"arm-{i}" for i, colour in enumerate(ARM_COLOURS)}
-"""Sentinel colour -> CSS variable."""
+VARIABLES |= {color: f"arm-{i}" for i, color in enumerate(ARM_COLORS)}
+"""Sentinel color -> CSS variable."""
 STYLE = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "minise",
     "text.parse_math": False,
     "figure.dpi": 72,
     "font.size": 11,
@@ -70,10 +68,11 @@ LEVELS, STEPS = 24, 6
 """Of opacity in a heat map, and in its scale."""
 CELLS = "cells"
 """The class of a heat map's cells in the CSS."""
+SQUARE = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)])
 LONG = re.compile(r"(\.\d\d)\d+")
 BOX = re.compile(r"M (\S+) (\S+) L (\S+) \2 L \3 (\S+) L \1 \4 (?:L \1 \2 )?z ?")
 """A rectangle as Matplotlib writes it; heat maps have thousands."""
-GEOMETRY = ("d", "x", "y", "transform", "width", "height")
+GEOMETRY = {"d", "x", "y", "transform", "width", "height"}
 
 
 @dataclass(frozen=True)
@@ -123,75 +122,57 @@ def points(epochs: Sequence[int]) -> str:
 
 def percents(axis: Axis) -> None:
     """Show the ticks of an axis, which are per cent, with their sign."""
-    axis.set_major_formatter(_Percents(useOffset=False))
-
-
-class _Percents(ScalarFormatter):
-    """As many digits as the steps between the ticks need."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        return f"{super().__call__(x, pos)} %"
+    axis.set_major_formatter("{x:g} %")
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], gap: float = 14) -> None:
-    """Name lines at their right ends, (x, y, words, colour), moved apart so that no name covers another."""
+    """Name one line or two at their right ends, (x, y, words, color), apart so that no name covers the other."""
     axes.get_xlim(), axes.get_ylim()  # Matplotlib puts off what it can: now the limits are those of the lines
-    placed = []
-    for x, y, words, colour in (end for end in ends if math.isfinite(end[1])):
-        at = axes.transData.transform((x, y))
-        placed.append((float(at[0]), float(at[1]), words, colour))
-    placed.sort(key=lambda end: end[1])
-    heights = [y for _, y, _, _ in placed]
-    for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + gap)
-    top = float(axes.bbox.y1) + 4
-    for i in reversed(range(len(heights))):
-        heights[i] = min(heights[i], top)
-        top = heights[i] - gap
-    for (x, _, words, colour), y in zip(placed, heights, strict=True):
-        axes.text(x + 7, y, words, color=colour, va="center", transform=None)
+    ends = sorted((end for end in ends if math.isfinite(end[1])), key=lambda end: end[1])
+    pixels = [float(axes.transData.transform((x, y))[1]) for x, y, _, _ in ends]
+    apart = max(0.0, gap - (pixels[-1] - pixels[0])) / 2 if len(ends) > 1 else 0.0
+    for i, (x, y, words, color) in enumerate(ends):
+        at = (7, apart if i else -apart)
+        axes.annotate(
+            words, (x, y), at, textcoords="offset pixels", color=color, va="center", annotation_clip=False
+        )
 
 
 def cells(
-    axes: Axes, values: Any, colour: str, *, low: float = 0.0, high: float = 1.0, gap: float = 0.0
+    axes: Axes, values: Any, color: str, *, low: float = 0.0, high: float = 1.0, gap: float = 0.0
 ) -> None:
-    """A heat map of values (rows, columns), the first row at the top: the higher, the more of the colour.
+    """A heat map of values (rows, columns), the first row at the top: the higher, the more of the color.
 
-    Equal neighbours in a row are one cell where there is no gap. What is NaN is left out.
+    gap: between two cells, as a part of one; without it, equal neighbors in a row are one box. NaN is left out.
     """
     values = np.asarray(values, float)
-    levels = np.clip((values - low) / ((high - low) or 1), 0, 1) * LEVELS
-    rounded = np.where(np.isfinite(levels), np.rint(np.nan_to_num(levels)), 0).astype(int)
-    boxes: dict[int, list[tuple[float, float, float, float]]] = {}
-    for r, row in enumerate(rounded.tolist()):
-        c = 0
-        for level, group in itertools.groupby(row):
-            n = len(list(group))
-            edges = [(c + i, c + i + 1) for i in range(n)] if gap else [(c, c + n)]
-            boxes.setdefault(level, []).extend(
-                (a + gap / 2, r + gap / 2, b - gap / 2, r + 1 - gap / 2) for a, b in edges
-            )
-            c += n
-    for level in sorted(boxes.keys() - {0}):
-        paths = [Path([(a, t), (c, t), (c, b), (a, b), (a, t)], closed=True) for a, t, c, b in boxes[level]]
-        whole = Path.make_compound_path(*paths)
-        axes.add_patch(
-            PathPatch(whole, facecolor=colour, alpha=0.06 + 0.94 * level / LEVELS, linewidth=0, gid=CELLS)
-        )
+    share = np.clip((values - low) / ((high - low) or 1), 0, 1)
+    rounded = np.rint(LEVELS * np.nan_to_num(share)).astype(int)
+    begins = np.ones(rounded.shape, bool)
+    begins[:, 1:] = (rounded[:, 1:] != rounded[:, :-1]) | (gap > 0)
+    first = np.flatnonzero(begins)
+    row, column = np.divmod(first, rounded.shape[1])
+    sizes = np.stack([np.diff(first, append=rounded.size), np.ones_like(first)], axis=1) - gap
+    boxes = np.stack([column, row], axis=1)[:, None] + gap / 2 + sizes[:, None] * SQUARE  # (n, 5, 2)
+    levels = rounded.flat[first]
+    for level in np.unique(levels[levels > 0]):
+        whole = Path.make_compound_path(*(Path(box, closed=True) for box in boxes[levels == level]))
+        alpha = 0.06 + 0.94 * level / LEVELS
+        axes.add_patch(PathPatch(whole, facecolor=color, alpha=alpha, linewidth=0, gid=CELLS))
     axes.set_xlim(0, values.shape[1])
     axes.set_ylim(values.shape[0], 0)
     axes.grid(False)
     axes.tick_params(length=0)
 
 
-def scale(figure: Figure, colour: str, low: str, high: str, *, right: float = 14, top: float = 4) -> None:
+def scale(figure: Figure, color: str, low: str, high: str, *, right: float = 14, top: float = 4) -> None:
     """The scale of a heat map, at the top right of the plot: from the words for the lowest to the highest."""
     width, height = figure.get_figwidth() * 72, figure.get_figheight() * 72
     room = 7 * len(high) + 6
     axes = figure.add_axes(
         ((width - right - room - 72) / width, (height - top - 10) / height, 72 / width, 8 / height)
     )
-    cells(axes, [np.arange(1, STEPS + 1) / STEPS], colour, gap=0.12)
+    cells(axes, [np.arange(1, STEPS + 1) / STEPS], color, gap=0.12)
     axes.set_axis_off()
     axes.text(-0.4, 0.5, low, ha="right", va="center", color=MUTED, fontsize=10)
     axes.text(STEPS + 0.4, 0.5, high, ha="left", va="center", color=MUTED, fontsize=10)
@@ -200,60 +181,38 @@ def scale(figure: Figure, colour: str, low: str, high: str, *, right: float = 14
 def finish(figure: Figure, name: str, title: str, words: str) -> Plot:
     """The figure as a Plot. name: what its ids start with, so unique in a page; words: what the plot shows."""
     stream = io.StringIO()
-    with warnings.catch_warnings():
+    with (
+        warnings.catch_warnings(),
+        matplotlib.rc_context({"svg.hashsalt": name}),
+    ):  # the salt makes ids unique
         warnings.simplefilter("ignore")  # letters that Matplotlib has no font for: the page's may
         figure.savefig(stream, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    root = ET.fromstring(stream.getvalue())
-    _adapt(root, name)
-    box = root.get("viewBox", "0 0 1 1")
-    width = box.split()[2]
-    for child in [
-        child for child in root if child.tag in ("metadata", "defs") and child.find("style") is not None
-    ]:
-        root.remove(child)
-    root.attrib.clear()
+    drawn = ET.fromstring(stream.getvalue())
+    used = set(re.findall(r"#(\w+)", stream.getvalue()))
+    for element in drawn.iter():
+        _adapt(element, used)
+    box = drawn.get("viewBox", "0 0 1 1")
+    style = f"--width: {float(box.split()[2]):g}px"
     about = {"role": "img", "aria-labelledby": f"{name}-title {name}-desc"}
-    root.attrib.update({"viewBox": box, "style": f"--width: {float(width):g}px", **about})
-    for i, (tag, text) in enumerate((("title", title), ("desc", words))):
-        element = ET.Element(tag, {"id": f"{name}-{tag}"})
-        element.text = text
-        root.insert(i, element)
+    root = ET.Element("svg", {"viewBox": box, "style": style, **about})
+    for tag, text in (("title", title), ("desc", words)):
+        ET.SubElement(root, tag, {"id": f"{name}-{tag}"}).text = text
+    root.extend(child for child in drawn if child.tag != "metadata" and child.find("style") is None)
     return Plot(title, ET.tostring(root, encoding="unicode"))
 
 
-def _adapt(root: ET.Element, name: str) -> None:
-    """Make what Matplotlib wrote a part of an HTML page: no namespaces, no ids but those in use, CSS's colours."""
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-        for key in [key for key in element.attrib if key.startswith("{")]:
-            element.set(key.rpartition("}")[2], element.attrib.pop(key))
-    used = {
-        found: f"{name}-{i}"
-        for i, found in enumerate(
-            dict.fromkeys(
-                match
-                for element in root.iter()
-                for value in (element.get("href", ""), element.get("clip-path", ""))
-                for match in re.findall(r"#([^)]+)", value)
-            )
-        )
-    }
-    for element in root.iter():
-        element.text = element.text if element.text and element.text.strip() else None
-        element.tail = None
-        own = element.attrib.pop("id", None)
-        if own in used:
-            element.set("id", used[own])
-        elif own == CELLS:
-            element.set("class", CELLS)
-        for key, value in element.attrib.items():
-            if key in ("href", "clip-path"):
-                element.set(key, re.sub(r"#([^)]+)", lambda match: f"#{used[match[1]]}", value))
-            elif key == "style":
-                element.set(key, _css(value))
-            elif key in GEOMETRY:
-                short = LONG.sub(r"\1", " ".join(value.split()))
-                element.set(key, BOX.sub(r"M\1 \2H\3V\4H\1z", short))
+def _adapt(element: ET.Element, used: set[str]) -> None:
+    """Make an element of Matplotlib's fit for HTML: no namespace, no id that nothing refers to, CSS's colors."""
+    found = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+    own = found.pop("id", "")
+    if own in used or own == CELLS:
+        found["class" if own == CELLS else "id"] = own
+    if "style" in found:
+        found["style"] = _css(found["style"])
+    for key in GEOMETRY & found.keys():
+        found[key] = BOX.sub(r"M\1 \2H\3V\4H\1z", LONG.sub(r"\1", " ".join(found[key].split())))
+    element.tag, element.attrib, element.tail = element.tag.rpartition("}")[2], found, None
+    element.text = element.text if element.text and element.text.strip() else None
 
 
 def _css(declarations: str) -> str:

@@ -18,6 +18,10 @@ class Pair:
     times: int
     of: int
 
+    @property
+    def share(self) -> float:
+        return self.times / self.of
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -154,7 +154,7 @@ def test_a_plugin_that_has_changed_goes_on_with_nothing(folder, tmp_path):
     code, _, error = minise("--plugin", plugin, "evaluate", run)
     assert code == 0
     assert "made with the plugins my.py" in error
-    assert "my.py" in minise("report", folder / "study", "--format", "md", plugins=str(folder / "my.py"))[1]
+    assert "my.py" in minise("report", folder / "study", "-o", "-", plugins=str(folder / "my.py"))[1]
 
 
 def test_names_of_plugins_are_told_apart_and_their_bugs_are_theirs(tmp_path):

@@ -223,7 +223,7 @@ def test_refusals(tiny):
 def test_looks_are_noted(tiny, finished):
     shutil.copytree(finished, "s")
     before = Path("s/looks.jsonl").read_text()
-    shown = succeeded(minise("claim", "--study", "s")) + succeeded(minise("report", "s", "--format", "md"))
+    shown = succeeded(minise("claim", "--study", "s")) + succeeded(minise("report", "s", "-o", "-"))
     assert "look 2" not in shown  # nothing is new
     assert Path("s/looks.jsonl").read_text() == before
     *_, verdict = lines(minise("claim", "--study", "s", "--seeds", 2, "--threads", 1, "--json"))
@@ -237,7 +237,7 @@ def test_a_look_that_cannot_be_noted(tiny, finished):
     shutil.copytree(finished, "s")
     Path("s/looks.jsonl").unlink()
     Path("s/looks.jsonl").symlink_to("nowhere/looks.jsonl")
-    result = minise("report", "s", "--format", "md")
+    result = minise("report", "s", "-o", "-")
     assert "Not enough seeds to tell" in succeeded(result)
     assert "cannot write" in result.stderr
     assert "this look at the verdict is not noted" in result.stderr

@@ -36,6 +36,31 @@ def test_derivative_at_zero_is_that_of_the_left_branch(name, at_zero):
     assert gradients(name, [[1.0]], x, *inputs)[0].item() == at_zero
 
 
+@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_the_formulas_of_a_row_are_what_the_op_computes(act):
+    row, x, alpha = ACTIVATIONS[act], np.linspace(-6, 6, 49).reshape(1, -1), -0.7
+    inputs = [] if row.start is None else [np.asarray(alpha)]
+    names = {
+        "exp": np.exp,
+        "expm1": np.expm1,
+        "tanh": np.tanh,
+        "a": row.fixed if row.start is None else alpha,
+    }
+
+    def by(below, above):
+        """The formulas of the two sides, at x."""
+        y = forward(act, x, *inputs)
+        return np.where(x > 0, *(eval(text, names, {"x": x, "y": y}) for text in (above, below)))
+
+    def close(found, expected):
+        return np.allclose(found, expected, rtol=1e-8, atol=1e-12)  # constants are written with ten digits
+
+    gx, *galpha = gradients(act, np.ones_like(x), x, *inputs)
+    assert close(forward(act, x, *inputs), by(row.below, row.above))
+    assert close(gx, by(row.slope, row.slope_above))
+    assert [close(g, by(row.learns, "0").sum()) for g in galpha] == [True] * len(inputs)
+
+
 def test_felu_is_the_published_formula_and_elu_at_alpha_one():
     x = np.linspace(-5, 5, 101).reshape(1, -1)
     published = np.where(x > 0, x, 1.3 * (2 ** (x / math.log(2)) - 1))

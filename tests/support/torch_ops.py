@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from minise.ops import ACTIVATIONS
+
 
 def axes(x, axis):
     """What PyTorch takes for any of the `axis` that minise takes."""
@@ -27,10 +29,10 @@ def batch_norm(torch, x, w, b, *, running=None, train=True, momentum=0.1, eps=1e
     return torch.nn.functional.batch_norm(x, mean, var, w, b, train, momentum, eps)
 
 
-def felu(torch, x, alpha):
-    from torch_models import felu
+def activation(act, torch, *tensors, **options):
+    from torch_models import function
 
-    return felu(x, alpha)
+    return function(act)(*tensors, *options.values())
 
 
 def se(torch, u, w1, b1, w2, b2, alpha=None, *, act="relu"):
@@ -73,14 +75,7 @@ TWINS = {
     "pad": pad,
     "matmul": lambda torch, a, b: torch.matmul(a, b),
     "linear": partial(functional, "linear"),
-    "relu": lambda torch, x: torch.relu(x),
-    "felu": felu,
-    "elu": partial(functional, "elu"),
-    "leaky_relu": lambda torch, x, *, slope=0.01: torch.nn.functional.leaky_relu(x, slope),
-    "prelu": partial(functional, "prelu"),
-    "sigmoid": lambda torch, x: torch.sigmoid(x),
-    "tanh": lambda torch, x: torch.tanh(x),
-    "gelu": lambda torch, x: torch.nn.functional.gelu(x, approximate="tanh"),
+    **{act: partial(activation, act) for act in ACTIVATIONS},
     "conv2d": partial(functional, "conv2d"),
     "max_pool2d": lambda torch, x, *, kernel, **options: torch.max_pool2d(x, kernel, **options),
     "avg_pool2d": lambda torch, x, *, kernel, **options: functional(

@@ -1,36 +1,32 @@
 """The exercises of the lessons: right answers pass, known mistakes are told by their own hints, all in a line."""
 
+import ast
 import json
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cli_runs import failed, lines, minise, succeeded
-from solutions import SOLUTIONS
 
-from minise import ops
 from minise.errors import ConfigError
 from minise.gradcheck import check_gradients
-from minise.tape import Op, Tensor
+from minise.tape import Op
+from minise.teach import exercises
 from minise.teach.exercises import EXERCISES, Result, SourceError, check, check_file
+from minise.teach.exercises.calling import call
 from minise.teach.exercises.exercise import SOLVED, UNWRITTEN, WRONG
 from minise.teach.exercises.judge import judge
+from minise.teach.exercises.load import changed
 from minise.teach.exercises.source import load_functions
 
-HELPERS = """
-import numpy as np
-
-def excite_forward(z, w1, b1, w2, b2):
-    q = z @ w1.T + b1
-    a = np.maximum(q, 0)
-    return q, a, 1 / (1 + np.exp(-(a @ w2.T + b2)))
-"""
 MISTAKES = [(e, m) for e in EXERCISES.values() for m in e.mistakes]
 
 
 def written(name, tmp_path):
-    """A file with the answers to exercise `name` and those before it."""
+    """A file with the solution of exercise `name`."""
     path = tmp_path / "answers.py"
-    path.write_text(HELPERS + "".join(SOLUTIONS.values()))
+    path.write_text("import numpy as np\n\n\n" + EXERCISES[name].solution)
     return path
 
 
@@ -65,41 +61,114 @@ def test_every_known_mistake_is_told_by_its_own_hint(exercise, mistake):
     assert result.state == WRONG
     assert result.hints == (mistake.hint,)
     assert "\n" not in result.found
-    assert exercise.results[exercise.checks[len(result.passed)].result] in result.found
+    assert exercise.checks[len(result.passed)].result in result.found
 
 
 @pytest.mark.parametrize("name", EXERCISES)
-def test_the_table(name):
+def test_a_known_mistake_changes_the_solution_and_runs_on_the_inputs_of_every_check(name):
+    """The judge compares with it whatever check fails: what it raised would be blamed on the student."""
+    exercise = EXERCISES[name]
+    for mistake in exercise.mistakes:
+        assert changed(exercise.solution, mistake.change) != exercise.solution
+        for inputs in chain.from_iterable(map(exercise.inputs_of, exercise.checks)):
+            call(mistake.answer, inputs, exercise.inputs)
+
+
+SOURCE = "def f(x):\n    y = 2 * x\n    return y\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("- y = 2 * x\n+ y = x\n", "def f(x):\n    y = x\n    return y\n"),
+        ("- y = 2 * x\n+ y = 2\n+ y *= x\n", "def f(x):\n    y = 2\n    y *= x\n    return y\n"),
+        ("- return y\n- y = 2 * x\n+ return x\n", "def f(x):\n    return x\n"),
+        ("- y = 2 * x\n+ y = x\n- return y\n+ return -y\n", "def f(x):\n    y = x\n    return -y\n"),
+    ],
+)
+def test_a_change_is_a_diff_of_whole_lines(change, expected):
+    assert changed(SOURCE, change) == expected
+
+
+@pytest.mark.parametrize("change", ["- y = 3 * x\n+ y = x", "- y = 2\n", "y = 2 * x\n", "- y = 2 * x\nz\n"])
+def test_a_change_of_a_line_that_is_not_there_is_refused(change):
+    with pytest.raises(ValueError, match="expected 1"):
+        changed(SOURCE, change)
+
+
+def test_a_change_of_a_line_that_is_there_twice_is_refused():
+    with pytest.raises(ValueError, match="found 2 such lines"):
+        changed("x = 1\nif x:\n    x = 1\n", "- x = 1\n+ x = 2\n")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_files(name):
     exercise = EXERCISES[name]
     assert exercise.lesson in range(1, 6)
+    assert {check_.result for check_ in exercise.checks} <= set(exercise.results)
+    solved = [node for node in ast.parse(exercise.solution).body if isinstance(node, ast.FunctionDef)]
+    found = tuple(f"{node.name}({', '.join(arg.arg for arg in node.args.args)})" for node in solved)
+    assert found == exercise.signatures
     for check_ in exercise.checks:
-        assert len(set(check_.hints)) == 3
-        cases = check_.cases(np.random.default_rng(0))
-        for inputs in cases:
+        assert len(check_.hints) == len(set(check_.hints)) == 3
+        for inputs in exercise.inputs_of(check_):
             assert len(inputs) == len(exercise.inputs)
             assert all(x.dtype in (np.float64, np.float32) for x in inputs if isinstance(x, np.ndarray))
     every = [hint for c in exercise.checks for hint in c.hints] + [m.hint for m in exercise.mistakes]
     assert all(hint.endswith((".", "?")) and "\n" not in hint for hint in every)
 
 
-@pytest.mark.parametrize("name", ["tanh", "mish"])
-def test_what_is_right_agrees_with_small_steps(name):
-    """Not only with the answers above. The exercises that are missing here have theirs from the tape or an op."""
+def test_every_file_is_an_exercise():
+    stems = sorted(name.replace("-", "_") for name in EXERCISES)
+    assert sorted(file.stem for file in Path(exercises.__file__).parent.glob("*.toml")) == stems
+
+
+@pytest.mark.parametrize(
+    ("name", "forward"),
+    [
+        ("tanh", np.tanh),
+        ("felu", lambda x, alpha: np.where(x > 0, x, alpha * (2 ** (x / np.log(2)) - 1))),
+        ("mish", lambda x: x * np.tanh(np.log(1 + np.exp(x)))),
+    ],
+)
+def test_what_is_right_agrees_with_the_formula_and_small_steps(name, forward):
+    """Not only with the solution. What is missing here has only ops that are checked elsewhere, or no gradient."""
     exercise = EXERCISES[name]
-    op = Op(lambda x: (exercise.right(0 * x, x)[0], x), lambda gy, x, needs: exercise.right(gy, x)[1:])
-    for _, x in exercise.checks[0].cases(np.random.default_rng(1)):
-        check_gradients(op, [x], np.random.default_rng(2))
+    op = Op(lambda *x: (forward(*x), x), lambda gy, x, needs: exercise.right(gy, *x)[1:])
+    for gy, *inputs in exercise.inputs_of(exercise.checks[0]):
+        np.testing.assert_allclose(exercise.right(gy, *inputs)[0], forward(*inputs), rtol=1e-9)
+        check_gradients(op, inputs, np.random.default_rng(2))
 
 
-def test_what_is_right_for_the_excitation_agrees_with_the_tape():
+def test_what_is_right_for_the_excitation_agrees_with_small_steps():
     exercise = EXERCISES["se-excite"]
-    for gs, z, q, a, s, w1, w2 in exercise.checks[0].cases(np.random.default_rng(1)):
+
+    def forward(z, w1, b1, w2, b2):
+        q = z @ w1.T + b1
+        a = np.maximum(q, 0)
+        s = 1 / (1 + np.exp(-(a @ w2.T + b2)))
+        return s, (z, q, a, s, w1, w2)
+
+    op = Op(forward, lambda gs, saved, needs: exercise.right(gs, *saved))
+    for _, z, q, a, s, w1, w2 in exercise.inputs_of(exercise.checks[0]):
         b1, b2 = (q - z @ w1.T)[0], (np.log(s / (1 - s)) - a @ w2.T)[0]
-        leaves = [Tensor(x, requires_grad=True) for x in (z, w1, b1, w2, b2)]
-        z_, w1_, b1_, w2_, b2_ = leaves
-        ops.sigmoid(ops.linear(ops.relu(ops.linear(z_, w1_, b1_)), w2_, b2_)).backward(gs)
-        for g, leaf in zip(exercise.right(gs, z, q, a, s, w1, w2), leaves, strict=True):
-            np.testing.assert_allclose(g, leaf.grad, rtol=1e-9, atol=1e-12)
+        check_gradients(op, [z, w1, b1, w2, b2], np.random.default_rng(2))
+
+
+def test_what_is_right_for_the_chain_agrees_with_small_steps():
+    """C = (a_n - target)² / 2 where each act is linear, with the slope that is given."""
+    exercise = EXERCISES["chain"]
+    for weights, slopes, error in chain.from_iterable(map(exercise.inputs_of, exercise.checks)):
+
+        def cost(biases, weights=weights, slopes=slopes, error=error):
+            a = 0.0
+            for w, slope, b in zip(weights, slopes, biases, strict=True):
+                a = slope * (w * a + b)
+            return (a + error) ** 2 / 2  # the target is -error: at biases of 0, so is the error
+
+        steps = 1e-4 * np.eye(len(weights))
+        numeric = [(cost(step) - cost(-step)) / 2e-4 for step in steps]
+        np.testing.assert_allclose(exercise.right(weights, slopes, error), numeric, rtol=1e-9, atol=1e-12)
 
 
 # ---- answers that are no answers ---------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from solutions import SOLUTIONS
 
 from minise.teach.exercises import EXERCISES, check_file
 
@@ -40,11 +39,11 @@ def asked(notebook):
 
 
 def solved(path):
-    """The notebook with the answers in place of the stubs."""
+    """The notebook with the solutions in place of the stubs."""
     notebook = read(path)
     for cell, name in zip(tagged(notebook, "exercise"), asked(notebook), strict=True):
         assert "raise NotImplementedError" in source(cell)
-        cell["source"] = SOLUTIONS[name].splitlines(keepends=True)
+        cell["source"] = EXERCISES[name].solution.splitlines(keepends=True)
     return notebook
 
 

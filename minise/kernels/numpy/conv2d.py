@@ -112,8 +112,8 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
     parts = map_blocks(work, len(x), _column_bytes(x, w, stride))
     gw = np.sum([part for part in parts if part is not None], axis=0) if needs[1] else None
-    gb = gy.sum(axis=(0, 2, 3)) if needs[2:] == (True,) else None
-    return (gx, gw, gb)[: len(needs)]
+    gb = gy.sum(axis=(0, 2, 3)) if needs[2] else None
+    return gx, gw, gb
 
 
 def _column_bytes(x: Array, w: Array, stride: int) -> int:

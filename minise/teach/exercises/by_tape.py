@@ -1,4 +1,4 @@
-"""What the tape gives: most right answers come from it, since an answer is written by hand."""
+"""The results of a forward and its gradients, computed by the tape: most right answers come from here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from minise.backend import Array
 from minise.tape import Tensor
 
 
-def gradients(f: Callable[..., Tensor], gy: Array, *arrays: Array) -> tuple[Array, ...]:
-    """The gradient of Σ gy f by each of the arrays that are f's inputs."""
+def y_and_gradients(f: Callable[..., Tensor], gy: Array, *arrays: Array) -> tuple[Array, ...]:
+    """y = f(*arrays), and the gradient of Σ gy y by each of the arrays."""
     leaves = [Tensor(x, requires_grad=True) for x in arrays]
-    f(*leaves).backward(gy)
-    return tuple(leaf.grad for leaf in leaves if leaf.grad is not None)
+    y = f(*leaves)
+    y.backward(gy)
+    return y.data, *(leaf.grad for leaf in leaves if leaf.grad is not None)

@@ -66,9 +66,11 @@ def _is_library(module: str) -> bool:
     return module.partition(".")[0] in ("minise", "numpy")
 
 
-def alone(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An answer that is one function of the inputs."""
-    return function
+def calling_of(signatures: tuple[str, ...]) -> Callable[..., Callable[..., Any]]:
+    """What makes an answer out of functions with these signatures: one is the answer itself, two are an op's pair."""
+    if len(signatures) == 1:
+        return lambda function: function
+    return partial(pair, needs="needs" in signatures[1])
 
 
 def pair(
@@ -98,9 +100,6 @@ def pair(
         return (y, *gradients)
 
     return answer
-
-
-op_pair = partial(pair, needs=True)
 
 
 def described(value: Any) -> str:

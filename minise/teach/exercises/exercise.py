@@ -8,45 +8,51 @@ from typing import Any
 
 import numpy as np
 
-from minise.teach.exercises.calling import alone
-
 Inputs = tuple[Any, ...]
+Shape = tuple[int, ...]
 Answer = Callable[..., Any]
 """From the inputs of a case to the results: one value, or a tuple where the exercise has several `results`."""
 
 LEVELS = 3
+SEED = 0
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A wrong answer that is often given. answer: computes what it yields; hint: names it, and not its cure."""
+class KnownMistake:
+    """A wrong answer that is often given.
 
+    change: the lines of the exercise's solution that it gets wrong, as a diff; answer: computes what the changed
+    solution yields; hint: names the mistake, and not its cure.
+    """
+
+    change: str
     answer: Answer
     hint: str
 
 
 @dataclass(frozen=True)
-class Check:
-    """One result, on inputs of one kind.
+class ExerciseCheck:
+    """A check of one result, on inputs of one kind.
 
-    cases: draws them; result: its position among the exercise's `results`. hints: from where to look to how to find
-    it, never the answer; a mistake that is recognised is told in place of the first, and nothing where an answer is
-    unfit.
+    result: one of the exercise's `results`. cases: the arguments of the exercise's `draw`, per case. hints: from
+    where to look to how to find it, never the answer; a known mistake's hint replaces the first, and an answer
+    that is unfit gets none in its place.
     """
 
     title: str
-    cases: Callable[[np.random.Generator], list[Inputs]]
+    result: str
+    cases: tuple[dict[str, Any], ...]
     hints: tuple[str, str, str]
-    result: int = 0
 
 
 @dataclass(frozen=True)
 class Exercise:
     """A row of `EXERCISES`.
 
-    signatures: the functions that are asked for; inputs: the names of a case's inputs; results: of what is checked.
-    right: the right answer, by the tape or another way than the one that is asked for. calling: makes one function
-    of a case's inputs out of those that are asked for.
+    signatures: the functions that are asked for; inputs, results: the names of a case's inputs, and of what is
+    checked. solution: source code of the functions, as a student would write it.
+    draw: draws the inputs of a case. right: computes the right answer in another way than the solution.
+    calling: makes one function of a case's inputs out of the functions that are asked for.
     """
 
     name: str
@@ -56,15 +62,22 @@ class Exercise:
     signatures: tuple[str, ...]
     inputs: tuple[str, ...]
     results: tuple[str, ...]
+    solution: str
+    checks: tuple[ExerciseCheck, ...]
+    mistakes: tuple[KnownMistake, ...]
+    draw: Callable[..., Inputs]
     right: Answer
-    checks: tuple[Check, ...]
-    mistakes: tuple[Mistake, ...]
-    calling: Callable[..., Answer] = alone
+    calling: Callable[..., Answer]
 
     @property
     def functions(self) -> tuple[str, ...]:
         """The names of the functions that are asked for."""
         return tuple(signature.partition("(")[0] for signature in self.signatures)
+
+    def inputs_of(self, check: ExerciseCheck) -> list[Inputs]:
+        """Draw the inputs of the cases of a check, the same ones every time."""
+        rng = np.random.default_rng(SEED)
+        return [self.draw(rng, **case) for case in check.cases]
 
 
 SOLVED, WRONG, UNWRITTEN = "solved", "not right yet", "not written yet"
@@ -89,22 +102,27 @@ class Result:
     def __bool__(self) -> bool:
         return self.state == SOLVED
 
+    def rows(self) -> list[tuple[str, str]]:
+        """The lines to show, each with its mark: ✓ passed, ✗ failed, blank for what is wrong and hints, · left."""
+        return [
+            *(("✓", title) for title in self.passed),
+            *(("✗", title) for title in (self.failed,) if title),
+            *((" ", line) for line in (self.found, *self.hints) if line),
+            *(("·", title) for title in self.left),
+        ]
+
     def __repr__(self) -> str:
-        rows = [f"{self.exercise}: {self.state}"]
-        rows += [f"  ✓ {title}" for title in self.passed]
-        rows += [f"  ✗ {self.failed}"] if self.failed else []
-        rows += [f"    {line}" for line in (self.found, *self.hints) if line]
-        rows += [f"  · {title}" for title in self.left]
-        return "\n".join(rows)
+        rows = [f"  {mark} {text}" for mark, text in self.rows()]
+        return "\n".join([f"{self.exercise}: {self.state}", *rows])
 
     def _repr_markdown_(self) -> str:
         """How a notebook shows it."""
-        rows = [f"**{self.exercise}: {self.state}**", ""]
-        rows += [f"- ✓ {title}" for title in self.passed]
-        rows += [f"- ✗ **{self.failed}**"] if self.failed else []
-        rows += [f"  - {_plain(line)}" for line in (self.found, *self.hints) if self.failed]
-        rows += [f"- {title}" for title in self.left]
-        return "\n".join(rows)
+        rows = [MARKDOWN[mark] % _plain(text) for mark, text in self.rows() if self.failed or mark != " "]
+        return "\n".join([f"**{self.exercise}: {self.state}**", "", *rows])
+
+
+MARKDOWN = {"✓": "- ✓ %s", "✗": "- ✗ **%s**", " ": "  - %s", "·": "- %s"}
+"""A row of a result, by its mark."""
 
 
 def _plain(words: str) -> str:

@@ -13,13 +13,12 @@ from minise.teach.exercises.exercise import (
     UNWRITTEN,
     WRONG,
     Answer,
-    Check,
     Exercise,
+    ExerciseCheck,
     Inputs,
     Result,
 )
 
-SEED = 0
 DIGITS = {"d": 1e-7, "f": 1e-4}
 """How far a result may be off, relative to the largest element, by the kind of float."""
 
@@ -44,19 +43,19 @@ def judge(exercise: Exercise, answer: Answer, level: int = 1) -> Result:
     return Result(exercise.name, SOLVED, titles)
 
 
-def _examine(exercise: Exercise, check: Check, answer: Answer) -> tuple[str, str] | None:
+def _examine(exercise: Exercise, check: ExerciseCheck, answer: Answer) -> tuple[str, str] | None:
     """None for a right answer; else what is wrong, and the hint of the mistake that it looks like, or the check's.
 
     What is unfit, or no number at all, has no hint: what is wrong with it says what to do.
     """
-    cases = check.cases(np.random.default_rng(SEED))
+    cases = exercise.inputs_of(check)
     right = [_pick(exercise, check, exercise.right, inputs) for inputs in cases]
     found = [_pick(exercise, check, answer, inputs) for inputs in cases]
     wrong = [k for k in range(len(cases)) if not _same(found[k], right[k])]
     if not wrong:
         return None
     first = wrong[0]
-    words = _difference(exercise.results[check.result], found[first], right[first])
+    words = _difference(check.result, found[first], right[first])
     words += f", for {_shapes(exercise, cases[first])}"
     if not _is_numeric(found[first]):
         return words, ""
@@ -67,7 +66,7 @@ def _examine(exercise: Exercise, check: Check, answer: Answer) -> tuple[str, str
     return words, check.hints[0]
 
 
-def _pick(exercise: Exercise, check: Check, answer: Answer, inputs: Inputs) -> Any:
+def _pick(exercise: Exercise, check: ExerciseCheck, answer: Answer, inputs: Inputs) -> Any:
     """The result that is checked, of one case."""
     results, names = call(answer, inputs, exercise.inputs), exercise.results
     if len(names) == 1:
@@ -76,9 +75,10 @@ def _pick(exercise: Exercise, check: Check, answer: Answer, inputs: Inputs) -> A
         raise UnfitError(
             f"it returned {described(results)}, expected {len(names)} results: {', '.join(names)}"
         )
-    if isinstance(results[check.result], BaseException):
-        raise fault(results[check.result])
-    return results[check.result]
+    picked = results[names.index(check.result)]
+    if isinstance(picked, BaseException):
+        raise fault(picked)
+    return picked
 
 
 def _same(found: Any, right: Any) -> bool:

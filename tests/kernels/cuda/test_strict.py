@@ -12,9 +12,9 @@ from small_networks import losses
 
 from minise import backend
 from minise.backend import to_device, to_numpy
-from minise.gradcheck.cases import SameEveryTime, cases
+from minise.gradcheck.cases import cases
 from minise.gradcheck.suite import TABLE
-from minise.gradcheck.values import is_float
+from minise.gradcheck.values import SameEveryTime, is_float
 from minise.kernels.cuda import update as cuda_update
 from minise.kernels.cuda import weights as cuda_weights
 from minise.kernels.cuda.capture import CapturedStep

@@ -1,22 +1,23 @@
-"""Numbers and names as a page shows them. What is unknown is a dash."""
+"""Numbers and names as a page shows them: the filters of the templates. An unknown number is a dash."""
 
 from __future__ import annotations
 
 import datetime
 import math
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeGuard
 
 NBSP, MINUS, NONE, PRIME, RHO = "\u00a0", "\u2212", "\u2013", "\u2032", "\u03c1"
 
 
-def known(value: float | None) -> bool:
+def known(value: float | None) -> TypeGuard[float]:
     """Whether there is a number at all: neither None nor NaN nor infinite."""
     return value is not None and math.isfinite(value)
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
     """1234.5 -> "1,234.50", with a minus sign that is one."""
-    if value is None or not math.isfinite(value):
+    if not known(value):
         return NONE
     text = f"{value:,.{digits}f}"
     zero = not text.strip("-0.,")
@@ -31,14 +32,14 @@ def signed(value: float | None, digits: int = 2) -> str:
 
 def short(value: float | None, digits: int = 3) -> str:
     """0.000123 -> "0.000123", 0.1 + 0.2 -> "0.3": as many digits as count, no exponent where it can be helped."""
-    if value is None or not math.isfinite(value):
+    if not known(value):
         return NONE
     return f"{value:.{digits}g}".replace("-", MINUS)
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
     """0.12345 -> "12.35 %"."""
-    return f"{decimal(100 * fraction, digits)}{NBSP}%" if fraction is not None and known(fraction) else NONE
+    return f"{decimal(100 * fraction, digits)}{NBSP}%" if known(fraction) else NONE
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:
@@ -64,9 +65,9 @@ def scaled(number: float) -> str:
     return f"{number:.3g}"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | None) -> str:
     """75 -> "1 min 15 s", 3675 -> "1 h 1 min"."""
-    if not math.isfinite(seconds):
+    if not known(seconds):
         return NONE
     minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
@@ -86,16 +87,13 @@ def date(iso: Any) -> str:
         time = datetime.datetime.fromisoformat(str(iso))
     except ValueError:
         return label(iso, 40)
-    month = (
-        *("January", "February", "March", "April", "May", "June", "July"),
-        *("August", "September", "October", "November", "December"),
-    )[time.month - 1]
     zone = time.tzname() or ""
-    return f"{time.day}{NBSP}{month} {time.year}, {time:%H:%M} {zone}".strip()
+    return f"{time.day}{NBSP}{time:%B %Y, %H:%M} {zone}".strip()
 
 
-def listed(words: list[str]) -> str:
+def listed(words: Iterable[str]) -> str:
     """["a", "b", "c"] -> "a, b and c"."""
+    words = list(words)
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 

@@ -1,24 +1,23 @@
-"""Where the figures of a report come from, as rows of words."""
+"""Where the results of a report come from, as rows of words."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from minise._util.plugins import plugin_words
-from minise.report.document import Terms
-from minise.report.words import count, date, label
+from minise.report.filters import count, date, label
 
-UNOFFICIAL = "The data are not the official files: the results are not comparable with others'."
 OFFICIAL = {True: "the official content", False: "not the official content", None: "generated"}
+MACHINE = "{system} on {machine}, {cores} cores; device {device}, backend {backend}, threads {threads}"
 
 
-def provenance(path: str, *infos: dict[str, Any]) -> Terms:
-    """From run.json, of one run or several: every value that occurs; what none of them says is left out."""
+def origin(path: str, *infos: dict[str, Any]) -> list[tuple[str, str]]:
+    """(name, words) from run.json of one run or several: every value that occurs, and no row without any."""
     said: dict[str, dict[str, None]] = {"folder": {path: None}}
     for info in infos:
         for name, words in _rows(info).items():
-            said.setdefault(name, {}).update({words: None} if words else {})
-    return Terms(tuple((name, label("; ".join(words), 1000)) for name, words in said.items() if words))
+            said.setdefault(name, {}).update({str(words): None} if words else {})
+    return [(name, label("; ".join(words), 1000)) for name, words in said.items() if words]
 
 
 def _rows(info: dict[str, Any]) -> dict[str, str | None]:
@@ -32,16 +31,12 @@ def _rows(info: dict[str, Any]) -> dict[str, str | None]:
         "data": f"{data.get('name')}, {OFFICIAL.get(data.get('official'), '')}",
         "checksum": f"SHA-256 {data['checksum']}" if "checksum" in data else None,
         "classes": count(len(data["classes"])) if "classes" in data else None,
-        "machine": _machine(hardware) if hardware else None,
+        "machine": MACHINE.format_map(_Known(hardware)) if hardware else None,
     }
 
 
-def _machine(hardware: dict[str, Any]) -> str:
-    known = {
-        key: hardware.get(key, "?") for key in ("system", "machine", "cores", "device", "backend", "threads")
-    }
-    return (
-        "{system} on {machine}, {cores} cores; device {device}, backend {backend}, threads {threads}".format(
-            **known
-        )
-    )
+class _Known(dict[str, Any]):
+    """What run.json does not say is a question mark."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
