@@ -26,13 +26,17 @@ def function(act: str) -> Callable[..., Tensor]:
 def by_formula(row: ops.Activation) -> Callable[..., Tensor]:
     """The activation as the formula of its row, for what PyTorch does not have."""
 
-    def formula(x: Tensor, a: Tensor | None = None) -> Tensor:
+    formula = row.formula
+
+    def activate(x: Tensor, a: Tensor | None = None) -> Tensor:
         known = {"exp": torch.exp, "expm1": torch.expm1, "tanh": torch.tanh}
         known["a"] = row.fixed if a is None else a.reshape(-1, *(1,) * (x.ndim - 2))
-        below = x if row.below == row.above else torch.clamp(x, max=0)  # where exp cannot overflow
-        return torch.where(x > 0, eval(row.above, known, {"x": x}), eval(row.below, known, {"x": below}))
+        below = x if formula.below == formula.above else torch.clamp(x, max=0)  # where exp cannot overflow
+        return torch.where(
+            x > 0, eval(formula.above, known, {"x": x}), eval(formula.below, known, {"x": below})
+        )
 
-    return formula
+    return activate
 
 
 class Activation(nn.Module):

@@ -23,7 +23,7 @@ from names import modules_of, public_names  # noqa: E402
 from prose import to_rest  # noqa: E402
 
 PAGES = {path.stem: path.read_text() for path in (ROOT / "docs" / "reference").glob("*.md")}
-FAMILIES = modules_of("minise.ops.*")
+FAMILIES = [m for m in modules_of("minise.ops.*") if any(name.kind == "op" for name in public_names(m))]
 
 
 def shown(directive):

@@ -166,44 +166,55 @@ gelu = Op(gelu_forward, gelu_backward)
 
 
 @dataclass(frozen=True)
-class Activation:
-    """An activation to choose by name, with all that its users need to know: a new one is an op and a row.
+class Formula:
+    """act(x) and act'(x) for x <= 0 (below, slope) and x > 0 (above, slope_above), as text.
 
-    start: where its learnable parameter starts, if it has one; fixed: its parameter, if that does not learn.
-    below, slope: act(x) and act'(x) for x <= 0 as formulas in x, y = act(x), the parameter a, and `exp`, `expm1` and
-    `tanh`, in the notation that Python and C++ share; above, slope_above: for x > 0; learns: the derivative by a,
-    for x <= 0. onnx: ONNX's operator, where there is one; torch: options for PyTorch's function of that name.
+    In x, y = act(x), the parameter a, and `exp`, `expm1` and `tanh`, in the notation that Python and C++ share.
+    learns: the derivative of act(x) by a for x <= 0; for x > 0 it is 0.
     """
 
-    op: Op
     below: str
     slope: str
     above: str = "x"
     slope_above: str = "1"
     learns: str = "0"
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation to choose by name, with all that its users need: a new one is its pair and its row.
+
+    start: where its learnable parameter starts, if it has one; fixed: its parameter, if that does not learn.
+    formula: for walks with numbers, CUDA kernels and exports, which leave out an activation that has none.
+    onnx: ONNX's operator, where there is one; torch: options for PyTorch's function of the same name.
+    """
+
+    op: Op
     start: float | None = None
     fixed: float | None = None
+    formula: Formula | None = None
     onnx: str | None = None
     torch: Mapping[str, Any] = field(default_factory=dict)
 
 
-def smooth(op: Op, value: str, slope: str, **options: Any) -> Activation:
-    """The row of an activation with one formula for all x."""
-    return Activation(op, value, slope, value, slope, **options)
+def _smooth(value: str, slope: str) -> Formula:
+    """One formula for all x."""
+    return Formula(value, slope, value, slope)
 
 
-LOGISTIC = "1 / (1 + exp(-x))"
+EXPONENTIAL = Formula("a * expm1(x)", "a * exp(x)", learns="expm1(x)")
+LINE = Formula("a * x", "a", learns="x")
 GATE = f"1 / (1 + exp(-(x * ({GELU_SCALE:.10f} + {GELU_SCALE * GELU_CUBIC:.10f} * x * x))))"
 GELU_SLOPE = f"{GATE} * (1 + (x - y) * ({GELU_SCALE:.10f} + {3 * GELU_SCALE * GELU_CUBIC:.10f} * x * x))"
 ACTIVATIONS = {
-    "relu": Activation(relu, "0", "0", onnx="Relu"),
-    "felu": Activation(felu, "a * expm1(x)", "a * exp(x)", learns="expm1(x)", start=1.0),
-    "elu": Activation(elu, "a * expm1(x)", "a * exp(x)", fixed=1.0, onnx="Elu"),
-    "leaky_relu": Activation(leaky_relu, "a * x", "a", fixed=0.01, onnx="LeakyRelu"),
-    "prelu": Activation(prelu, "a * x", "a", learns="x", start=0.25, onnx="PRelu"),
-    "sigmoid": smooth(sigmoid, LOGISTIC, "y * (1 - y)", onnx="Sigmoid"),
-    "tanh": smooth(tanh, "tanh(x)", "1 - y * y", onnx="Tanh"),
-    "gelu": smooth(gelu, f"x * {GATE}", GELU_SLOPE, torch={"approximate": "tanh"}),
+    "relu": Activation(relu, formula=Formula("0", "0"), onnx="Relu"),
+    "felu": Activation(felu, start=1.0, formula=EXPONENTIAL),
+    "elu": Activation(elu, fixed=1.0, formula=EXPONENTIAL, onnx="Elu"),
+    "leaky_relu": Activation(leaky_relu, fixed=0.01, formula=LINE, onnx="LeakyRelu"),
+    "prelu": Activation(prelu, start=0.25, formula=LINE, onnx="PRelu"),
+    "sigmoid": Activation(sigmoid, formula=_smooth("1 / (1 + exp(-x))", "y * (1 - y)"), onnx="Sigmoid"),
+    "tanh": Activation(tanh, formula=_smooth("tanh(x)", "1 - y * y"), onnx="Tanh"),
+    "gelu": Activation(gelu, formula=_smooth(f"x * {GATE}", GELU_SLOPE), torch={"approximate": "tanh"}),
 }
 
 

@@ -11,26 +11,26 @@ from typing import Any
 
 import numpy as np
 
+from minise._util.files import alone, check_new, make_folder
+from minise._util.plugins import plugin_words, plugins_here
+from minise.analysis.microscope import look
 from minise.backend import resolve_device, usable_backend
-from minise.runs.run import METRICS, MICROSCOPE, Run
-from minise.train.config import TrainConfig, differing
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
 from minise.data.augment import normalise
 from minise.data.on_device import DeviceBatches
 from minise.errors import ConfigError, RunError
-from minise._util.files import alone, check_new, make_folder
 from minise.kernels.cuda import cudnn as cuda_cudnn
 from minise.kernels.cuda import launch as cuda_launch
 from minise.kernels.threads import set_threads
-from minise.train.metrics import Evaluation, score
-from minise.analysis.microscope import look
 from minise.models import ModelInfo, build, describe
 from minise.nn import Module
 from minise.optim.optimizers import Optimizer, make_optimizer
-from minise._util.plugins import plugin_words, plugins_here
-from minise.runs.provenance import provenance, versions
 from minise.optim.schedules import make_schedule
+from minise.runs.provenance import provenance, versions
+from minise.runs.run import METRICS, MICROSCOPE, Run
+from minise.train.config import TrainConfig, differing
 from minise.train.loop import DivergedError, EpochDone, StepDone, fit, predict
+from minise.train.metrics import Evaluation, score
 
 EVAL_BATCH = 250
 CALIBRATION_IMAGES = 5000

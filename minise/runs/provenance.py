@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import minise
-from minise.data import Dataset
 from minise._util.plugins import plugins_here
+from minise.data import Dataset
 
 
 def provenance(dataset: Dataset, device: str, backend: str, threads: int) -> dict[str, Any]:

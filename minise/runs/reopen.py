@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from minise.backend import resolve_device
-from minise.runs.run import Run
-from minise.data import Dataset
-from minise.runs.job import Progress, evaluation_batches, load_dataset
-from minise.kernels.threads import set_threads
-from minise.train.metrics import Evaluation
 from minise.analysis.microscope import BlockView, look
+from minise.backend import resolve_device
+from minise.data import Dataset
+from minise.kernels.threads import set_threads
 from minise.nn import Module
+from minise.runs.job import Progress, evaluation_batches, load_dataset
+from minise.runs.run import Run
 from minise.train.loop import evaluate
+from minise.train.metrics import Evaluation
 
 
 @dataclass(frozen=True)

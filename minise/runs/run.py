@@ -23,14 +23,14 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from minise._util.files import check_new, in_use, make_folder, write_atomically
 from minise.backend import Array
-from minise.train.config import MOST_BITS, TrainConfig, config_from_dict, read_toml
 from minise.data import DATASETS
 from minise.errors import ConfigError, RunError, ShapeError
-from minise._util.files import check_new, in_use, make_folder, write_atomically
 from minise.models import build
 from minise.nn import Module
 from minise.optim.optimizers import Optimizer
+from minise.train.config import MOST_BITS, TrainConfig, config_from_dict, read_toml
 
 FORMAT = "minise-run-1"
 INFO: dict[str, type] = {

@@ -39,7 +39,7 @@ def test_derivative_at_zero_is_that_of_the_left_branch(name, at_zero):
 @pytest.mark.parametrize("act", ACTIVATIONS)
 def test_the_formulas_of_a_row_are_what_the_op_computes(act):
     row, x, alpha = ACTIVATIONS[act], np.linspace(-6, 6, 49).reshape(1, -1), -0.7
-    inputs = [] if row.start is None else [np.asarray(alpha)]
+    form, inputs = row.formula, [] if row.start is None else [np.asarray(alpha)]
     names = {
         "exp": np.exp,
         "expm1": np.expm1,
@@ -56,9 +56,9 @@ def test_the_formulas_of_a_row_are_what_the_op_computes(act):
         return np.allclose(found, expected, rtol=1e-8, atol=1e-12)  # constants are written with ten digits
 
     gx, *galpha = gradients(act, np.ones_like(x), x, *inputs)
-    assert close(forward(act, x, *inputs), by(row.below, row.above))
-    assert close(gx, by(row.slope, row.slope_above))
-    assert [close(g, by(row.learns, "0").sum()) for g in galpha] == [True] * len(inputs)
+    assert close(forward(act, x, *inputs), by(form.below, form.above))
+    assert close(gx, by(form.slope, form.slope_above))
+    assert [close(g, by(form.learns, "0").sum()) for g in galpha] == [True] * len(inputs)
 
 
 def test_felu_is_the_published_formula_and_elu_at_alpha_one():

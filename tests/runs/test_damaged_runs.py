@@ -15,12 +15,12 @@ import pytest
 import safetensors.numpy
 from cli_runs import failed, minise, succeeded
 
-from minise.runs.run import BLOCK, Run
-from minise.train.config import TrainConfig
-from minise.errors import ConfigError, RunError
 from minise._util.files import write_atomically
+from minise.errors import ConfigError, RunError
 from minise.runs.job import train
+from minise.runs.run import BLOCK, Run
 from minise.train import EpochDone
+from minise.train.config import TrainConfig
 
 CONFIG = TrainConfig(
     dataset="shapes10", model="se-convnet", epochs=2, limit_train=64, limit_test=8, threads=1, microscope=4

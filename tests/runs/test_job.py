@@ -5,17 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from minise.runs import job
-from minise.runs.run import Run
-from minise.train.config import TrainConfig
 from minise.data import Split, load
 from minise.data.augment import normalise
 from minise.errors import ConfigError
-from minise.train.metrics import score
 from minise.models import build
 from minise.nn import Module
+from minise.runs import job
+from minise.runs.run import Run
 from minise.tape import Tensor
 from minise.train import EpochDone, StepDone, evaluate
+from minise.train.config import TrainConfig
+from minise.train.metrics import score
 from minise.train.tta import VIEWS
 
 
