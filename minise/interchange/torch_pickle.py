@@ -85,11 +85,6 @@ def tensor(storage: object, offset: Any, shape: Any, strides: Any, *_: object) -
     return TorchTensor(storage, offset, shape, strides)
 
 
-def parameter(data: object, *_: object) -> object:
-    """`_rebuild_parameter(tensor, …)`."""
-    return data
-
-
 STORAGES = {
     **{"DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16"},
     **{"LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8"},
@@ -106,7 +101,7 @@ class TorchMachine(Machine):
         ),  # from nothing: what it is filled with is checked
         ("torch._utils", "_rebuild_tensor_v2"): Maker(tensor),
         ("torch._utils", "_rebuild_tensor"): Maker(tensor),  # before 0.4
-        ("torch._utils", "_rebuild_parameter"): Maker(parameter),
+        ("torch._utils", "_rebuild_parameter"): Maker(lambda tensor, *_: tensor),
         **{("torch", name): StorageKind(dtype) for name, dtype in STORAGES.items()},
     }
 

@@ -321,6 +321,9 @@ HOSTILE = {
     ),
     "a parameter of nothing": archive(HEAD + b"ctorch._utils\n_rebuild_parameter\n)R."),
     "a filled OrderedDict": archive(HEAD + b"ccollections\nOrderedDict\n]\x85R."),
+    "OrderedDicts in one another, 50,000 deep": archive(
+        HEAD + (b"ccollections\nOrderedDict\n)R" + text("a")) * 50_000 + b"N" + b"s" * 50_000 + b"."
+    ),
     "a storage that is called": archive(HEAD + b"ctorch\nFloatStorage\n)R."),
     "a reference to nothing": archive(HEAD + b"NQ."),
     "a storage without a class": archive(HEAD + STORAGE.replace(b"ctorch\nFloatStorage\n", b"N") + b"."),
