@@ -18,7 +18,7 @@ from minise.analysis.dying_chain import Chain
 from minise.analysis.microscope import FLAT
 from minise.teach.explain.arithmetic import number
 from minise.teach.explain.grid import column, is_numeric
-from minise.teach.explain.lesson import Code, Graph, Lesson, Mistake, Step, Table, Written, element
+from minise.teach.explain.lesson import Code, Graph, Lesson, Step, Table, Written, WrongLine, element
 
 WIDEST = 96
 """Lines longer than this are hard to read."""
@@ -160,7 +160,7 @@ def draw_plot(board: Board, plot: Graph) -> None:
     board.show(Text(plot.words, "dim"))
 
 
-def draw_mistake(board: Board, mistake: Mistake) -> None:
+def draw_mistake(board: Board, mistake: WrongLine) -> None:
     """What would be there, had the line been another."""
     name = element(mistake.of, mistake.at)
     board.show(Text.assemble(("✗ ", "red"), ("the mistake: ", "red"), mistake.words), after=False)

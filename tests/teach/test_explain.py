@@ -19,14 +19,14 @@ from minise.ops.activation import felu_forward
 from minise.ops.se import se_backward, se_forward
 from minise.teach.explain import TOPICS, as_data, explain
 from minise.teach.explain.arithmetic import number, written
-from minise.teach.explain.batch_norm_backward import VARIANTS
+from minise.teach.explain.batch_norm import VARIANTS
 from minise.teach.explain.evidence import small_steps, verdict
 from minise.teach.explain.grading import is_right, read
 from minise.teach.explain.grid import cell, column, grid
 from minise.teach.explain.lesson import Question, Value
 from minise.teach.explain.page import page
 from minise.teach.explain.rules import RULES
-from minise.teach.explain.source import Lines, body
+from minise.teach.explain.source import Lines, body, instead
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = [
@@ -101,8 +101,8 @@ def test_what_is_written_out_is_right_in_the_numbers_that_are_shown(lesson):
 
 def calculated(text):
     """What a line of arithmetic, as the lessons write it, comes to."""
-    text = text.replace("·", "*").replace("^", "**")
-    return eval(text, {"e": math.e, "ln": None, "max": max, "tanh": math.tanh})
+    text = text.replace("·", "*").replace("^", "**").replace("√", "sqrt")
+    return eval(text, {"e": math.e, "π": math.pi, "max": max, "tanh": math.tanh, "sqrt": math.sqrt})
 
 
 def test_a_mistake_gives_another_number(lesson):
@@ -276,13 +276,11 @@ def test_the_tape_lesson_walks_as_the_tape_does():
 
 
 def test_lines_run_as_they_stand():
-    lines = Lines(felu_forward, x=np.array([-1.0, 2.0]), alpha=np.asarray(0.5))
+    lines = Lines(felu_forward, "y, saved", x=np.array([-1.0, 2.0]), alpha=np.asarray(0.5))
     code = lines.run("xp = ", "alpha = ", "e = ", "return ")
-    np.testing.assert_array_equal(
-        lines["returned"][0], felu_forward(np.array([-1.0, 2.0]), np.asarray(0.5))[0]
-    )
+    np.testing.assert_array_equal(lines["y"], felu_forward(np.array([-1.0, 2.0]), np.asarray(0.5))[0])
     assert [c.text for c in code] == body(felu_forward).text.splitlines()
-    assert lines.instead("e = e + 1", "e")[1] == 1
+    assert instead("e = e + 1", "e", lines.scope)[1] == 1
     assert lines["e"][1] == 0
 
 
@@ -315,7 +313,7 @@ def test_numbers(x, text):
 
 
 def test_sums_are_written_with_their_signs():
-    one = written("z", (0,), [[("a", -0.5), ("b", -2.0)], [("c", -3.0)], [("d", 0.25)]], ("m", 2.0))
+    one = written("z[0] = (a·b + c + d) / m", {"a": -0.5, "b": -2.0, "c": -3.0, "d": 0.25, "m": 2.0})
     assert one.name == "z[0]"
     assert one.symbols == "(a·b + c + d) / m"
     assert one.numbers == "(-0.5·(-2) - 3 + 0.25) / 2"

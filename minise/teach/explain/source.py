@@ -16,38 +16,43 @@ import minise
 from minise.teach.explain.lesson import Code
 
 ROOT = Path(minise.__file__).parent.parent
-RETURNED = "returned"
 
 
 class Lines:
     """The statements of `function`, and the names that they read and set.
 
-    names: what the function's arguments are. A statement is found by how it starts; only equal ones may share that.
+    names: the function's arguments. returns: the names that its `return` sets, such as "y, saved".
+    A statement is found by how it starts; only equal ones may share that.
     """
 
-    def __init__(self, function: Callable[..., Any], **names: Any) -> None:
-        self.scope = function.__globals__ | names
+    def __init__(self, function: Callable[..., Any], returns: str = "returned", **names: Any) -> None:
+        self.outside = function.__globals__
+        self.scope = self.outside | names
         self.code = function_code(function)
+        self.returns = returns
         tree = ast.parse(self.code.text)
         self.statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)][1:]
 
     def run(self, *starts: str) -> tuple[Code, ...]:
-        """Run the statements that start so, and return their lines; a `return` sets the name `returned`."""
+        """Run the statements that start so, and return their lines."""
         return tuple(self._run(self._find(start)) for start in starts)
 
-    def show(self, start: str) -> Code:
-        """A statement's lines, with all that is inside it, without running them."""
-        return self._code(self._find(start))
+    def show(self, *starts: str) -> tuple[Code, ...]:
+        """The lines of statements, with all that is inside them, without running them."""
+        return tuple(self._code(self._find(start)) for start in starts)
 
     def __getitem__(self, name: str) -> Any:
         """The value of a name by now."""
         return self.scope[name]
 
-    def instead(self, line: str, name: str) -> Any:
-        """What `name` would be, had `line` stood there; nothing is kept of it."""
-        scope = dict(self.scope)
-        exec(line, scope)
-        return scope[name]
+    @property
+    def names(self) -> dict[str, Any]:
+        """What the arguments and the lines have set so far."""
+        return {
+            name: value
+            for name, value in self.scope.items()
+            if name not in self.outside or value is not self.outside[name]
+        }
 
     def _find(self, start: str) -> ast.stmt:
         found = [node for node in self.statements if self._text(node).startswith(start)]
@@ -58,7 +63,9 @@ class Lines:
     def _run(self, node: ast.stmt) -> Code:
         ran: ast.stmt = node
         if isinstance(node, ast.Return) and node.value is not None:
-            ran = ast.Assign([ast.Name(RETURNED, ast.Store())], node.value)
+            (ran,) = ast.parse(f"{self.returns} = 0").body
+            assert isinstance(ran, ast.Assign)
+            ran.value = node.value
         exec(compile(ast.fix_missing_locations(ast.Module([ran], [])), self.code.file, "exec"), self.scope)
         return self._code(node)
 
@@ -68,6 +75,13 @@ class Lines:
     def _text(self, node: ast.stmt) -> str:
         lines = self.code.text.splitlines()[node.lineno - 1 : node.end_lineno]
         return textwrap.dedent("\n".join(lines))
+
+
+def instead(line: str, name: str, scope: dict[str, Any]) -> Any:
+    """What `name` would be, had `line` run in this scope; nothing is kept of it."""
+    copy = dict(scope)
+    exec(line, copy)
+    return copy[name]
 
 
 def function_code(function: Callable[..., Any]) -> Code:
