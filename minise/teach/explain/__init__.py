@@ -17,10 +17,7 @@ from minise.teach.explain.script import Script
 
 @dataclass(frozen=True)
 class Topic:
-    """What a lesson is about in one line, and what prepares its names.
-
-    What it shows is in `lessons/`, in the file of its name.
-    """
+    """What prepares a lesson's names, and what it is about in one line; the rest is in its file in `lessons/`."""
 
     prepare: Callable[..., dict[str, Any]]
     words: str
@@ -48,15 +45,9 @@ def explain(topic: str, **options: Any) -> Lesson:
         raise ConfigError(f"explain: found act {options['act']!r}, expected one of {', '.join(ACTIVATIONS)}")
     if options.get("seed", 0) < 0:
         raise ConfigError(f"explain: found seed {options['seed']}, expected a number >= 0")
+    file = files(__package__).joinpath("lessons", f"{topic}.toml")
     with use_backend("reference"):
-        return script(topic, **options).lesson()
+        return Script(topic, file.read_text(encoding="utf-8"), TOPICS[topic].prepare, **options).lesson()
 
 
-def script(topic: str, **options: Any) -> Script:
-    """The file of a lesson with its names, ready to run."""
-    prepare = TOPICS[topic].prepare
-    text = files(__package__).joinpath("lessons", f"{topic}.toml").read_text(encoding="utf-8")
-    return Script(topic, text, prepare.__globals__ | prepare(**options))
-
-
-__all__ = ["TOPICS", "Lesson", "Step", "Topic", "as_data", "explain", "script"]
+__all__ = ["TOPICS", "Lesson", "Step", "Topic", "as_data", "explain"]

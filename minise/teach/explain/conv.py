@@ -16,7 +16,6 @@ from minise.teach.explain.pictures import decimals, drawn, thumbnails
 
 K = 3
 """The kernel's size."""
-Pixel = tuple[int, int]
 
 
 def prepare(*, stride: int = 1, padding: int = 1, seed: int = 0) -> dict[str, Any]:
@@ -47,22 +46,13 @@ def prepare(*, stride: int = 1, padding: int = 1, seed: int = 0) -> dict[str, An
     return given | {"gy_among_zeros": zeros, "tape": tape, "steps": steps, "products": counts}
 
 
-def products(
-    ho: int,
-    h: int,
-    stride: int,
-    padding: int,
-    *,
-    out: Pixel | None = None,
-    tap: Pixel | None = None,
-    pixel: Pixel | None = None,
-) -> int:
-    """How many products read the picture and not its border: all, or those of an output pixel, tap or pixel."""
+def products(ho: int, h: int, stride: int, padding: int, **wanted: tuple[int, int]) -> int:
+    """How many products read the picture and not its border: those of an output pixel `out`, a `tap` or a `pixel`."""
     count = 0
     for i, j, p, q in product(range(ho), range(ho), range(K), range(K)):
         r, s = i * stride + p - padding, j * stride + q - padding
-        found = ((out, (i, j)), (tap, (p, q)), (pixel, (r, s)))
-        count += 0 <= r < h and 0 <= s < h and all(wanted in (None, it) for wanted, it in found)
+        found = {"out": (i, j), "tap": (p, q), "pixel": (r, s)}
+        count += 0 <= r < h and 0 <= s < h and all(found[name] == at for name, at in wanted.items())
     return count
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -25,16 +24,10 @@ def verdict(value: Value) -> tuple[bool, str]:
     return all(off < CLOSE * scale for _, off in found), words
 
 
-class OnTape(NamedTuple):
-    """y, all calls of ops in the order in which they ran, forward and then backward, and the inputs' gradients."""
-
-    y: Array
-    calls: list[Call]
-    gradients: list[Array]
-
-
-def on_tape(f: Callable[..., Tensor], inputs: Sequence[Array], gy: Array) -> OnTape:
-    """f(*inputs) on the tape, and back from gy."""
+def on_tape(
+    f: Callable[..., Tensor], inputs: Sequence[Array], gy: Array
+) -> tuple[Array, list[Call], list[Array]]:
+    """y = f(*inputs), the calls of all ops in order, forward and then back from gy, and the inputs' gradients."""
     tensors = [Tensor(x, requires_grad=True) for x in inputs]
     calls: list[Call] = []
     with watch(calls.append):
@@ -42,19 +35,17 @@ def on_tape(f: Callable[..., Tensor], inputs: Sequence[Array], gy: Array) -> OnT
         y.backward(gy)
     found = [tensor.grad for tensor in tensors if tensor.grad is not None]
     assert len(found) == len(tensors)
-    return OnTape(y.data, calls, found)
+    return y.data, calls, found
 
 
 def evidence(
     f: Callable[..., Tensor], inputs: Mapping[str, Array], gy: Array
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """y and the gradient gx of every input x of f by the tape, and the gradients by small steps."""
-    arrays = list(inputs.values())
-    names = [f"g{name}" for name in inputs]
-    found = on_tape(f, arrays, gy)
+    arrays, names = list(inputs.values()), [f"g{name}" for name in inputs]
+    y, _, gradients = on_tape(f, arrays, gy)
     steps = small_steps(lambda *moved: f(*moved).data, arrays, gy)
-    by_tape = dict(zip(names, found.gradients, strict=True)) | {"y": found.y}
-    return by_tape, dict(zip(names, steps, strict=True))
+    return {"y": y, **dict(zip(names, gradients, strict=True))}, dict(zip(names, steps, strict=True))
 
 
 def small_steps(f: Callable[..., Array], inputs: Sequence[Array], gy: Array) -> list[Array]:

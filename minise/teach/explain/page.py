@@ -14,8 +14,8 @@ from minise.report import FORMATS
 from minise.teach.explain.arithmetic import number
 from minise.teach.explain.evidence import verdict
 from minise.teach.explain.grading import shown
-from minise.teach.explain.grid import column, dimensions, grid, is_numeric
-from minise.teach.explain.lesson import Code, Lesson, Step, Table, Value, element
+from minise.teach.explain.grid import columns_of, dimensions, grid
+from minise.teach.explain.lesson import Code, Lesson, Step, Value, element
 
 if TYPE_CHECKING:
     import jinja2
@@ -48,8 +48,7 @@ def _environment() -> jinja2.Environment:
     made.globals.update(
         listing=_listing,
         arrays=_arrays,
-        columns=_columns,
-        numeric=_numeric,
+        columns=columns_of,
         figures=_figures,
         verdict=verdict,
     )
@@ -72,16 +71,6 @@ def _arrays(value: Value) -> list[tuple[str, Any, float]]:
     return [
         (who, grid(array, value.axes), float(np.max(np.abs(array), initial=0)) or 1.0) for who, array in found
     ]
-
-
-def _columns(table: Table) -> list[tuple[str, ...]]:
-    """The rows of a table as text."""
-    return list(zip(*(column(cells) for cells in zip(*table.rows, strict=True)), strict=True))
-
-
-def _numeric(table: Table) -> list[bool]:
-    """Which columns of a table hold numbers."""
-    return [is_numeric(cells) for cells in zip(*table.rows, strict=True)]
 
 
 def _figures(step: Step, place: int) -> list[Any]:

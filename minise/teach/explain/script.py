@@ -26,8 +26,9 @@ from __future__ import annotations
 import inspect
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pkgutil import resolve_name
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -55,16 +56,16 @@ TOOLS: dict[str, Any] = {"at": at, "counted": counted, "difference": difference,
 
 
 class Script:
-    """A lesson file and its scope: `names` are those of the topic's module, with its options drawn.
+    """The text of a lesson file and its scope: what `prepare` returns for the options, and its module's names.
 
-    Of these, tape and steps hold what the tape and small steps say, by an array's name.
+    Of these, `tape` and `steps` are the values that the tape and small steps find, by an array's name.
     """
 
-    def __init__(self, topic: str, text: str, names: dict[str, Any]) -> None:
+    def __init__(self, topic: str, text: str, prepare: Callable[..., dict[str, Any]], **options: Any) -> None:
         self.topic, self.part = topic, ""
         self.numbers: dict[str, str] = {}
-        self.given = TOOLS | names | {"numbers": self.numbers}
-        self.lines = {name: value for name, value in names.items() if isinstance(value, Lines)}
+        self.given = TOOLS | prepare.__globals__ | prepare(**options) | {"numbers": self.numbers}
+        self.lines = {name: value for name, value in self.given.items() if isinstance(value, Lines)}
         self.head = tomllib.loads(text)
         self.steps = self.head.pop("step")
         self.sources = self.head.pop("lines", {})
@@ -99,39 +100,35 @@ class Script:
         formula: Text,
         words: Text,
         part: str = "",
-        let: dict[str, str] | None = None,
-        show: list[Any] | None = None,
-        write: list[Text] | None = None,
-        table: list[dict[str, Any]] | None = None,
-        plot: list[dict[str, Any]] | None = None,
+        let: Mapping[str, str] = MappingProxyType({}),
+        show: Sequence[Any] = (),
+        write: Sequence[Text] = (),
+        table: Sequence[dict[str, Any]] = (),
+        plot: Sequence[dict[str, Any]] = (),
         chain: str = "None",
-        mistake: list[dict[str, str]] | None = None,
-        question: list[dict[str, str]] | None = None,
+        mistake: Sequence[dict[str, str]] = (),
+        question: Sequence[dict[str, str]] = (),
         **code: Any,
     ) -> Step:
         self.part = part or self.part
-        for name, expression in (let or {}).items():
+        for name, expression in let.items():
             self._let(name, self.value(expression))
         lines = tuple(self._code(code))
-        sums = [written(self._filled(item), self.scope) for item in self._chosen(write or [])]
+        sums = [written(self._filled(item), self.scope) for item in self._chosen(write)]
         self.numbers.update({one.name: one.numbers for one in sums})
         return Step(
             self.part,
             self.text(title),
-            tuple(
-                line
-                for item in self._chosen(_items(formula))
-                for line in self._filled(item).strip("\n").splitlines()
-            ),
+            tuple("\n".join(map(self._filled, self._chosen(_items(formula)))).strip("\n").splitlines()),
             self.text(words),
             lines,
-            tuple(self._shown(item) for item in self._chosen(show or [])),
+            tuple(self._shown(item) for item in self._chosen(show)),
             tuple(sums),
-            tuple(self._table(**made) for made in table or ()),
-            tuple(self._plot(**made) for made in plot or ()),
+            tuple(self._table(**made) for made in table),
+            tuple(self._plot(**made) for made in plot),
             self.value(chain),
-            tuple(self._mistake(**made) for made in mistake or ()),
-            tuple(found for made in question or () for found in self._question(**made)),
+            tuple(self._mistake(**made) for made in mistake),
+            tuple(found for made in question for found in self._question(**made)),
         )
 
     @property
@@ -159,7 +156,7 @@ class Script:
 
         return FIELD.sub(shown, text)
 
-    def _chosen(self, items: list[Any]) -> Iterator[Any]:
+    def _chosen(self, items: Sequence[Any]) -> Iterator[Any]:
         for item in items:
             if not isinstance(item, list):
                 yield item
@@ -180,36 +177,29 @@ class Script:
                     yield from (body(value),) if callable(value) else value
             elif key in ("run", "read"):
                 for name, starts in found.items():
-                    lines = self._started(name)
+                    if name not in self.lines:
+                        self.lines[name] = self._lines(**self.sources[name])
+                    lines = self.lines[name]
                     yield from (lines.run if key == "run" else lines.show)(*starts)
             else:
                 raise TypeError(f"unexpected key {key!r}")
 
-    def _started(self, name: str) -> Lines:
-        if name not in self.lines:
-            self.lines[name] = self._lines(**self.sources[name])
-        return self.lines[name]
-
-    def _lines(
-        self, *, of: str, returns: str = "returned", first: list[str] | None = None, **more: Any
-    ) -> Lines:
-        function: Callable[..., Any] = resolve_name(of)
-        scope, given = self.scope, {key: self.value(found) for key, found in more.pop("with", {}).items()}
+    def _lines(self, *, of: str, returns: str = "returned", first: Sequence[str] = (), **more: Any) -> Lines:
+        function, scope = resolve_name(of), self.scope
+        parameters = inspect.signature(function).parameters.values()
+        names = {parameter.name: scope.get(parameter.name, parameter.default) for parameter in parameters}
+        names |= {name: self.value(expression) for name, expression in more.pop("with", {}).items()}
         if more:
             raise TypeError(f"unexpected keys {', '.join(more)}")
-        for parameter in inspect.signature(function).parameters.values():
-            if parameter.name not in given:
-                given[parameter.name] = scope.get(parameter.name, parameter.default)
-        lines = Lines(function, returns, **given)
-        lines.run(*(first or ()))
+        lines = Lines(function, returns, **names)
+        lines.run(*first)
         return lines
 
     def _shown(self, item: str | dict[str, str]) -> Value:
         name, value = (item, item) if isinstance(item, str) else (self._filled(item["name"]), item["value"])
+        array, axes = np.asarray(self.value(value)), self.axes.get(name, ())
         tape, steps = (self.given.get(who, {}).get(name) for who in ("tape", "steps"))
-        return Value(
-            name, np.asarray(self.value(value)), self.axes.get(name, ()), tape, steps, name in self.stops
-        )
+        return Value(name, array, axes, tape, steps, name in self.stops)
 
     def _table(
         self, *, columns: list[str], rows: str, title: Text = "", note: Text = "", stops: bool = False
@@ -218,8 +208,8 @@ class Script:
         names = tuple(self._filled(name) for name in columns)
         return Table(self.text(title), names, made, self.text(note), stops)
 
-    def _plot(self, *, title: str, x: str, curves: str, words: Text) -> Graph:
-        return Graph(title, self.value(x), self.value(curves), self.text(words))
+    def _plot(self, *, title: Text, x: str, curves: str, words: Text) -> Graph:
+        return Graph(self.text(title), self.value(x), self.value(curves), self.text(words))
 
     def _mistake(self, *, words: Text, line: str, of: str, wrong: str = "", right: str = "") -> WrongLine:
         name, at = place(self._filled(of))
@@ -232,9 +222,8 @@ class Script:
     def _question(self, *, ask: Text, answer: str, hint: Text, when: str = "True") -> Iterator[Question]:
         if self.value(when):
             found = self.value(answer)
-            yield Question(
-                self.text(ask), found if isinstance(found, tuple) else float(found), self.text(hint)
-            )
+            right = found if isinstance(found, tuple) else float(found)
+            yield Question(self.text(ask), right, self.text(hint))
 
 
 def _items(text: Text) -> list[Any]:

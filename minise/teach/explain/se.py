@@ -71,22 +71,16 @@ def _teaches(q: Array) -> bool:
     return signs and bool(np.abs(q).min() > KINK and np.abs(q).max() < 2)
 
 
-def seen(calls: list[Call]) -> dict[str, Array]:
+def seen(calls: list[Call]) -> dict[str, Any]:
     """What the tape sees on the way through `se_composed`, forward and backward, by name."""
-    z, q, a, v, s, *_ = (call.results[0] for call in calls if not call.backward)
-    scale, _, gate, second, activation, first, squeeze = (call for call in calls if call.backward)
-    found = {
-        **{"z": z, "q": q, "a": a, "v": v, "s": s},
-        "direct": scale.results[0],
-        "gs": gate.inputs[0],
-        "gv": second.inputs[0],
-        "ga": activation.inputs[0],
-        "gq": first.inputs[0],
-        "gz": squeeze.inputs[0],
-    }
-    assert squeeze.results[0] is not None
+    forward, backward = ([call for call in calls if call.backward is back] for back in (False, True))
+    found = dict(zip(("z", "q", "a", "v", "s"), (call.results[0] for call in forward), strict=False))
+    upstream = [call.inputs[0] for call in backward]  # of the product, a reshape, the gate, …, the squeeze
+    found |= zip(("gs", "gv", "ga", "gq", "gz"), upstream[2:], strict=True)
+    (direct, *_), (through_gate,) = backward[0].results, backward[-1].results
+    assert through_gate is not None
     # the same in every pixel of a map; the line of the lesson leaves axes of size 1
-    return found | {"through_gate": squeeze.results[0][:, :, :1, :1]}
+    return found | {"direct": direct, "through_gate": through_gate[:, :, :1, :1]}
 
 
 def ways_of(gs: Array, s: Array, w2: Array, slopes: Array, w1: Array) -> list[tuple[int | float, ...]]:

@@ -28,8 +28,10 @@ class Lines:
     def __init__(self, function: Callable[..., Any], returns: str = "returned", **names: Any) -> None:
         self.outside = function.__globals__
         self.scope = self.outside | names
-        self.code = function_code(function)
         self.returns = returns
+        lines, first = inspect.getsourcelines(function)
+        file = Path(inspect.getfile(function)).relative_to(ROOT).as_posix()
+        self.code = Code(textwrap.dedent("".join(lines)), file, first)
         tree = ast.parse(self.code.text)
         self.statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)][1:]
 
@@ -48,11 +50,7 @@ class Lines:
     @property
     def names(self) -> dict[str, Any]:
         """What the arguments and the lines have set so far."""
-        return {
-            name: value
-            for name, value in self.scope.items()
-            if name not in self.outside or value is not self.outside[name]
-        }
+        return {name: x for name, x in self.scope.items() if self.outside.get(name, self) is not x}
 
     def _find(self, start: str) -> ast.stmt:
         found = [node for node in self.statements if self._text(node).startswith(start)]
@@ -84,18 +82,11 @@ def instead(line: str, name: str, scope: dict[str, Any]) -> Any:
     return copy[name]
 
 
-def function_code(function: Callable[..., Any]) -> Code:
-    """A whole function."""
-    lines, first = inspect.getsourcelines(function)
-    file = Path(inspect.getfile(function)).relative_to(ROOT).as_posix()
-    return Code(textwrap.dedent("".join(lines)), file, first)
-
-
 def body(function: Callable[..., Any]) -> Code:
     """A function's lines below its docstring."""
-    code = function_code(function)
-    definition = ast.parse(code.text).body[0]
-    assert isinstance(definition, ast.FunctionDef)
-    first = definition.body[1 if ast.get_docstring(definition) else 0].lineno
-    lines = code.text.splitlines()[first - 1 :]
-    return Code(textwrap.dedent("\n".join(lines)), code.file, code.line + first - 1)
+    lines = Lines(function)
+    code, (first, *rest) = lines.code, lines.statements
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        first = rest[0]
+    text = "\n".join(code.text.splitlines()[first.lineno - 1 :])
+    return Code(textwrap.dedent(text), code.file, code.line + first.lineno - 1)

@@ -34,8 +34,9 @@ def prepare() -> dict[str, Any]:
     nodes = {name: t.node for name, t in tensors.items() if t.node is not None}
     names: Names = {t: name for name, t in tensors.items()} | {node: name for name, node in nodes.items()}
     tape: dict[str, Any] = {name: tensors[name].data for name in nodes}
-    _, calls, gradients = on_tape(lambda x, w: run_program(x, w)["y"], [X, W], one)
-    steps = dict(zip(("dy/dx", "dy/dw"), small_steps(by_hand, [X, W], one), strict=True))
+    _, calls, gradients = on_tape(y_of, [X, W], one)
+    by_steps = small_steps(lambda *inputs: y_of(*inputs).data, [X, W], one)
+    steps = dict(zip(("dy/dx", "dy/dw"), by_steps, strict=True))
     tape |= dict(zip(steps, gradients, strict=True))
     walk = Lines(tape_module.backward, y=tensors["y"], gy=one)
     given = {"tensors": tensors, "nodes": nodes, "tape": tape, "steps": steps, "walk": walk, "OPS": OPS}
@@ -56,9 +57,8 @@ def run_program(x: Tensor, w: Tensor) -> dict[str, Tensor]:
     return tensors
 
 
-def by_hand(x: Array, w: Array) -> Array:
-    """y, without the tape."""
-    return np.asarray(x * w * np.tanh(x * w) + x)
+def y_of(x: Tensor, w: Tensor) -> Tensor:
+    return run_program(x, w)["y"]
 
 
 def saved_words(saved: Any) -> str:
