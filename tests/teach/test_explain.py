@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from cli_runs import MINISE, environment, failed, lines, minise, succeeded
 from parsed_page import Parsed
 
+from minise.backend import use_backend
 from minise.errors import ConfigError
 from minise.ops import ACTIVATIONS
 from minise.ops.activation import felu_forward
@@ -26,6 +28,7 @@ from minise.teach.explain.grid import cell, column, grid
 from minise.teach.explain.lesson import Question, Value
 from minise.teach.explain.page import page
 from minise.teach.explain.rules import RULES
+from minise.teach.explain.script import Script
 from minise.teach.explain.source import Lines, body, instead
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,6 +137,90 @@ def test_it_is_data(lesson):
     for step, plain in zip(lesson.steps, again, strict=True):
         assert step.shapes == {value["name"]: tuple(value["shape"]) for value in plain["values"]}
         assert plain["agreement"] == step.agreement
+
+
+# ---- lesson files ------------------------------------------------------------------------------------------
+
+
+def script(topic, text):
+    with use_backend("reference"):
+        return Script(topic, text, TOPICS[topic].prepare).lesson()
+
+
+def file_of(topic):
+    return (ROOT / "minise/teach/explain/lessons" / f"{topic}.toml").read_text(encoding="utf-8")
+
+
+def test_every_lesson_has_its_file_and_is_installed():
+    folder = ROOT / "minise/teach/explain/lessons"
+    assert sorted(file.stem for file in folder.iterdir()) == sorted(TOPICS)
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        data = tomllib.load(file)["tool"]["setuptools"]["package-data"]["minise"]
+    assert "teach/explain/lessons/*.toml" in data
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "error", "words"),
+    [
+        ('title = "Through the sigmoid"', 'titel = "Through the sigmoid"', TypeError, "'title'"),
+        ("[[step.mistake]]", "[[step.mistakes]]", TypeError, "unexpected key 'mistakes'"),
+        ('hint = "a sum, not a mean"', 'hints = "a sum, not a mean"', TypeError, "'hints'"),
+        ('returns = "y, saved"', 'return = "y, saved"', TypeError, "return"),
+        ('run.backward = ["gv = "]', 'run.backward = ["gvv = "]', LookupError, "start with 'gvv = '"),
+        ('run.backward = ["gv = "]', 'run.backwards = ["gv = "]', KeyError, "'backwards'"),
+        ('"minise.ops.se:se_backward"', '"minise.ops.se:se_back"', AttributeError, "se_back"),
+        ('show = ["gv"]', 'show = ["gvv"]', NameError, "'gvv'"),
+        ('line = "gv = gs"', 'line = "gv = gs * s * (1 - s)"', ValueError, "changes nothing"),
+        ('line = "gv = gs"', 'line = "gv = ggs"', NameError, "'ggs'"),
+        ('of = "gv[0,1]"', 'of = "gv[0,9]"', IndexError, "9"),
+        ("= gs[0,1]·s[0,1]·", "= gs[0,1]·t[0,1]·", KeyError, "'t'"),
+        ("= gs[0,1]·s[0,1]·", "= gs[0,9]·s[0,1]·", IndexError, r"\(0, 9\)"),
+        ("Σ_n gv[n,1]", "Σ_m gv[n,1]", LookupError, "no array has the index m"),
+        ('answer = "gs.shape"', 'answer = "gs.shapes"', AttributeError, "shapes"),
+        ("= {q[0,1]}?", "= {qq[0,1]}?", NameError, "'qq'"),
+        ('"if slope(q[0,1]) == 0"', '"when slope(q[0,1]) == 0"', SyntaxError, "syntax"),
+        ("of all channels, and scales", "of all {channels}, and scales", NameError, "'channels'"),
+        ("[axes]", "[axis]", TypeError, "'axis'"),
+    ],
+)
+def test_a_damaged_lesson_file_is_noticed(good, bad, error, words):
+    text = file_of("se")
+    assert good in text
+    with pytest.raises(error, match=words):
+        script("se", text.replace(good, bad))
+
+
+def test_what_is_wrong_in_a_lesson_file_says_where():
+    with pytest.raises(NameError) as caught:
+        script("se", file_of("se").replace('show = ["gv"]', 'show = ["gvv"]'))
+    assert caught.value.__notes__ == ["in the lesson se, step 'Through the sigmoid'"]
+
+
+def test_a_step_may_be_made_for_each_of_some_values_and_text_may_be_chosen():
+    text = """
+    title = "t"
+    words = "w"
+    ending = [["if 1 > 2", "never", "else", "ends with {1 / 4}"], ["if 1 > 2", "never"]]
+    [[step]]
+    part = "one"
+    each = "i in (1, 2, 3)"
+    title = "step {i}"
+    formula = "i = {i}"
+    words = ["first", ["if i == 1", "one", "elif i == 2", "two", "else", "many"], "last"]
+    let.square = "i * i"
+    show = [{ name = "x{i}", value = "x[:i]" }, ["if i > 2", { name = "square", value = "square" }]]
+    [[step.question]]
+    when = "i == 2"
+    ask = "i·i?"
+    answer = "square"
+    hint = "{i}·{i}"
+    """
+    made = script("felu", text)
+    assert made.ending == ("ends with 0.25",)
+    assert [step.title for step in made.steps] == ["step 1", "step 2", "step 3"]
+    assert [step.words for step in made.steps] == ["first one last", "first two last", "first many last"]
+    assert [list(step.shapes) for step in made.steps] == [["x1"], ["x2"], ["x3", "square"]]
+    assert [step.questions for step in made.steps] == [(), (Question("i·i?", 4.0, "2·2"),), ()]
 
 
 # ---- each lesson -------------------------------------------------------------------------------------------
@@ -318,6 +405,24 @@ def test_sums_are_written_with_their_signs():
     assert one.symbols == "(a·b + c + d) / m"
     assert one.numbers == "(-0.5·(-2) - 3 + 0.25) / 2"
     assert one.result == -0.875
+
+
+def test_a_formula_is_written_out_with_all_of_its_terms():
+    scope = {"a": np.array([[1.0, -2.0], [0.0, 3.0]]), "x": np.array([0.5, -1.0]), "k": 1, "f'": np.exp}
+    for text, symbols, numbers in (
+        ("y[1] = Σ_j a[1,j]·x[j]", "a[1,0]·x[0] + a[1,1]·x[1]", "0·0.5 + 3·(-1)"),
+        ("m = (Σ_ij a[i,j]) / 4", "(a[0,0] + a[0,1] + a[1,0] + a[1,1]) / 4", "(1 - 2 + 0 + 3) / 4"),
+        ("y = Σ_j a[k,j]·x[j - k]", "a[1,1]·x[0]", "3·0.5"),
+        ("y = Σ_j x[j] over x[j] < 0", "x[1]", "-1"),
+        ("y = Σ_j x[j] over x[j] > 1", "0", "0"),
+        ("y = 1 / (1 + e^(-x[1])) - f'(x[0])", "1 / (1 + e^(-x[1])) - f'(x[0])", "1 / (1 + e^(1)) - 1.6487"),
+    ):
+        one = written(text, scope)
+        assert (one.symbols, one.numbers) == (symbols, numbers)
+        assert calculated(one.numbers) == pytest.approx(one.result, abs=1e-4)
+    assert written("y[1] = x[1]", scope).name == "y[1]"
+    with pytest.raises(LookupError):
+        written("y = x[2]", scope)
 
 
 def test_grids():

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array
-from minise.ops.batch_norm import batch_norm, batch_norm_backward, batch_norm_forward
+from minise.ops.batch_norm import batch_norm, batch_norm_backward
 from minise.ops.reduce import mean as mean_
 from minise.tape import Tensor
-from minise.teach.explain.evidence import evidence, on_tape, small_steps
+from minise.teach.explain.evidence import evidence, on_tape
 from minise.teach.explain.lesson import difference
 from minise.teach.explain.pictures import decimals, drawn, thumbnails
 from minise.teach.explain.source import Lines, instead
@@ -33,50 +33,37 @@ VARIANTS = {
 
 def prepare(*, seed: int = 0) -> dict[str, Any]:
     """Four images, two channels, one value each, so that every sum has four terms."""
-    x, w, b, gy = draw(seed)
-    inputs, ones = (x, w, b), np.ones_like(gy)
-    tape, steps = evidence(batch_norm, {"x": x, "w": w, "b": b}, gy)
-    blind_tape, blind_steps = evidence(batch_norm, {"x": x, "w": w, "b": b}, ones)
-    *_, gradients = on_tape(partial(composed, tape), inputs, gy)
+    inputs, gy = draw(seed)
+    x, w, b = inputs.values()
+    ones = np.ones_like(gy)
+    tape, steps = evidence(batch_norm, inputs, gy)
+    blind_tape, blind_steps = evidence(batch_norm, inputs, ones)
+    *_, gradients = on_tape(partial(composed, tape), [x, w, b], gy)
     tape |= dict(zip(("gx", "gw", "gb"), gradients, strict=True))
     statistics = np.zeros(C), np.ones(C)
-    batch_norm(*inputs, running=statistics)
-    outside = batch_norm(*inputs, running=statistics, train=False).data
+    batch_norm(x, w, b, running=statistics)
+    outside = batch_norm(x, w, b, running=statistics, train=False).data
     tape |= {"running mean": statistics[0], "running var": statistics[1], "y, train=False": outside}
     tape["gx for gy = 1"], steps["gx for gy = 1"] = blind_tape["gx"], blind_steps["gx"]
 
-    def errors_of(saved: Any, *upstream: Array) -> dict[str, list[float]]:
-        upstream_gx = [(g, small_steps(forward, inputs, g)[0]) for g in upstream]
-        return {line: [error(line, saved, g, gx) for g, gx in upstream_gx] for line in VARIANTS}
+    def errors_of(saved: Any) -> dict[str, list[float]]:
+        pairs = ((ones, blind_steps["gx"]), (gy, steps["gx"]))
+        return {line: [error(line, saved, *pair) for pair in pairs] for line in VARIANTS}
 
-    given = {
-        "x": x,
-        "w": w,
-        "b": b,
-        "gy": gy,
-        "ones": ones,
-        "m": M,
-        "eps": EPS,
-        "momentum": 0.1,
-        "train": True,
-    }
+    given = {"gy": gy, "ones": ones, "m": M, "eps": EPS, "momentum": 0.1, "train": True}
     given |= {"running": (np.zeros(C), np.ones(C)), "before": np.zeros(C)}
-    return given | {"tape": tape, "steps": steps, "errors_of": errors_of}
+    return inputs | given | {"tape": tape, "steps": steps, "errors_of": errors_of}
 
 
-def draw(seed: int) -> tuple[Array, Array, Array, Array]:
-    """Two channels of one pixel of four pictures, with different values, none of them 0; then w, b and gy."""
+def draw(seed: int) -> tuple[dict[str, Array], Array]:
+    """x, two channels of one pixel of four pictures, with different values, none of them 0; w, b; then gy."""
     rng = np.random.default_rng(seed)
     small, _ = thumbnails()
     while True:
         x = decimals(small[rng.choice(len(small), M, replace=False), :C, 1, 1])
         distinct = all(len(set(channel)) == M for channel in x.T.tolist())
         if distinct and x.all() and x.std(axis=0).min() > 0.4:
-            return x, np.abs(drawn(rng, C)), drawn(rng, C), drawn(rng, M, C)
-
-
-def forward(*inputs: Array) -> Array:
-    return batch_norm_forward(*inputs)[0]
+            return {"x": x, "w": np.abs(drawn(rng, C)), "b": drawn(rng, C)}, drawn(rng, M, C)
 
 
 def composed(kept: dict[str, Array], x: Tensor, w: Tensor, b: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,32 +38,22 @@ def prepare(
     found = run_chain(act, weights=w, biases=b)
     lines = forward_lines(act, w, b)
     parameters = lines["parameters"]
-    tape: dict[str, Any] = {"z": found.z, "a": found.a, "act'(z)": found.slopes, "C": found.cost}
-    tape |= {"dC/db": found.tape, **_numbered("dC/db", found.tape)}
-    by_steps = [small_step(act, w, b, parameters, i, db) for i, db in enumerate(found.db)]
-    evidence = {
-        "tape": {name: np.asarray(x) for name, x in tape.items()},
+    tape = {"z": found.z, "a": found.a, "act'(z)": found.slopes, "C": found.cost, "dC/db": found.tape}
+    by_steps = [small_step(partial(run_chain, act, weights=w), b, i, db) for i, db in enumerate(found.db)]
+    given: dict[str, Any] = {
+        "tape": tape | _numbered("dC/db", found.tape),
         "steps": _numbered("dC/db", by_steps),
     }
 
-    given = {
-        "act": act,
-        "weights": w,
-        "biases": b,
-        "a0": INPUT,
-        "target": TARGET,
-        "chain": lines,
-        "found": found,
-    }
+    given |= {"act": act, "a0": INPUT, "target": TARGET, "weights": w, "biases": b}
     for name, values in (("w", w), ("b", b), ("z", found.z), ("a", found.a)):
         given |= _numbered(name, values)
-    given |= {"rule": RULES[act], "alpha": ACTIVATIONS[act].start}
-    given["act'"] = lambda z: derivative(act, np.asarray(z), *parameters)
+    given |= {"chain": lines, "found": found, "rule": RULES[act], "alpha": ACTIVATIONS[act].start}
     given |= {"below": _which(z <= 0 for z in found.z), "still": _which(db == 0 for db in found.db)}
     given["faint"] = _which(0 < abs(db) < FLAT for db in found.db)
-    compared = dict.fromkeys((act, *COMPARED))
-    given["others"] = [run_chain(name, weights=w, biases=b) for name in compared]
-    return given | evidence | _wakes(found, b)
+    given["act'"] = lambda z: derivative(act, np.asarray(z), *parameters)
+    given["others"] = [run_chain(x, weights=w, biases=b) for x in dict.fromkeys((act, *COMPARED))]
+    return given | _wakes(found, b)
 
 
 def _changed(kind: str, values: Sequence[float], others: Mapping[int, float]) -> tuple[float, ...]:
@@ -110,22 +101,11 @@ def forward_lines(act: str, weights: tuple[float, ...], biases: tuple[float, ...
     return lines
 
 
-def small_step(
-    act: str,
-    weights: Sequence[float],
-    biases: Sequence[float],
-    parameters: Sequence[Array],
-    i: int,
-    db: float,
-) -> Array:
-    """dC/db_i by small steps, forward only; at a kink, the side that is nearest to `db`."""
-    forward = ACTIVATIONS[act].op.forward
+def small_step(chain: Callable[..., Chain], biases: Sequence[float], i: int, db: float) -> Array:
+    """dC/db_i by small steps, from the cost only; at a kink, the side that is nearest to `db`."""
 
     def cost(h: float) -> float:
-        a = np.asarray(INPUT)
-        for j in range(NEURONS):
-            a = forward(weights[j] * a + biases[j] + h * (i == j), *parameters)[0]
-        return float(a - TARGET) ** 2 / 2
+        return chain(biases=tuple(b + h * (i == j) for j, b in enumerate(biases))).cost
 
     return np.asarray(examine(cost).nearest(db))
 

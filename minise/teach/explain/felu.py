@@ -25,17 +25,12 @@ COMPARED = ("relu", "leaky_relu", "elu", "felu")
 def prepare() -> dict[str, Any]:
     """FeLU with alpha = 1, as at the start of a training, but where another alpha shows more."""
     one, half, negative = (np.asarray(alpha) for alpha in (1.0, 0.5, -0.5))
-    ln2 = np.log(2.0)
-    ones = np.ones_like(X)
+    ones, ln2 = np.ones_like(X), np.log(2.0)
     tape, steps = evidence(felu, {"x": X, "alpha": negative}, GY)
     with_one, by_steps = evidence(felu, {"x": X, "alpha": one}, ones)
     _, _, (at_zero, _) = on_tape(felu, [np.zeros(1), half], np.ones(1))
-    tape |= {
-        "felu(x), alpha = 1": with_one["y"],
-        "felu'(x)": with_one["gx"],
-        "felu'(0), alpha = 0.5": at_zero,
-    }
-    tape["2^(x / ln 2)"] = exp(Tensor(X)).data
+    tape |= {"felu(x), alpha = 1": with_one["y"], "felu'(x)": with_one["gx"]}
+    tape |= {"felu'(0), alpha = 0.5": at_zero, "2^(x / ln 2)": exp(Tensor(X)).data}
     steps["felu'(x)"] = by_steps["gx"]
     inputs = {"x": X, "gy": GY, "alpha": one, "one": one, "half": half, "negative": negative, "ln2": ln2}
     inputs["normal"] = np.random.default_rng(0).standard_normal(100_000)

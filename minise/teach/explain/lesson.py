@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -153,7 +153,7 @@ class Lesson:
     title: str
     words: str
     steps: tuple[Step, ...]
-    ending: tuple[str, ...] = field(default=())
+    ending: tuple[str, ...]
 
 
 def element(of: str, at: tuple[int, ...]) -> str:

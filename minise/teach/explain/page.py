@@ -27,16 +27,11 @@ def page(lesson: Lesson) -> str:
         optional(module, "explain --html", "report")
     from minise.report.theme import style
 
-    parts = [
-        (part, list(steps))
-        for part, steps in groupby(enumerate(lesson.steps, start=1), lambda pair: pair[1].part)
-    ]
+    steps = enumerate(lesson.steps, start=1)
+    parts = [(part, list(of_part)) for part, of_part in groupby(steps, lambda pair: pair[1].part)]
+    template = _environment().get_template("page.html.j2")
     with style():
-        return (
-            _environment()
-            .get_template("page.html.j2")
-            .render(lesson=lesson, parts=parts, version=minise.__version__)
-        )
+        return template.render(lesson=lesson, parts=parts, version=minise.__version__)
 
 
 @cache
@@ -45,14 +40,8 @@ def _environment() -> jinja2.Environment:
     from minise.report.render import environment
 
     made = environment(lambda name: "minise.report" if name == "style.css" else __package__)
-    made.globals.update(
-        listing=_listing,
-        arrays=_arrays,
-        columns=columns_of,
-        figures=_figures,
-        verdict=verdict,
-    )
-    made.globals.update(element=element)
+    made.globals.update(listing=_listing, arrays=_arrays, columns=columns_of, figures=_figures)
+    made.globals.update(verdict=verdict, element=element)
     made.filters.update(number=number, shown=shown, tint=_tint, shape=dimensions, ticked=_ticked)
     return made
 
@@ -90,9 +79,8 @@ def _tint(x: float, most: float, first: bool, stops: bool) -> str:
 
 def _ticked(text: str) -> Any:
     """Words in which what stands in `backticks` is code."""
-    from markupsafe import Markup, escape
+    from markupsafe import Markup
 
-    parts = (escape(part) for part in text.split("`"))
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)
-    )
+    parts = text.split("`")
+    parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    return Markup("").join(parts)

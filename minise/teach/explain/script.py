@@ -55,6 +55,9 @@ TOOLS: dict[str, Any] = {"at": at, "counted": counted, "difference": difference,
 """What expressions see besides the names of their topic."""
 
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 class Script:
     """The text of a lesson file and its scope: what `prepare` returns for the options, and its module's names.
 
@@ -66,21 +69,28 @@ class Script:
         self.numbers: dict[str, str] = {}
         self.given = TOOLS | prepare.__globals__ | prepare(**options) | {"numbers": self.numbers}
         self.lines = {name: value for name, value in self.given.items() if isinstance(value, Lines)}
-        self.head = tomllib.loads(text)
-        self.steps = self.head.pop("step")
-        self.sources = self.head.pop("lines", {})
-        self.stops = self.head.pop("stops", ())
-        axes = self.head.pop("axes", {})
-        self.axes = {name: tuple(of.split()) for of, names in axes.items() for name in names}
+        self.file = tomllib.loads(text)
 
     def lesson(self) -> Lesson:
         """Run it. What is wrong in the file raises whatever Python says of it, with a note on where."""
-        steps = [step for table in self.steps for step in self._steps(**table)]
-        return self._lesson(steps, **self.head)
+        return self._lesson(**self.file)
 
-    def _lesson(self, steps: list[Step], *, title: Text, words: Text, ending: list[Text]) -> Lesson:
+    def _lesson(
+        self,
+        *,
+        title: Text,
+        words: Text,
+        ending: Sequence[Text],
+        step: Sequence[dict[str, Any]],
+        lines: Mapping[str, dict[str, Any]] = NOTHING,
+        axes: Mapping[str, Sequence[str]] = NOTHING,
+        stops: Sequence[str] = (),
+    ) -> Lesson:
+        self.sources, self.stops = lines, stops
+        self.axes = {name: tuple(of.split()) for of, names in axes.items() for name in names}
+        steps = tuple(made for table in step for made in self._steps(**table))
         last = tuple(map(self.text, self._chosen(ending)))
-        return Lesson(self.topic, self.text(title), self.text(words), tuple(steps), last)
+        return Lesson(self.topic, self.text(title), self.text(words), steps, last)
 
     def _steps(self, *, title: Text, each: str = "", **table: Any) -> Iterator[Step]:
         name, _, values = each.partition(" in ")
@@ -100,7 +110,7 @@ class Script:
         formula: Text,
         words: Text,
         part: str = "",
-        let: Mapping[str, str] = MappingProxyType({}),
+        let: Mapping[str, str] = NOTHING,
         show: Sequence[Any] = (),
         write: Sequence[Text] = (),
         table: Sequence[dict[str, Any]] = (),
@@ -198,14 +208,14 @@ class Script:
     def _shown(self, item: str | dict[str, str]) -> Value:
         name, value = (item, item) if isinstance(item, str) else (self._filled(item["name"]), item["value"])
         array, axes = np.asarray(self.value(value)), self.axes.get(name, ())
-        tape, steps = (self.given.get(who, {}).get(name) for who in ("tape", "steps"))
+        others = (self.given[who].get(name) for who in ("tape", "steps"))
+        tape, steps = (found if found is None else np.asarray(found) for found in others)
         return Value(name, array, axes, tape, steps, name in self.stops)
 
     def _table(
         self, *, columns: list[str], rows: str, title: Text = "", note: Text = "", stops: bool = False
     ) -> Table:
-        made = tuple(tuple(row) for row in self.value(rows))
-        names = tuple(self._filled(name) for name in columns)
+        names, made = tuple(map(self._filled, columns)), tuple(map(tuple, self.value(rows)))
         return Table(self.text(title), names, made, self.text(note), stops)
 
     def _plot(self, *, title: Text, x: str, curves: str, words: Text) -> Graph:
