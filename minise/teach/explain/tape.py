@@ -34,8 +34,8 @@ def prepare() -> dict[str, Any]:
     nodes = {name: t.node for name, t in tensors.items() if t.node is not None}
     names: Names = {t: name for name, t in tensors.items()} | {node: name for name, node in nodes.items()}
     tape: dict[str, Any] = {name: tensors[name].data for name in nodes}
-    _, calls, gradients = on_tape(y_of, [X, W], one)
-    by_steps = small_steps(lambda *inputs: y_of(*inputs).data, [X, W], one)
+    _, calls, gradients = on_tape(lambda *leaves: run_program(*leaves)["y"], [X, W], one)
+    by_steps = small_steps(lambda *arrays: run_program(*arrays)["y"].data, [X, W], one)
     steps = dict(zip(("dy/dx", "dy/dw"), by_steps, strict=True))
     tape |= dict(zip(steps, gradients, strict=True))
     walk = Lines(tape_module.backward, y=tensors["y"], gy=one)
@@ -55,10 +55,6 @@ def run_program(x: Tensor, w: Tensor) -> dict[str, Tensor]:
     for name, line in PROGRAM.items():
         tensors[name] = eval(line, {"tanh": tanh}, tensors)
     return tensors
-
-
-def y_of(x: Tensor, w: Tensor) -> Tensor:
-    return run_program(x, w)["y"]
 
 
 def saved_words(saved: Any) -> str:
