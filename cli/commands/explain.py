@@ -11,7 +11,7 @@ from minise_cli.progress.lines import print_json
 
 from minise.teach.explain import TOPICS, as_data, explain
 from minise.teach.explain.rules import RULES
-from minise.teach.explain.se_input import SEED
+from minise.teach.explain.se import SEED
 
 STDOUT = Path("-")
 

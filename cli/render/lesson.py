@@ -17,8 +17,8 @@ from rich.text import Text
 from minise.analysis.dying_chain import Chain
 from minise.analysis.microscope import FLAT
 from minise.teach.explain.arithmetic import number
-from minise.teach.explain.grid import column, is_numeric
-from minise.teach.explain.lesson import Code, Graph, Lesson, Mistake, Step, Table, Written, element
+from minise.teach.explain.grid import columns_of
+from minise.teach.explain.lesson import Code, Graph, Lesson, Step, Table, Written, WrongLine, element
 
 WIDEST = 96
 """Lines longer than this are hard to read."""
@@ -140,11 +140,10 @@ def written_table(every: Sequence[Written]) -> RichTable:
 
 def draw_table(board: Board, made: Table) -> None:
     """A table of a step, numbers at the right."""
-    columns = list(zip(*made.rows, strict=True))
+    columns = columns_of(made)
     names = [escape(name) for name in made.columns]
-    right = [name for name, cells in zip(names, columns, strict=True) if is_numeric(cells)]
-    rows = table(*names, right=right)
-    for texts in zip(*map(column, columns), strict=True):
+    rows = table(*names, right=[name for name, (_, numeric) in zip(names, columns, strict=True) if numeric])
+    for texts in zip(*(texts for texts, _ in columns), strict=True):
         rows.add_row(*(Text(text, "red" if made.stops and text == "0" else "") for text in texts))
     if made.title:
         board.show(Text(made.title, "bold"), after=False)
@@ -160,7 +159,7 @@ def draw_plot(board: Board, plot: Graph) -> None:
     board.show(Text(plot.words, "dim"))
 
 
-def draw_mistake(board: Board, mistake: Mistake) -> None:
+def draw_mistake(board: Board, mistake: WrongLine) -> None:
     """What would be there, had the line been another."""
     name = element(mistake.of, mistake.at)
     board.show(Text.assemble(("✗ ", "red"), ("the mistake: ", "red"), mistake.words), after=False)

@@ -169,7 +169,7 @@ gelu = Op(gelu_forward, gelu_backward)
 class Formula:
     """act(x) and act'(x) for x <= 0 (below, slope) and x > 0 (above, slope_above), as text.
 
-    In x, y = act(x), the parameter a, and `exp`, `expm1` and `tanh`, in the notation that Python and C++ share.
+    In x, y = act(x), the parameter a, `exp`, `expm1`, `tanh`, `sqrt` and `pi`: the notation of both Python and C++.
     learns: the derivative of act(x) by a for x <= 0; for x > 0 it is 0.
     """
 
@@ -204,8 +204,8 @@ def _smooth(value: str, slope: str) -> Formula:
 
 EXPONENTIAL = Formula("a * expm1(x)", "a * exp(x)", learns="expm1(x)")
 LINE = Formula("a * x", "a", learns="x")
-GATE = f"1 / (1 + exp(-(x * ({GELU_SCALE:.10f} + {GELU_SCALE * GELU_CUBIC:.10f} * x * x))))"
-GELU_SLOPE = f"{GATE} * (1 + (x - y) * ({GELU_SCALE:.10f} + {3 * GELU_SCALE * GELU_CUBIC:.10f} * x * x))"
+GATE = "1 / (1 + exp(-sqrt(8 / pi) * (x + 0.044715 * x * x * x)))"
+GELU_SLOPE = f"{GATE} * (1 + (x - y) * sqrt(8 / pi) * (1 + 0.134145 * x * x))"
 ACTIVATIONS = {
     "relu": Activation(relu, formula=Formula("0", "0"), onnx="Relu"),
     "felu": Activation(felu, start=1.0, formula=EXPONENTIAL),

@@ -53,14 +53,14 @@ def se_forward(
 
 def se_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """u reaches y on two paths, directly and through the gate, and gets a gradient from both."""
-    u, z, w1, a, w2, s, act_saved, act = saved
+    u, z, w1, a, w2, s, act_saved, op = saved
     h, w = u.shape[2:]
 
     gs = (gy * u).sum(axis=(2, 3))  # y = s·u: the gate is shared by the h·w pixels of its channel
     gv = gs * s * (1 - s)  # s = sigmoid(v)
     gw2, gb2 = gv.T @ a, gv.sum(axis=0)  # v = W2 a + b2
     ga = gv @ w2
-    gq, *galpha = act.backward(ga, act_saved, (True,) * act.takes)  # a = act(q)
+    gq, *galpha = op.backward(ga, act_saved, (True,) * op.takes)  # a = act(q)
     assert gq is not None
     gw1, gb1 = gq.T @ z, gq.sum(axis=0)  # q = W1 z + b1
     gz = gq @ w1

@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -13,20 +14,22 @@ import pytest
 from cli_runs import MINISE, environment, failed, lines, minise, succeeded
 from parsed_page import Parsed
 
+from minise.backend import use_backend
 from minise.errors import ConfigError
 from minise.ops import ACTIVATIONS
 from minise.ops.activation import felu_forward
 from minise.ops.se import se_backward, se_forward
 from minise.teach.explain import TOPICS, as_data, explain
 from minise.teach.explain.arithmetic import number, written
-from minise.teach.explain.batch_norm_backward import VARIANTS
+from minise.teach.explain.batch_norm import VARIANTS
 from minise.teach.explain.evidence import small_steps, verdict
 from minise.teach.explain.grading import is_right, read
 from minise.teach.explain.grid import cell, column, grid
 from minise.teach.explain.lesson import Question, Value
 from minise.teach.explain.page import page
 from minise.teach.explain.rules import RULES
-from minise.teach.explain.source import Lines, body
+from minise.teach.explain.script import Script
+from minise.teach.explain.source import Lines, body, instead
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = [
@@ -101,8 +104,8 @@ def test_what_is_written_out_is_right_in_the_numbers_that_are_shown(lesson):
 
 def calculated(text):
     """What a line of arithmetic, as the lessons write it, comes to."""
-    text = text.replace("·", "*").replace("^", "**")
-    return eval(text, {"e": math.e, "ln": None, "max": max, "tanh": math.tanh})
+    text = text.replace("·", "*").replace("^", "**").replace("√", "sqrt")
+    return eval(text, {"e": math.e, "π": math.pi, "max": max, "tanh": math.tanh, "sqrt": math.sqrt})
 
 
 def test_a_mistake_gives_another_number(lesson):
@@ -134,6 +137,90 @@ def test_it_is_data(lesson):
     for step, plain in zip(lesson.steps, again, strict=True):
         assert step.shapes == {value["name"]: tuple(value["shape"]) for value in plain["values"]}
         assert plain["agreement"] == step.agreement
+
+
+# ---- lesson files ------------------------------------------------------------------------------------------
+
+
+def script(topic, text):
+    with use_backend("reference"):
+        return Script(topic, text, TOPICS[topic].prepare).lesson()
+
+
+def file_of(topic):
+    return (ROOT / "minise/teach/explain/lessons" / f"{topic}.toml").read_text(encoding="utf-8")
+
+
+def test_every_lesson_has_its_file_and_is_installed():
+    folder = ROOT / "minise/teach/explain/lessons"
+    assert sorted(file.stem for file in folder.iterdir()) == sorted(TOPICS)
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        data = tomllib.load(file)["tool"]["setuptools"]["package-data"]["minise"]
+    assert "teach/explain/lessons/*.toml" in data
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "error", "words"),
+    [
+        ('title = "Through the sigmoid"', 'titel = "Through the sigmoid"', TypeError, "'title'"),
+        ("[[step.mistake]]", "[[step.mistakes]]", TypeError, "unexpected key 'mistakes'"),
+        ('hint = "a sum, not a mean"', 'hints = "a sum, not a mean"', TypeError, "'hints'"),
+        ('returns = "y, saved"', 'return = "y, saved"', TypeError, "return"),
+        ('run.backward = ["gv = "]', 'run.backward = ["gvv = "]', LookupError, "start with 'gvv = '"),
+        ('run.backward = ["gv = "]', 'run.backwards = ["gv = "]', KeyError, "'backwards'"),
+        ('"minise.ops.se:se_backward"', '"minise.ops.se:se_back"', AttributeError, "se_back"),
+        ('show = ["gv"]', 'show = ["gvv"]', NameError, "'gvv'"),
+        ('line = "gv = gs"', 'line = "gv = gs * s * (1 - s)"', ValueError, "changes nothing"),
+        ('line = "gv = gs"', 'line = "gv = ggs"', NameError, "'ggs'"),
+        ('of = "gv[0,1]"', 'of = "gv[0,9]"', IndexError, "9"),
+        ("= gs[0,1]·s[0,1]·", "= gs[0,1]·t[0,1]·", KeyError, "'t'"),
+        ("= gs[0,1]·s[0,1]·", "= gs[0,9]·s[0,1]·", IndexError, r"\(0, 9\)"),
+        ("Σ_n gv[n,1]", "Σ_m gv[n,1]", LookupError, "no array has the index m"),
+        ('answer = "gs.shape"', 'answer = "gs.shapes"', AttributeError, "shapes"),
+        ("= {q[0,1]}?", "= {qq[0,1]}?", NameError, "'qq'"),
+        ('"if slope(q[0,1]) == 0"', '"when slope(q[0,1]) == 0"', SyntaxError, "syntax"),
+        ("of all channels, and scales", "of all {channels}, and scales", NameError, "'channels'"),
+        ("[axes]", "[axis]", TypeError, "'axis'"),
+    ],
+)
+def test_a_damaged_lesson_file_is_noticed(good, bad, error, words):
+    text = file_of("se")
+    assert good in text
+    with pytest.raises(error, match=words):
+        script("se", text.replace(good, bad))
+
+
+def test_what_is_wrong_in_a_lesson_file_says_where():
+    with pytest.raises(NameError) as caught:
+        script("se", file_of("se").replace('show = ["gv"]', 'show = ["gvv"]'))
+    assert caught.value.__notes__ == ["in the lesson se, step 'Through the sigmoid'"]
+
+
+def test_a_step_may_be_made_for_each_of_some_values_and_text_may_be_chosen():
+    text = """
+    title = "t"
+    words = "w"
+    ending = [["if 1 > 2", "never", "else", "ends with {1 / 4}"], ["if 1 > 2", "never"]]
+    [[step]]
+    part = "one"
+    each = "i in (1, 2, 3)"
+    title = "step {i}"
+    formula = "i = {i}"
+    words = ["first", ["if i == 1", "one", "elif i == 2", "two", "else", "many"], "last"]
+    let.square = "i * i"
+    show = [{ name = "x{i}", value = "x[:i]" }, ["if i > 2", { name = "square", value = "square" }]]
+    [[step.question]]
+    when = "i == 2"
+    ask = "i·i?"
+    answer = "square"
+    hint = "{i}·{i}"
+    """
+    made = script("felu", text)
+    assert made.ending == ("ends with 0.25",)
+    assert [step.title for step in made.steps] == ["step 1", "step 2", "step 3"]
+    assert [step.words for step in made.steps] == ["first one last", "first two last", "first many last"]
+    assert [list(step.shapes) for step in made.steps] == [["x1"], ["x2"], ["x3", "square"]]
+    assert [step.questions for step in made.steps] == [(), (Question("i·i?", 4.0, "2·2"),), ()]
 
 
 # ---- each lesson -------------------------------------------------------------------------------------------
@@ -276,13 +363,11 @@ def test_the_tape_lesson_walks_as_the_tape_does():
 
 
 def test_lines_run_as_they_stand():
-    lines = Lines(felu_forward, x=np.array([-1.0, 2.0]), alpha=np.asarray(0.5))
+    lines = Lines(felu_forward, "y, saved", x=np.array([-1.0, 2.0]), alpha=np.asarray(0.5))
     code = lines.run("xp = ", "alpha = ", "e = ", "return ")
-    np.testing.assert_array_equal(
-        lines["returned"][0], felu_forward(np.array([-1.0, 2.0]), np.asarray(0.5))[0]
-    )
+    np.testing.assert_array_equal(lines["y"], felu_forward(np.array([-1.0, 2.0]), np.asarray(0.5))[0])
     assert [c.text for c in code] == body(felu_forward).text.splitlines()
-    assert lines.instead("e = e + 1", "e")[1] == 1
+    assert instead("e = e + 1", "e", lines.scope)[1] == 1
     assert lines["e"][1] == 0
 
 
@@ -315,11 +400,29 @@ def test_numbers(x, text):
 
 
 def test_sums_are_written_with_their_signs():
-    one = written("z", (0,), [[("a", -0.5), ("b", -2.0)], [("c", -3.0)], [("d", 0.25)]], ("m", 2.0))
+    one = written("z[0] = (a·b + c + d) / m", {"a": -0.5, "b": -2.0, "c": -3.0, "d": 0.25, "m": 2.0})
     assert one.name == "z[0]"
     assert one.symbols == "(a·b + c + d) / m"
     assert one.numbers == "(-0.5·(-2) - 3 + 0.25) / 2"
     assert one.result == -0.875
+
+
+def test_a_formula_is_written_out_with_all_of_its_terms():
+    scope = {"a": np.array([[1.0, -2.0], [0.0, 3.0]]), "x": np.array([0.5, -1.0]), "k": 1, "f'": np.exp}
+    for text, symbols, numbers in (
+        ("y[1] = Σ_j a[1,j]·x[j]", "a[1,0]·x[0] + a[1,1]·x[1]", "0·0.5 + 3·(-1)"),
+        ("m = (Σ_ij a[i,j]) / 4", "(a[0,0] + a[0,1] + a[1,0] + a[1,1]) / 4", "(1 - 2 + 0 + 3) / 4"),
+        ("y = Σ_j a[k,j]·x[j - k]", "a[1,1]·x[0]", "3·0.5"),
+        ("y = Σ_j x[j] over x[j] < 0", "x[1]", "-1"),
+        ("y = Σ_j x[j] over x[j] > 1", "0", "0"),
+        ("y = 1 / (1 + e^(-x[1])) - f'(x[0])", "1 / (1 + e^(-x[1])) - f'(x[0])", "1 / (1 + e^(1)) - 1.6487"),
+    ):
+        one = written(text, scope)
+        assert (one.symbols, one.numbers) == (symbols, numbers)
+        assert calculated(one.numbers) == pytest.approx(one.result, abs=1e-4)
+    assert written("y[1] = x[1]", scope).name == "y[1]"
+    with pytest.raises(LookupError):
+        written("y = x[2]", scope)
 
 
 def test_grids():

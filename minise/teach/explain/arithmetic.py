@@ -1,15 +1,33 @@
-"""Numbers as they are written out, and sums of products with all of their terms."""
+"""Numbers as they are written out, and formulas: first with all terms of their sums, then in numbers.
+
+    gs[0,1] = Σ_ij gy[0,1,i,j]·u[0,1,i,j]
+            = gy[0,1,0,0]·u[0,1,0,0] + gy[0,1,0,1]·u[0,1,0,1] + …
+            = -0.5·0.1 + 0.4·0.4 + …
+
+A name is an array's or a number's; f'(x) is the function of that name at x; e, π, √, max and tanh mean what they
+say. The range of an index is that of the axis where it stands alone. A term with an element outside its array is
+left out; so is one for which what follows ` over ` is false. Leading axes of size 1 need no index.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
-from minise.teach.explain.lesson import Written
+import numpy as np
 
-Factor = tuple[str, float] | tuple[str, float, str]
-"""A name, its number, and how that is written where it is not as a decimal."""
+from minise.teach.explain.lesson import Written, element, place
+
+Scope = Mapping[str, Any]
 DIGITS = 4
+KNOWN = {"e": math.e, "π": math.pi, "max": max, "tanh": math.tanh, "sqrt": math.sqrt}
+PYTHON = str.maketrans({"·": "*", "^": "**", "√": "sqrt"})
+INDEXED = re.compile(r"(\w+)\[([^]]*)\]")
+ATOM = re.compile(r"[^\W\d]\w*(?:\[[^]]*\]|'\([^()]*\))?")
+"""A name, an element of an array or a slope."""
 
 
 def number(x: float, digits: int = DIGITS) -> str:
@@ -20,46 +38,96 @@ def number(x: float, digits: int = DIGITS) -> str:
     return f"{x:.{digits}f}".rstrip("0").rstrip(".") if round(x, digits) else "0"
 
 
-def bracketed(x: float) -> str:
-    """-0.5 -> "(-0.5)", 0.5 -> "0.5": a number after a sign."""
-    return _in_brackets(number(x))
-
-
 def counted(n: int, one: str) -> str:
     """(1, "window") -> "1 window", (2, "window") -> "2 windows"."""
     return f"{n} {one}{'s' * (n != 1)}"
 
 
-def written(
-    of: str, at: tuple[int, ...], terms: Sequence[Sequence[Factor]], over: Factor | None = None
-) -> Written:
-    """The sum of the products of the factors of each term, divided by `over`, written out."""
-    result = math.fsum(math.prod(factor[1] for factor in term) for term in terms)
-    symbols = " + ".join("·".join(factor[0] for factor in term) for term in terms)
-    numbers = _sum(terms)
-    if over is None:
-        return Written(of, at, symbols, numbers, result)
-    many = len(terms) > 1
-    symbols, numbers = (f"({text})" if many else text for text in (symbols, numbers))
-    return Written(of, at, f"{symbols} / {over[0]}", f"{numbers} / {number(over[1])}", result / over[1])
+def written(text: str, scope: Scope) -> Written:
+    """Write out a formula such as "z[0] = Σ_j w[0,j]·x[j]". Raises LookupError for what is not in the scope."""
+    name, _, formula = text.partition(" = ")
+    symbols = _summed(formula, scope)
+    exact = ATOM.sub(
+        lambda found: found[0] if found[0] in KNOWN else f"({_value(found[0], scope)!r})", symbols
+    )
+    result = float(eval(exact.translate(PYTHON), dict(KNOWN)))
+    return Written(*place(name), symbols, _in_numbers(symbols, scope), result)
 
 
-def _sum(terms: Sequence[Sequence[Factor]]) -> str:
-    text = ""
-    for first, *others in terms:
-        minus = first[1] < 0 and len(first) == 2
-        sign = (" - " if minus else " + ") if text else ("-" if minus else "")
-        text += sign + "·".join([_plain(first).removeprefix("-"), *map(_bracketed, others)])
-    return text or "0"
+def _summed(text: str, scope: Scope) -> str:
+    """The text with all terms of its sums, the innermost first, and every index as a number."""
+    while (start := text.rfind("Σ_")) >= 0:
+        end = _end(text, start)
+        letters, _, term = text[start + 2 : end].partition(" ")
+        term, _, condition = term.partition(" over ")
+        terms = []
+        for at in np.ndindex(*(_size(letter, term, scope) for letter in letters)):
+            inner = {**scope, **dict(zip(letters, at, strict=True))}
+            if not condition or eval(condition, inner):
+                with suppress(IndexError):
+                    terms.append(_indexed(term, inner))
+        text = text[:start] + (" + ".join(terms) or "0") + text[end:]
+    return _indexed(text, scope)
 
 
-def _plain(factor: Factor) -> str:
-    return factor[2] if len(factor) == 3 else number(factor[1])
+def _end(text: str, start: int) -> int:
+    """Where a sum ends: at a plus sign or a bracket that does not belong to it."""
+    depth = 0
+    for i, letter in enumerate(text[start:], start):
+        depth += (letter in "([") - (letter in ")]")
+        if depth < 0 or (depth == 0 and text.startswith(" + ", i)):
+            return i
+    return len(text)
 
 
-def _bracketed(factor: Factor) -> str:
-    return _in_brackets(_plain(factor))
+def _size(letter: str, term: str, scope: Scope) -> int:
+    """How many values an index has."""
+    for name, index in INDEXED.findall(term):
+        places = index.split(",")
+        if letter in places:
+            return int(np.shape(scope[name])[places.index(letter) - len(places)])
+    raise LookupError(f"{term}: no array has the index {letter}")
 
 
-def _in_brackets(text: str) -> str:
-    return f"({text})" if text.startswith("-") else text
+def _indexed(text: str, scope: Scope) -> str:
+    """The text with a number for every index. Raises IndexError for an element outside its array."""
+
+    def fixed(found: re.Match[str]) -> str:
+        at = eval(f"({found[2].translate(PYTHON)},)", dict(scope))
+        _element(scope[found[1]], at)
+        return element(found[1], at)
+
+    return INDEXED.sub(fixed, text)
+
+
+def _in_numbers(symbols: str, scope: Scope) -> str:
+    """The formula with a number for every name; a negative one is bracketed where a sign stands before it."""
+    text, end = "", 0
+    for found in ATOM.finditer(symbols):
+        text, end = text + symbols[end : found.start()], found.end()
+        shown = found[0] if found[0] in KNOWN else number(_value(found[0], scope))
+        if shown.startswith("-"):
+            if text.endswith(" + "):
+                text, shown = f"{text[:-3]} - ", shown[1:]
+            elif text.endswith("(-"):
+                text, shown = text[:-1], shown[1:]
+            elif text and not text.endswith("("):
+                shown = f"({shown})"
+        text += shown
+    return text + symbols[end:]
+
+
+def _value(atom: str, scope: Scope) -> float:
+    if "'" in atom:
+        slope, _, x = atom.removesuffix(")").partition("(")
+        return float(scope[slope](_value(x, scope)))
+    name, at = place(atom)
+    return _element(scope[name], at)
+
+
+def _element(array: Any, at: tuple[int, ...]) -> float:
+    shape = np.shape(array)
+    at = (0,) * (len(shape) - len(at)) + at
+    if not all(0 <= i < size for i, size in zip(at, shape, strict=True)):
+        raise IndexError(f"found the index {at} in an array of shape {shape}")
+    return float(np.asarray(array)[at])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,22 +24,28 @@ def verdict(value: Value) -> tuple[bool, str]:
     return all(off < CLOSE * scale for _, off in found), words
 
 
-def recorded(f: Callable[..., Tensor], inputs: Sequence[Tensor], gy: Array) -> tuple[list[Call], list[Call]]:
-    """The calls of all ops of f(*inputs), forward and then backward, each in the order in which they ran.
-
-    The gradients of the inputs are in their `grad`.
-    """
+def on_tape(
+    f: Callable[..., Tensor], inputs: Sequence[Array], gy: Array
+) -> tuple[Array, list[Call], list[Array]]:
+    """y = f(*inputs), the calls of all ops in order, forward and then back from gy, and the inputs' gradients."""
+    tensors = [Tensor(x, requires_grad=True) for x in inputs]
     calls: list[Call] = []
     with watch(calls.append):
-        f(*inputs).backward(gy)
-    return [call for call in calls if not call.backward], [call for call in calls if call.backward]
-
-
-def gradients(tensors: Sequence[Tensor]) -> list[Array]:
-    """What a backward left in leaves that it has reached."""
+        y = f(*tensors)
+        y.backward(gy)
     found = [tensor.grad for tensor in tensors if tensor.grad is not None]
     assert len(found) == len(tensors)
-    return found
+    return y.data, calls, found
+
+
+def evidence(
+    f: Callable[..., Tensor], inputs: Mapping[str, Array], gy: Array
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """y and the gradient gx of every input x of f by the tape, and the gradients by small steps."""
+    arrays, names = list(inputs.values()), [f"g{name}" for name in inputs]
+    y, _, gradients = on_tape(f, arrays, gy)
+    steps = small_steps(lambda *moved: f(*moved).data, arrays, gy)
+    return {"y": y, **dict(zip(names, gradients, strict=True))}, dict(zip(names, steps, strict=True))
 
 
 def small_steps(f: Callable[..., Array], inputs: Sequence[Array], gy: Array) -> list[Array]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from minise.backend import Array
 from minise.teach.explain.arithmetic import DIGITS
-from minise.teach.explain.lesson import AXES, Cell, Value
+from minise.teach.explain.lesson import AXES, Cell, Table, Value
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,15 @@ def _digits(array: Array) -> int:
     return max(1, next(exact, DIGITS)) if array.size else 1
 
 
-def is_numeric(values: tuple[Cell, ...]) -> bool:
-    """Whether a column of a table holds numbers, some of them perhaps as text."""
-    return any(not isinstance(x, str) or x[:1].isdigit() or (x[:1] == "-" and len(x) > 1) for x in values)
+def columns_of(table: Table) -> list[tuple[list[str], bool]]:
+    """The columns of a table as text, each with whether it holds numbers, some of them perhaps as text."""
+    return [
+        (
+            column(values),
+            any(not isinstance(x, str) or x[:1].isdigit() or (x[:1] == "-" and len(x) > 1) for x in values),
+        )
+        for values in zip(*table.rows, strict=True)
+    ]
 
 
 def column(values: tuple[Cell, ...]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,8 +72,8 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """What is easily written in place of a step's line, and what one element, of[at], would be then."""
+class WrongLine:
+    """A common mistake: `line` in place of the right one, and what one element, of[at], would be then."""
 
     words: str
     line: str
@@ -130,7 +130,7 @@ class Step:
     tables: tuple[Table, ...] = ()
     plots: tuple[Graph, ...] = ()
     chain: Chain | None = None
-    mistakes: tuple[Mistake, ...] = ()
+    mistakes: tuple[WrongLine, ...] = ()
     questions: tuple[Question, ...] = ()
 
     @property
@@ -153,12 +153,18 @@ class Lesson:
     title: str
     words: str
     steps: tuple[Step, ...]
-    ending: tuple[str, ...] = field(default=())
+    ending: tuple[str, ...]
 
 
 def element(of: str, at: tuple[int, ...]) -> str:
     """("gu", (0, 1)) -> "gu[0,1]"; a single number has no index."""
     return f"{of}[{','.join(map(str, at))}]" if at else of
+
+
+def place(text: str) -> tuple[str, tuple[int, ...]]:
+    """Undo `element`: "gu[0,1]" -> ("gu", (0, 1))."""
+    name, _, index = text.removesuffix("]").partition("[")
+    return name, tuple(int(i) for i in index.split(",") if i)
 
 
 def difference(a: Array, b: Array) -> float:

@@ -14,8 +14,8 @@ from minise.report import FORMATS
 from minise.teach.explain.arithmetic import number
 from minise.teach.explain.evidence import verdict
 from minise.teach.explain.grading import shown
-from minise.teach.explain.grid import column, dimensions, grid, is_numeric
-from minise.teach.explain.lesson import Code, Lesson, Step, Table, Value, element
+from minise.teach.explain.grid import columns_of, dimensions, grid
+from minise.teach.explain.lesson import Code, Lesson, Step, Value, element
 
 if TYPE_CHECKING:
     import jinja2
@@ -27,16 +27,11 @@ def page(lesson: Lesson) -> str:
         optional(module, "explain --html", "report")
     from minise.report.theme import style
 
-    parts = [
-        (part, list(steps))
-        for part, steps in groupby(enumerate(lesson.steps, start=1), lambda pair: pair[1].part)
-    ]
+    steps = enumerate(lesson.steps, start=1)
+    parts = [(part, list(of_part)) for part, of_part in groupby(steps, lambda pair: pair[1].part)]
+    template = _environment().get_template("page.html.j2")
     with style():
-        return (
-            _environment()
-            .get_template("page.html.j2")
-            .render(lesson=lesson, parts=parts, version=minise.__version__)
-        )
+        return template.render(lesson=lesson, parts=parts, version=minise.__version__)
 
 
 @cache
@@ -45,15 +40,8 @@ def _environment() -> jinja2.Environment:
     from minise.report.render import environment
 
     made = environment(lambda name: "minise.report" if name == "style.css" else __package__)
-    made.globals.update(
-        listing=_listing,
-        arrays=_arrays,
-        columns=_columns,
-        numeric=_numeric,
-        figures=_figures,
-        verdict=verdict,
-    )
-    made.globals.update(element=element)
+    made.globals.update(listing=_listing, arrays=_arrays, columns=columns_of, figures=_figures)
+    made.globals.update(verdict=verdict, element=element)
     made.filters.update(number=number, shown=shown, tint=_tint, shape=dimensions, ticked=_ticked)
     return made
 
@@ -74,16 +62,6 @@ def _arrays(value: Value) -> list[tuple[str, Any, float]]:
     ]
 
 
-def _columns(table: Table) -> list[tuple[str, ...]]:
-    """The rows of a table as text."""
-    return list(zip(*(column(cells) for cells in zip(*table.rows, strict=True)), strict=True))
-
-
-def _numeric(table: Table) -> list[bool]:
-    """Which columns of a table hold numbers."""
-    return [is_numeric(cells) for cells in zip(*table.rows, strict=True)]
-
-
 def _figures(step: Step, place: int) -> list[Any]:
     """The plots of a step, and its chain, drawn."""
     from minise.report.figures_chain import chain_picture
@@ -101,9 +79,8 @@ def _tint(x: float, most: float, first: bool, stops: bool) -> str:
 
 def _ticked(text: str) -> Any:
     """Words in which what stands in `backticks` is code."""
-    from markupsafe import Markup, escape
+    from markupsafe import Markup
 
-    parts = (escape(part) for part in text.split("`"))
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)
-    )
+    parts = text.split("`")
+    parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    return Markup("").join(parts)

@@ -1,73 +1,60 @@
-"""Activations and their slopes as they are written out. For x <= 0 is where they differ."""
+"""Activations and their slopes as they are written out, in x, y = act(x) and alpha."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from minise.teach.explain.arithmetic import bracketed
-from minise.teach.explain.lesson import Written
+from minise.ops.activation import ACTIVATIONS, Activation
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What act(x) and act'(x) are, for x <= 0 and above, in the names x, y = act(x) and alpha.
+    """act(x) and act'(x) for x <= 0. whole: act(x) is the same rule above 0; smooth: act'(x) is, too.
 
-    learns: what alpha gets for x <= 0, as a factor.
+    learns: the factor that galpha sums for x <= 0.
     """
 
     value: str
     slope: str
-    value_above: str = "x"
-    slope_above: str = "1"
+    whole: bool = False
+    smooth: bool = False
     learns: str = ""
 
-    @property
-    def smooth(self) -> bool:
-        """Whether one rule holds on both sides of 0."""
-        return self.slope == self.slope_above
-
     def formula(self, act: str) -> str:
-        """act(x) as far as it is no line."""
-        return f"{act}(x) = {self.value}{'' if self.value == self.value_above else ' for x <= 0'}"
+        """act(x), where it is not x itself."""
+        return f"{act}(x) = {self.value}{'' if self.whole else ' for x <= 0'}"
 
     def slope_formula(self, act: str) -> str:
-        """act'(x) as far as it is not 1."""
-        return f"{act}'(x) = {self.slope}{'' if self.slope == self.slope_above else ' for x <= 0'}"
+        """act'(x), where it is not 1."""
+        return f"{act}'(x) = {self.slope}{'' if self.smooth else ' for x <= 0'}"
 
 
-GATE = "1 / (1 + e^(-(1.5958·x + 0.07135·x·x·x)))"
-GELU, GELU_SLOPE = f"x · {GATE}", f"{GATE} · (1 + (x - y)·(1.5958 + 0.21406·x·x))"
-SIGMOID, LOGISTIC = "1 / (1 + e^(-x))", "y·(1 - y)"
-RULES = {
-    "relu": Rule("max(x, 0)", "0", "max(x, 0)"),
-    "felu": Rule("alpha·(e^(x) - 1)", "alpha·e^(x)", learns="(e^(x) - 1)"),
-    "elu": Rule("e^(x) - 1", "e^(x)"),
-    "leaky_relu": Rule("0.01·x", "0.01"),
-    "prelu": Rule("alpha·x", "alpha", learns="x"),
-    "sigmoid": Rule(SIGMOID, LOGISTIC, SIGMOID, LOGISTIC),
-    "tanh": Rule("tanh(x)", "1 - y·y", "tanh(x)", "1 - y·y"),
-    "gelu": Rule(GELU, GELU_SLOPE, GELU, GELU_SLOPE),
-}
-"""A row for each of `ACTIVATIONS`."""
-NAMES = re.compile(r"\b(x|y|alpha)\b")
+SIGNS = {"expm1(x)": "(e^(x) - 1)", "exp(": "e^(", "sqrt(8 / pi)": "√(8/π)", " * ": "·"}
 
 
-def by_rule(
-    of: str, at: tuple[int, ...], rule: str, names: dict[str, str], numbers: dict[str, float], result: float
-) -> Written:
-    """An element that a rule gives, in symbols and in numbers."""
-    return Written(of, at, *filled(rule, names, numbers), result)
+def rule(row: Activation) -> Rule:
+    """The rule of a row of `ACTIVATIONS`, in the signs of a textbook."""
+    formula = row.formula
+    assert formula is not None
+
+    def signs(text: str) -> str:
+        if row.fixed is not None:
+            text = text.replace("a * ", "") if row.fixed == 1 else re.sub(r"\ba\b", f"{row.fixed:g}", text)
+        for sign, written in SIGNS.items():
+            text = text.replace(sign, written)
+        return re.sub(r"\ba\b", "alpha", text)
+
+    value = "max(x, 0)" if formula.below == "0" else signs(formula.below)
+    learns = "" if row.start is None else signs(formula.learns)
+    whole = formula.below in ("0", formula.above)
+    return Rule(value, signs(formula.slope), whole, formula.slope == formula.slope_above, learns)
 
 
-def filled(rule: str, names: dict[str, str], numbers: dict[str, float]) -> tuple[str, str]:
-    """A rule with the names that x, y and alpha have here, and with their numbers."""
-    symbols = NAMES.sub(lambda found: names[found[1]], rule)
-    return symbols, _clean(NAMES.sub(lambda found: bracketed(numbers[found[1]]), rule))
+RULES = {act: rule(row) for act, row in ACTIVATIONS.items() if row.formula is not None}
+"""The rules of all activations that have a formula."""
 
 
-def _clean(text: str) -> str:
-    """-(-0.5) -> 0.5, ((-0.5)) -> (-0.5) and ((-0.5), -> (-0.5,"""
-    text = re.sub(r"-\(-([\d.]+)\)", r"\1", text)
-    text = re.sub(r"\(\((-[\d.]+)\),", r"(\1,", text)
-    return re.sub(r"\(\(([^()]*)\)\)", r"(\1)", text)
+def at(rule: str, x: str, y: str = "y") -> str:
+    """A rule at a place: at("e^(x) - 1", "q[0,1]") is "e^(q[0,1]) - 1"."""
+    return re.sub(r"\b[xy]\b", lambda found: {"x": x, "y": y}[found[0]], rule)

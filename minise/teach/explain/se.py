@@ -1,99 +1,101 @@
-"""`explain se`: one SE block forward and backward, line by line, beside what the tape says."""
+"""What the SE lesson works on, three pictures and a block with weights of one decimal, and its evidence."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+
 from minise.backend import Array
-from minise.ops.se import se, se_composed, se_forward
-from minise.tape import Tensor
-from minise.teach.explain.arithmetic import number
-from minise.teach.explain.evidence import gradients, recorded, small_steps
-from minise.teach.explain.lesson import Cell, Lesson, Step, Table, difference
-from minise.teach.explain.se_backward import backward_steps
-from minise.teach.explain.se_forward import forward_steps
-from minise.teach.explain.se_input import NAMES, SEED, Block, draw_block
-from minise.teach.explain.se_paths import path_step
-from minise.teach.explain.se_walk import Walk
+from minise.ops import ACTIVATIONS
+from minise.ops.activation import derivative
+from minise.ops.conv2d import conv2d_forward
+from minise.ops.se import se, se_composed
+from minise.tape import Call
+from minise.teach.explain.evidence import evidence, on_tape
+from minise.teach.explain.lesson import Cell, difference
+from minise.teach.explain.pictures import decimals, drawn, thumbnails
+from minise.teach.explain.rules import RULES
+
+N, C, D = 3, 4, 2
+SEED = 13
+"""A draw in which both paths are large enough to see, and one unit is positive for every image."""
+KINK = 0.1
+"""How far a hidden unit's input stays from 0, so that small steps do not cross it."""
+INPUTS = ("u", "w1", "b1", "w2", "b2", "alpha")
 
 
-def explain_se(*, act: str = "relu", seed: int = SEED) -> Lesson:
+def prepare(*, act: str = "relu", seed: int = SEED) -> dict[str, Any]:
     """One block with three images, four channels and two hidden units; act: a name of `ACTIVATIONS`."""
     block = draw_block(act, seed)
-    walk = Walk(block, act, _composed(block, act), _small_steps(block, act))
-    steps = [*forward_steps(walk), *backward_steps(walk), path_step(walk), _check(walk)]
-    return Lesson(
-        "se",
-        f"Squeeze-and-Excitation, forward and backward, with {act}",
-        "A gate in (0, 1) for every channel is computed from the means of all channels, and scales the"
-        " channel. The input u reaches the output on two paths, directly and through the gate, so its gradient"
-        " has two parts. Every line of code below is run from minise's own source to get the numbers under it;"
-        " the tape finds the same for a chain of single ops (se_composed) of which it knows nothing but each"
-        " op's own derivative.",
-        tuple(steps),
-        (
-            "u has two paths to y: gu = direct + through the gate.",
-            "A mean spreads its gradient: each of the h·w pixels gets gz / (h·w). What is shared is summed: gs"
-            " over the pixels, gw and gb over the images.",
-            _other(act),
-            "The same by hand: the lesson on SE under docs/lessons; any op of your own: minise gradcheck.",
-        ),
-    )
+    inputs = {name: block[name] for name in INPUTS if block[name] is not None}
+    fused, steps = evidence(partial(se, act=act), inputs, block["gy"])
+    y, calls, gradients = on_tape(partial(se_composed, act=act), list(inputs.values()), block["gy"])
+    tape = seen(calls) | {"y": y} | {f"g{name}": g for name, g in zip(inputs, gradients, strict=True)}
+    parameters = [] if block["alpha"] is None else [block["alpha"]]
+
+    def slope(q: Array | float) -> Array:
+        return derivative(act, np.asarray(q), *parameters)
+
+    given = {"act": act, "rule": RULES[act], "op": ACTIVATIONS[act].op, "h": 2, "w": 2}
+    given |= {"needs": (True,) * len(inputs), "slope": slope, "act'": slope}
+    others = partial(compared, (tape, fused, steps))
+    return block | given | {"tape": tape, "steps": steps, "compared": others}
 
 
-def _other(act: str) -> str:
-    if act == "relu":
-        return "`minise explain se --act felu` is the same block, and there the silent unit passes something."
-    return "`minise explain se --act relu` is the same block, and there the silent unit passes nothing."
+def draw_block(act: str, seed: int) -> dict[str, Any]:
+    """The first draw with something to see: in image 0, hidden unit 0 is positive and unit 1 negative."""
+    rng = np.random.default_rng(seed)
+    small, names = thumbnails()
+    start = ACTIVATIONS[act].start
+    while True:
+        chosen = rng.choice(len(small), N, replace=False)
+        pictures = tuple(names[i] for i in chosen)
+        u = decimals(conv2d_forward(small[chosen], drawn(rng, C, 3, 3, 3, scale=1 / 3))[0])
+        w1, w2 = (drawn(rng, *shape, scale=0.7) for shape in ((D, C), (C, D)))
+        b1, b2 = (drawn(rng, size, scale=0.3) for size in (D, C))
+        gy = drawn(rng, *u.shape)
+        if len(set(pictures)) == N and _teaches(u.mean(axis=(2, 3)) @ w1.T + b1):
+            alpha = None if start is None else np.asarray(start)
+            block = {"u": u, "w1": w1, "b1": b1, "w2": w2, "b2": b2, "alpha": alpha}
+            return block | {"gy": gy, "pictures": pictures}
 
 
-def _composed(block: Block, act: str) -> dict[str, Array]:
+def _teaches(q: Array) -> bool:
+    """Both signs in image 0, and in unit 1; nothing near the kink, or so large that a gate is shut."""
+    signs = bool(q[0, 0] > 0 > q[0, 1] and q[1:, 1].max() > 0)
+    return signs and bool(np.abs(q).min() > KINK and np.abs(q).max() < 2)
+
+
+def seen(calls: list[Call]) -> dict[str, Any]:
     """What the tape sees on the way through `se_composed`, forward and backward, by name."""
-    tensors = [Tensor(x, requires_grad=True) for x in block.inputs]
-    forward, backward = recorded(lambda *inputs: se_composed(*inputs, act=act), tensors, block.gy)
-    z, q, a, v, s, _, y = (call.results[0] for call in forward)
-    scale, _, gate, second, activation, first, squeeze = backward
-    found = {
-        **{"z": z, "q": q, "a": a, "v": v, "s": s, "y": y},
-        "direct": scale.results[0],
-        "gs": gate.inputs[0],
-        "gv": second.inputs[0],
-        "ga": activation.inputs[0],
-        "gq": first.inputs[0],
-        "gz": squeeze.inputs[0],
-        "through_gate": squeeze.results[0],
-    }
-    return found | {f"g{name}": x for name, x in zip(NAMES, gradients(tensors), strict=False)}
+    forward, backward = ([call for call in calls if call.backward is back] for back in (False, True))
+    found = dict(zip(("z", "q", "a", "v", "s"), (call.results[0] for call in forward), strict=False))
+    upstream = [call.inputs[0] for call in backward]  # of the product, a reshape, the gate, …, the squeeze
+    found |= zip(("gs", "gv", "ga", "gq", "gz"), upstream[2:], strict=True)
+    (direct, *_), (through_gate,) = backward[0].results, backward[-1].results
+    assert through_gate is not None
+    # the same in every pixel of a map; the line of the lesson leaves axes of size 1
+    return found | {"direct": direct, "through_gate": through_gate[:, :, :1, :1]}
 
 
-def _small_steps(block: Block, act: str) -> dict[str, Array]:
-    """The gradients of all inputs by small steps through `se_forward`."""
-    found = small_steps(lambda *inputs: se_forward(*inputs, act=act)[0], block.inputs, block.gy)
-    return {f"g{name}": x for name, x in zip(NAMES, found, strict=False)}
+def ways_of(gs: Array, s: Array, w2: Array, slopes: Array, w1: Array) -> list[tuple[int | float, ...]]:
+    """(unit, gate, factors…, their product) for every way from a channel's mean through the gates of its image."""
+    rows = []
+    for j, k in product(range(len(slopes)), range(len(gs))):
+        factors = [float(x) for x in (gs[k], s[k] * (1 - s[k]), w2[k, j], slopes[j], w1[j])]
+        rows.append((j, k, *factors, math.prod(factors)))
+    return rows
 
 
-def _check(walk: Walk) -> Step:
-    """Every gradient three times over."""
-    tensors = [Tensor(x, requires_grad=True) for x in walk.block.inputs]
-    se(*tensors, act=walk.act).backward(walk.block.gy)
-    rows, worst = list[tuple[Cell, ...]](), 0.0
-    for name, fused in zip(NAMES, gradients(tensors), strict=False):
-        gradient = walk.array(f"g{name}")
-        others = (walk.tape[f"g{name}"], fused, walk.steps[f"g{name}"])
-        off = [difference(gradient, other) for other in others]
-        rows.append((f"g{name}", str(gradient.shape), *off))
-        worst = max(worst, *off)
-    return Step(
-        "check",
-        "Do they all agree?",
-        ("f'(x) ≈ (8 (f(x + h) - f(x - h)) - (f(x + 2h) - f(x - 2h))) / 12h",),
-        "Four ways to every gradient: the lines above; the tape through the chain of ops; `se` on the tape, which"
-        " runs these lines as one op; and small steps, which know nothing but the forward. A gradient that nobody"
-        " compared with small steps is a guess.",
-        tables=(
-            Table(
-                "largest difference from the lines above",
-                ("gradient", "shape", "tape, composed", "tape, se", "small steps"),
-                tuple(rows),
-                f"Nothing differs by more than {number(worst)}: that is rounding.",
-            ),
-        ),
-    )
+def compared(others: Sequence[dict[str, Array]], **ours: Any) -> list[tuple[Cell, ...]]:
+    """(gradient, shape, its largest differences from all others); galpha is a list of none or one."""
+    rows: list[tuple[Cell, ...]] = []
+    for name, found in ours.items():
+        for gradient in found if isinstance(found, list) else [found]:
+            rows.append((name, str(gradient.shape), *(difference(gradient, other[name]) for other in others)))
+    return rows

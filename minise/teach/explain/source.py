@@ -16,38 +16,41 @@ import minise
 from minise.teach.explain.lesson import Code
 
 ROOT = Path(minise.__file__).parent.parent
-RETURNED = "returned"
 
 
 class Lines:
     """The statements of `function`, and the names that they read and set.
 
-    names: what the function's arguments are. A statement is found by how it starts; only equal ones may share that.
+    names: the function's arguments. returns: the names that its `return` sets, such as "y, saved".
+    A statement is found by how it starts; only equal ones may share that.
     """
 
-    def __init__(self, function: Callable[..., Any], **names: Any) -> None:
-        self.scope = function.__globals__ | names
-        self.code = function_code(function)
+    def __init__(self, function: Callable[..., Any], returns: str = "returned", **names: Any) -> None:
+        self.outside = function.__globals__
+        self.scope = self.outside | names
+        self.returns = returns
+        lines, first = inspect.getsourcelines(function)
+        file = Path(inspect.getfile(function)).relative_to(ROOT).as_posix()
+        self.code = Code(textwrap.dedent("".join(lines)), file, first)
         tree = ast.parse(self.code.text)
         self.statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)][1:]
 
     def run(self, *starts: str) -> tuple[Code, ...]:
-        """Run the statements that start so, and return their lines; a `return` sets the name `returned`."""
+        """Run the statements that start so, and return their lines."""
         return tuple(self._run(self._find(start)) for start in starts)
 
-    def show(self, start: str) -> Code:
-        """A statement's lines, with all that is inside it, without running them."""
-        return self._code(self._find(start))
+    def show(self, *starts: str) -> tuple[Code, ...]:
+        """The lines of statements, with all that is inside them, without running them."""
+        return tuple(self._code(self._find(start)) for start in starts)
 
     def __getitem__(self, name: str) -> Any:
         """The value of a name by now."""
         return self.scope[name]
 
-    def instead(self, line: str, name: str) -> Any:
-        """What `name` would be, had `line` stood there; nothing is kept of it."""
-        scope = dict(self.scope)
-        exec(line, scope)
-        return scope[name]
+    @property
+    def names(self) -> dict[str, Any]:
+        """What the arguments and the lines have set so far."""
+        return {name: x for name, x in self.scope.items() if self.outside.get(name, self) is not x}
 
     def _find(self, start: str) -> ast.stmt:
         found = [node for node in self.statements if self._text(node).startswith(start)]
@@ -58,7 +61,9 @@ class Lines:
     def _run(self, node: ast.stmt) -> Code:
         ran: ast.stmt = node
         if isinstance(node, ast.Return) and node.value is not None:
-            ran = ast.Assign([ast.Name(RETURNED, ast.Store())], node.value)
+            (ran,) = ast.parse(f"{self.returns} = 0").body
+            assert isinstance(ran, ast.Assign)
+            ran.value = node.value
         exec(compile(ast.fix_missing_locations(ast.Module([ran], [])), self.code.file, "exec"), self.scope)
         return self._code(node)
 
@@ -70,18 +75,18 @@ class Lines:
         return textwrap.dedent("\n".join(lines))
 
 
-def function_code(function: Callable[..., Any]) -> Code:
-    """A whole function."""
-    lines, first = inspect.getsourcelines(function)
-    file = Path(inspect.getfile(function)).relative_to(ROOT).as_posix()
-    return Code(textwrap.dedent("".join(lines)), file, first)
+def instead(line: str, name: str, scope: dict[str, Any]) -> Any:
+    """What `name` would be, had `line` run in this scope; nothing is kept of it."""
+    copy = dict(scope)
+    exec(line, copy)
+    return copy[name]
 
 
 def body(function: Callable[..., Any]) -> Code:
     """A function's lines below its docstring."""
-    code = function_code(function)
-    definition = ast.parse(code.text).body[0]
-    assert isinstance(definition, ast.FunctionDef)
-    first = definition.body[1 if ast.get_docstring(definition) else 0].lineno
-    lines = code.text.splitlines()[first - 1 :]
-    return Code(textwrap.dedent("\n".join(lines)), code.file, code.line + first - 1)
+    lines = Lines(function)
+    code, (first, *rest) = lines.code, lines.statements
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        first = rest[0]
+    text = "\n".join(code.text.splitlines()[first.lineno - 1 :])
+    return Code(textwrap.dedent(text), code.file, code.line + first.lineno - 1)

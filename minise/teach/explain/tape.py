@@ -1,7 +1,10 @@
-"""`explain tape`: a small expression with a fork, recorded, and walked back node by node."""
+"""What the tape lesson records and walks back: four lines on single numbers, with a fork that closes again."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,163 +13,89 @@ import minise.tape as tape_module
 from minise.backend import Array
 from minise.errors import MiniseError
 from minise.ops import OPS
+from minise.ops.activation import tanh
 from minise.tape import Call, Node, Tensor
 from minise.teach.explain.arithmetic import number
-from minise.teach.explain.evidence import small_steps
-from minise.teach.explain.lesson import Cell, Code, Lesson, Mistake, Question, Step, Table, Value, Written
-from minise.teach.explain.source import Lines, body
-from minise.teach.explain.tape_program import (
-    PROGRAM,
-    Recorded,
-    W,
-    X,
-    run_program,
-    saved_words,
-    used_by,
-    watched,
-)
+from minise.teach.explain.evidence import on_tape, small_steps
+from minise.teach.explain.lesson import Cell, Code
+from minise.teach.explain.source import Lines
 
-RULES = {
-    "y": ("to c: dy/dy", "to x: dy/dy"),
-    "c": ("to a: dy/dc·b", "to b: dy/dc·a"),
-    "b": ("to a: dy/db·(1 - b²)",),
-    "a": ("to x: dy/da·w", "to w: dy/da·x"),
-}
-HAPPENING = {
-    "y": "An addition hands its gradient to both inputs, the same array twice: that is why nobody may change a"
-    " gradient in place. x is a leaf and keeps its part; more may come.",
-    "c": "A product hands each factor the other. For a this is the first of two gradients: it is put aside, and a"
-    " has to wait. b has all that it waits for.",
-    "b": "The second gradient for a arrives and is added to the first. Now a is ready.",
-    "a": "a runs once, with the sum of both. x is a leaf that has a part already: this one is added.",
-}
+X, W = np.asarray(1.2), np.asarray(0.5)
+PROGRAM = {"a": "x * w", "b": "tanh(a)", "c": "a * b", "y": "c + x"}
+"""a is used twice, by b and by c: a fork that closes again. x is a leaf that is used twice."""
+WORD = re.compile(r"\b[a-z]+\b")
+Names = dict[Tensor | Node, str]
 
 
-def explain_tape() -> Lesson:
+def prepare() -> dict[str, Any]:
     """Two leaves, four nodes; every number is a single one, so that only the order matters."""
-    made, calls = run_program(), watched()
-    steps = [_leaves(made), *(_record(made, name) for name in PROGRAM), _nodes(made)]
-    walk = Lines(tape_module.backward, y=made.tensors["y"], gy=np.asarray(1.0))
-    steps.append(_consumers(made, walk))
-    steps += [_node(made, walk, call) for call in calls]
-    return Lesson(
-        "tape",
-        "The tape: what is recorded, and how it is walked back",
-        "A tensor is an array that knows which node made it; a node knows its op's inputs, what the forward"
-        " saved, and the backward that belongs to it. That graph is the tape. Here it is for y = a·tanh(a) + x"
-        " with a = x·w.",
-        (*steps, _result(made), _used_up(made)),
-        (
-            "Forward: apply the op, and if a gradient can flow, remember (inputs, saved, backward).",
-            "Backward: a node runs once all who used its result have run; what comes from them is summed.",
-            "The whole of it: minise/tape.py, and `minise.tape.watch` to look on.",
-        ),
-    )
+    one = np.asarray(1.0)
+    tensors = run_program(*(Tensor(x, requires_grad=True) for x in (X, W)))
+    nodes = {name: t.node for name, t in tensors.items() if t.node is not None}
+    names: Names = {t: name for name, t in tensors.items()} | {node: name for name, node in nodes.items()}
+    tape: dict[str, Any] = {name: tensors[name].data for name in nodes}
+    _, calls, gradients = on_tape(lambda *leaves: run_program(*leaves)["y"], [X, W], one)
+    by_steps = small_steps(lambda *arrays: run_program(*arrays)["y"].data, [X, W], one)
+    steps = dict(zip(("dy/dx", "dy/dw"), by_steps, strict=True))
+    tape |= dict(zip(steps, gradients, strict=True))
+    walk = Lines(tape_module.backward, y=tensors["y"], gy=one)
+    given = {"tensors": tensors, "nodes": nodes, "tape": tape, "steps": steps, "walk": walk, "OPS": OPS}
+    given |= {name: t.data for name, t in tensors.items()}
+    return given | {
+        "calls": [call for call in calls if call.backward],
+        "inputs_of": lambda node: " and ".join(names[x] for x in node.inputs),
+        "take_turn": partial(take_turn, walk, names, tape),
+        "second_walk": partial(second_walk, tensors["y"]),
+    }
 
 
-def _leaves(made: Recorded) -> Step:
-    return Step(
-        "the program",
-        "Two leaves and four lines",
-        tuple(f"{name} = {line}" for name, line in PROGRAM.items()),
-        "x and w are made by hand with requires_grad=True: leaves, which keep a gradient. Everything else is a"
-        " result.",
-        values=tuple(Value(name, made.tensors[name].data) for name in ("x", "w")),
-    )
+def run_program(x: Tensor, w: Tensor) -> dict[str, Tensor]:
+    """Run the lines, on the tape: all tensors by name."""
+    tensors = {"x": x, "w": w}
+    for name, line in PROGRAM.items():
+        tensors[name] = eval(line, {"tanh": tanh}, tensors)
+    return tensors
 
 
-def _record(made: Recorded, name: str) -> Step:
-    node = made.tensors[name].node
-    assert node is not None
-    forward = OPS[node.name].forward
-    y, _ = forward(*(np.asarray(x.data) for x in node.inputs))
-    remember = Lines(tape_module._record).show("return Tensor(y, node")
-    numbers = made.in_numbers(name)
-    return Step(
-        "forward",
-        f"Record {name}: the op {node.name}",
-        (f"{name} = {PROGRAM[name]}",),
-        f"The op runs on the arrays. A gradient can flow to its inputs, so the result gets a node: it keeps"
-        f" {made.inputs(node)} and saves {saved_words(node.saved)}.",
-        (body(forward), remember),
-        (Value(name, np.asarray(y), (), made.tensors[name].data),),
-        (Written(name, (), PROGRAM[name], numbers, float(y)),),
-        questions=(Question(f"{name} = {numbers} = ?", float(y), "run the line"),)
-        if node.name != "tanh"
-        else (),
-    )
+def saved_words(saved: Any) -> str:
+    """What a node saved: a number, a shape, or a tuple of them."""
+    if isinstance(saved, tuple):
+        return f"({', '.join(saved_words(item) for item in saved)})"
+    return number(float(saved))
 
 
-def _nodes(made: Recorded) -> Step:
-    rows: list[tuple[Cell, ...]] = []
-    for name in PROGRAM:
-        node = made.tensors[name].node
-        assert node is not None
-        rows.append((name, node.name, made.inputs(node), saved_words(node.saved), made.number(name)))
-    return Step(
-        "the tape",
-        "What is recorded",
-        ("leaf ← node ← node ← … ← y",),
-        "There is no list of nodes: each is reached from the tensor that it made. () is the shape of a single"
-        " number, which is all that an addition has to know. Forget y and the whole tape is gone.",
-        (body(Node.__init__),),
-        tables=(
-            Table(
-                "in the order in which they were recorded",
-                ("result", "op", "inputs", "saved", "value"),
-                tuple(rows),
-            ),
-        ),
-    )
+def used_by(name: str) -> str:
+    """The results in whose lines a name stands."""
+    users = [user for user, line in PROGRAM.items() if name in WORD.findall(line)]
+    return ", ".join(users) or "nobody: it is where we start"
 
 
-def _consumers(made: Recorded, walk: Lines) -> Step:
-    code = walk.run("waiting = ", "gradients: dict", "ready = ")
-    waiting = {made.names[node]: count for node, count in walk["waiting"].items()}
-    rows = tuple((name, waiting.get(name, 0), used_by(name)) for name in PROGRAM)
-    return Step(
-        "backward",
-        "Count first: for how many gradients does each node wait?",
-        ("waiting[node] = how many nodes below y used its result",),
-        "a was used twice, so two gradients will arrive for it, and its own backward must not run on the first:"
-        " it would pass on half of the truth. That count is all the planning there is; the loop is the whole"
-        " backward.",
-        (*code, walk.show("while ready:")),
-        tables=(Table("", ("node of", "waits for", "used by"), rows),),
-        questions=(
-            Question("How many gradients does the node of a wait for?", float(waiting["a"]), "b and c use a"),
-            Question("And that of b?", float(waiting["b"]), "only c uses b"),
-        ),
-    )
+@dataclass(frozen=True)
+class Turn:
+    """One turn of the backward's loop: the node of `name` gets gy, and passes something on `to` each parent."""
+
+    name: str
+    gy: Array
+    to: list[str]
+    passed: list[Array]
+    code: tuple[Code, ...]
+    rows: list[tuple[Cell, ...]]
 
 
-def _node(made: Recorded, walk: Lines, call: Call) -> Step:
-    """One turn of the loop, line by line; call: what the tape did at this point in another run."""
-    code = list(walk.run("node = ready.pop"))
+def take_turn(walk: Lines, names: Names, tape: dict[str, Any], call: Call) -> Turn:
+    """Run the loop's lines once; call: what the tape did at this point in another run."""
+    code = walk.run("node = ready.pop")
     node: Node = walk["node"]
-    gy, parents, names = walk["gradients"].pop(node), node.parents(), made.names
-    name = names[node]
-    results = tape_module._run(node, gy)
-    rows: list[tuple[Any, ...]] = []
-    values = [Value(f"dy/d{name}", gy, (), call.inputs[0])]
-    for x, gx, theirs in zip(parents, results, call.results, strict=True):
+    gy, parents = walk["gradients"].pop(node), node.parents()
+    to, passed = [names[x] for x in parents], tape_module._run(node, gy)
+    tape[f"dy/d{names[node]}"] = call.inputs[0]
+    tape |= {f"to {label}": theirs for label, theirs in zip(to, call.results, strict=True)}
+    rows: list[tuple[Cell, ...]] = []
+    for x, gx, label in zip(parents, passed, to, strict=True):
         walk.scope |= {"x": x, "gx": gx}
-        label = made.name_of(x)
         code += _pass_on(walk, x)
         rows.append((label, float(gx), *_after(walk, x)))
-        values.append(Value(f"to {label}", gx, (), theirs))
-    return Step(
-        "backward",
-        f"The node of {name}: {PROGRAM[name]}",
-        (f"dy/d{name} = {number(float(gy))}", *RULES[name]),
-        HAPPENING[name],
-        (body(OPS[call.op].backward), *dict.fromkeys(code)),
-        tuple(values),
-        tables=(
-            Table("what it passes on", ("to", "gradient", "sum by now", "still waits for"), tuple(rows)),
-        ),
-        questions=_question(name, float(gy), rows),
-    )
+    return Turn(names[node], gy, to, passed, tuple(dict.fromkeys(code)), rows)
 
 
 def _pass_on(walk: Lines, x: Tensor) -> tuple[Code, ...]:
@@ -186,71 +115,10 @@ def _after(walk: Lines, x: Tensor) -> tuple[float, str]:
     return float(walk["gradients"][x.node]), f"{waits} more" if waits else "nothing: it is ready"
 
 
-def _question(name: str, gy: float, rows: list[tuple[Any, ...]]) -> tuple[Question, ...]:
-    label, gx, total, _ = rows[0]
-    if name == "y":
-        return (
-            Question("What does an addition pass on to each input, if it gets 1?", 1.0, "its slopes are 1"),
-        )
-    if name == "b":
-        return (
-            Question(f"To a: {number(gx)}, and it has {number(total - gx)}. The sum?", total, "add them"),
-        )
-    return (
-        Question(f"dy/d{name} is {number(gy)}. What goes to {label}? ({RULES[name][0]})", gx, RULES[name][0]),
-    )
-
-
-def _result(made: Recorded) -> Step:
-    arrays = [np.asarray(X), np.asarray(W)]
-
-    def program(x: Array, w: Array) -> Array:
-        return np.asarray(x * w * np.tanh(x * w) + x)
-
-    steps = small_steps(program, arrays, np.asarray(1.0))
-    again = run_program()
-    again.tensors["y"].backward()
-    a, b = made.number("a"), made.number("b")
-    da = b + a * (1 - b * b)
-    values = [
-        Value(f"dy/d{name}", np.asarray(ours), (), np.asarray(theirs), step)
-        for name, ours, theirs, step in zip("xw", made.gradients(), again.gradients(), steps, strict=True)
-    ]
-    slope = f"({number(b)} + {number(a)}·(1 - {number(b)}·{number(b)}))"
-    return Step(
-        "the result",
-        "The leaves' gradients",
-        ("dy/dx = 1 + (b + a·(1 - b²))·w", "dy/dw = (b + a·(1 - b²))·x"),
-        "By hand, with the chain rule over all paths: x reaches y directly, and by a on two paths.",
-        values=tuple(values),
-        written=(
-            Written("dy/dx", (), "1 + (b + a·(1 - b·b))·w", f"1 + {slope}·{number(W)}", 1 + da * W),
-            Written("dy/dw", (), "(b + a·(1 - b·b))·x", f"{slope}·{number(X)}", da * X),
-        ),
-        mistakes=(
-            Mistake(
-                "a runs on the first gradient, and the second comes too late",
-                "ready.append(x.node)  # without a look at waiting",
-                "dy/dw",
-                (),
-                b * X,
-                da * X,
-            ),
-        ),
-    )
-
-
-def _used_up(made: Recorded) -> Step:
-    said = ""
+def second_walk(y: Tensor) -> str:
+    """What the tape says of a backward on what is used up."""
     try:
-        made.tensors["y"].backward()
+        y.backward()
     except MiniseError as error:
-        said = str(error)
-    return Step(
-        "the result",
-        "Used once, then gone",
-        ("y.backward() twice is an error",),
-        "A node lets go of its inputs and of what it saved as soon as it has run, so the memory of a training"
-        f" step shrinks while the backward runs. A second walk says: {said}.",
-        (Lines(tape_module._run).show("inputs, node.inputs, node.saved"),),
-    )
+        return str(error)
+    raise AssertionError("expected an error")
