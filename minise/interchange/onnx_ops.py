@@ -1,4 +1,4 @@
-"""What each op of a forward is in ONNX, as two tables: activation -> its nodes, and op -> its nodes.
+"""What each op of a forward is in ONNX: a table of nodes by op; activations by their rows of `ACTIVATIONS`.
 
 A function of a table adds nodes to a graph and returns the name of its result. Outside training only: a batch norm
 has its running statistics. No size of a batch gets into the graph; the other sizes do.
@@ -6,6 +6,7 @@ has its running statistics. No size of a batch gets into the graph; the other si
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,36 +15,50 @@ import numpy as np
 from minise.backend import Array
 from minise.errors import ConfigError
 from minise.interchange.onnx_graph import OnnxGraph
-from minise.ops.activation import GELU_CUBIC, GELU_SCALE
+from minise.ops import ACTIVATIONS
 from minise.tape import Call
 
 END = np.iinfo(np.int64).max
 
 
-def felu(graph: OnnxGraph, x: str, alpha: str) -> str:
-    """x where x > 0, else alpha · elu(x)."""
-    positive = graph.node("Greater", x, graph.constant(0))
-    return graph.node("Where", positive, x, graph.node("Mul", alpha, graph.node("Elu", x)))
+class Term:
+    """A value of a graph, on which Python's operators make nodes: so the text of a formula makes them."""
+
+    def __init__(self, graph: OnnxGraph, name: str) -> None:
+        self.graph, self.name = graph, name
+
+    def node(self, kind: str, *terms: Term | float) -> Term:
+        """A node of these terms and numbers."""
+        names = (t.name if isinstance(t, Term) else self.graph.constant(t) for t in terms)
+        return Term(self.graph, self.graph.node(kind, *names))
+
+    def __neg__(self) -> Term:
+        return self.node("Neg", self)
+
+    def __add__(self, other: Term | float) -> Term:
+        return self.node("Add", self, other)
+
+    def __sub__(self, other: Term | float) -> Term:
+        return self.node("Sub", self, other)
+
+    def __mul__(self, other: Term | float) -> Term:
+        return self.node("Mul", self, other)
+
+    def __truediv__(self, other: Term | float) -> Term:
+        return self.node("Div", self, other)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
 
 
-def gelu(graph: OnnxGraph, x: str) -> str:
-    """x σ(t), t = 2 √(2/π) (x + 0.044715 x³)."""
-    square = graph.node("Mul", graph.constant(GELU_SCALE * GELU_CUBIC), graph.node("Mul", x, x))
-    t = graph.node("Mul", x, graph.node("Add", square, graph.constant(GELU_SCALE)))
-    return graph.node("Mul", x, graph.node("Sigmoid", t))
-
-
-ACTIVATION_NODES: dict[str, Callable[..., str]] = {
-    "relu": lambda graph, x: graph.node("Relu", x),
-    "felu": felu,
-    "elu": lambda graph, x, alpha=1.0: graph.node("Elu", x, alpha=alpha),
-    "leaky_relu": lambda graph, x, slope=0.01: graph.node("LeakyRelu", x, alpha=slope),
-    "prelu": lambda graph, x, slope: graph.node("PRelu", x, slope),
-    "sigmoid": lambda graph, x: graph.node("Sigmoid", x),
-    "tanh": lambda graph, x: graph.node("Tanh", x),
-    "gelu": gelu,
+FUNCTIONS = {
+    "exp": lambda x: x.node("Exp", x),
+    "expm1": lambda x: x.node("Elu", x),  # which is e^x - 1 where formulas use it: for x <= 0
+    "tanh": lambda x: x.node("Tanh", x),
+    "sqrt": math.sqrt,
+    "pi": math.pi,
 }
-"""Activation -> a function of the graph, the name of x, those of its parameters, and its options."""
+EXPORTED = {act: row for act, row in ACTIVATIONS.items() if row.onnx is not None or row.formula is not None}
 
 
 def activate(
@@ -51,10 +66,20 @@ def activate(
 ) -> str:
     """The activation `act` of x, which has ndim axes; its parameters, () or (c,), stand along axis 1."""
     columns = [graph.constant(a.reshape(-1, *(1,) * (ndim - 2)), name=graph.title(a)) for a in parameters]
-    if act not in ACTIVATION_NODES:
-        expected = ", ".join(ACTIVATION_NODES)
-        raise ConfigError(f"export: found the activation {act!r}, expected one of {expected}")
-    return ACTIVATION_NODES[act](graph, x, *columns, **options)
+    if act not in EXPORTED:
+        raise ConfigError(f"export: found the activation {act!r}, expected one of {', '.join(EXPORTED)}")
+    row, fixed = (
+        EXPORTED[act],
+        {"alpha": a for a in (*options.values(), EXPORTED[act].fixed) if a is not None},
+    )
+    if row.onnx is not None:
+        return graph.node(row.onnx, x, *columns, **fixed)
+    assert row.formula is not None
+    values = {"x": Term(graph, x)} | {"a": Term(graph, column) for column in columns}
+    below, above = (eval(text, FUNCTIONS, values) for text in (row.formula.below, row.formula.above))
+    if row.formula.below == row.formula.above:
+        return str(above.name)
+    return graph.node("Where", graph.node("Greater", x, graph.constant(0)), above.name, below.name)
 
 
 def activation(graph: OnnxGraph, call: Call) -> str:
@@ -134,7 +159,7 @@ def pad(graph: OnnxGraph, call: Call) -> str:
 
 
 TRANSLATORS: dict[str, Callable[[OnnxGraph, Call], str]] = {
-    **dict.fromkeys(ACTIVATION_NODES, activation),
+    **dict.fromkeys(EXPORTED, activation),
     "add": lambda graph, call: graph.node("Add", *graph.values(*call.inputs)),
     "batch_norm": batch_norm,
     "conv2d": conv2d,

@@ -204,8 +204,8 @@ def _smooth(value: str, slope: str) -> Formula:
 
 EXPONENTIAL = Formula("a * expm1(x)", "a * exp(x)", learns="expm1(x)")
 LINE = Formula("a * x", "a", learns="x")
-GATE = "1 / (1 + exp(-sqrt(8 / pi) * (x + 0.044715 * x * x * x)))"
-GELU_SLOPE = f"{GATE} * (1 + (x - y) * sqrt(8 / pi) * (1 + 0.134145 * x * x))"
+BELOW = "(1 + exp(-sqrt(8 / pi) * (x + 0.044715 * x * x * x)))"
+GELU = _smooth(f"x / {BELOW}", f"(1 + (x - y) * sqrt(8 / pi) * (1 + 0.134145 * x * x)) / {BELOW}")
 ACTIVATIONS = {
     "relu": Activation(relu, formula=Formula("0", "0"), onnx="Relu"),
     "felu": Activation(felu, start=1.0, formula=EXPONENTIAL),
@@ -214,7 +214,7 @@ ACTIVATIONS = {
     "prelu": Activation(prelu, start=0.25, formula=LINE, onnx="PRelu"),
     "sigmoid": Activation(sigmoid, formula=_smooth("1 / (1 + exp(-x))", "y * (1 - y)"), onnx="Sigmoid"),
     "tanh": Activation(tanh, formula=_smooth("tanh(x)", "1 - y * y"), onnx="Tanh"),
-    "gelu": Activation(gelu, formula=_smooth(f"x * {GATE}", GELU_SLOPE), torch={"approximate": "tanh"}),
+    "gelu": Activation(gelu, formula=GELU, torch={"approximate": "tanh"}),
 }
 
 
