@@ -68,14 +68,12 @@ def activate(
     columns = [graph.constant(a.reshape(-1, *(1,) * (ndim - 2)), name=graph.title(a)) for a in parameters]
     if act not in EXPORTED:
         raise ConfigError(f"export: found the activation {act!r}, expected one of {', '.join(EXPORTED)}")
-    row, fixed = (
-        EXPORTED[act],
-        {"alpha": a for a in (*options.values(), EXPORTED[act].fixed) if a is not None},
-    )
+    row = EXPORTED[act]
+    fixed = next(iter(options.values()), row.fixed)
     if row.onnx is not None:
-        return graph.node(row.onnx, x, *columns, **fixed)
+        return graph.node(row.onnx, x, *columns, **({} if fixed is None else {"alpha": fixed}))
     assert row.formula is not None
-    values = {"x": Term(graph, x)} | {"a": Term(graph, column) for column in columns}
+    values = {"x": Term(graph, x), "a": Term(graph, columns[0]) if columns else fixed}
     below, above = (eval(text, FUNCTIONS, values) for text in (row.formula.below, row.formula.above))
     if row.formula.below == row.formula.above:
         return str(above.name)
