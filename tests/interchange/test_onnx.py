@@ -12,10 +12,10 @@ from interchange_files import IMAGES, lively, make_run
 from minise.data import load
 from minise.errors import ConfigError
 from minise.interchange.onnx_graph import OnnxGraph
-from minise.interchange.onnx_ops import TRANSLATORS, pad, reshape, slice_
+from minise.interchange.onnx_ops import TRANSLATORS, activation, pad, reshape, slice_
 from minise.interchange.onnx_write import BATCH, onnx_bytes, traced
 from minise.models import MODELS, build
-from minise.ops import ACTIVATIONS
+from minise.ops import ACTIVATIONS, OPS
 from minise.tape import Call, Tensor, no_grad
 
 MEAN, STD = np.float32([0.5, 0.4, 0.3]), np.float32([0.2, 0.3, 0.25])
@@ -101,6 +101,15 @@ def test_ops_that_move_numbers():
     np.testing.assert_array_equal(translated("reshape", reshape, x, 3, shape=(2, -1, 6)), x.reshape(2, -1, 6))
     with pytest.raises(ConfigError, match="moves the batch"):
         translated("reshape", reshape, x, shape=(8, 5, 6))
+
+
+@pytest.mark.parametrize(
+    ("act", "options"), [("elu", {"alpha": 0.5}), ("leaky_relu", {"slope": 0.3}), ("elu", {}), ("gelu", {})]
+)
+def test_an_option_of_an_activation_goes_before_what_its_row_has(act, options):
+    x = np.linspace(-30, 30, 121, dtype=np.float32).reshape(1, -1)
+    found = translated(act, activation, x, 2, **options)
+    np.testing.assert_allclose(found, OPS[act](Tensor(x), **options).data, rtol=1e-5, atol=1e-6)
 
 
 def test_an_op_without_a_row_is_one_line(monkeypatch):
