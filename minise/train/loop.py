@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from minise._util.decode import Count
 from minise.backend import Array, array_module, to_device, to_numpy
 from minise.errors import MiniseError
 from minise.nn import Module
@@ -54,7 +55,7 @@ class EpochDone:
     val_loss, val_acc: of the held-out images, None where there are none; images_per_second: of training alone.
     """
 
-    epoch: int
+    epoch: Count
     train_loss: float
     train_acc: float
     val_loss: float | None
