@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from minise._util.files import alone, check_new, make_folder
-from minise._util.plugins import plugin_words, plugins_here
 from minise.analysis.microscope import look
 from minise.backend import resolve_device, usable_backend
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
@@ -26,7 +25,7 @@ from minise.models import ModelInfo, build, describe
 from minise.nn import Module
 from minise.optim.optimizers import Optimizer, make_optimizer
 from minise.optim.schedules import make_schedule
-from minise.runs.provenance import provenance, versions
+from minise.runs.provenance import origin_here, provenance, versions
 from minise.runs.run import METRICS, MICROSCOPE, Run
 from minise.train.config import TrainConfig, differing
 from minise.train.loop import DivergedError, EpochDone, StepDone, fit, predict
@@ -129,8 +128,7 @@ def _train(
     sample_batches = evaluation_batches(dataset, looked_at) if config.microscope else None
     start = 0
     if run is not None:
-        _same_data(run, dataset)
-        _same_code(run)
+        _same_origin(run, dataset)
         start = run.load_resume(model, optimizer) if run.can_resume() else 0
         run.keep_lines(start)
         run.update(state="running", reason="", final=False)
@@ -301,19 +299,10 @@ def _refuse(changed: list[str], config: TrainConfig, run: Run) -> None:
         )
 
 
-def _same_data(run: Run, dataset: Dataset) -> None:
-    recorded = run.info["data"].get("checksum", "")
-    if recorded != dataset.checksum:
-        raise RunError(
-            f"run: {run.path} was trained on data with checksum {recorded[:12]}…, found {dataset.checksum[:12]}…"
-        )
-
-
-def _same_code(run: Run) -> None:
-    """Raise RunError for other plugins than it was begun with; another minise is only recorded."""
-    if run.plugins != plugins_here():
-        then, now = plugin_words(run.plugins), plugin_words(plugins_here())
-        raise RunError(f"run: {run.path} was begun with the plugins {then}, found {now}")
+def _same_origin(run: Run, dataset: Dataset) -> None:
+    """Raise RunError for other data or plugins than it was begun with; another minise is only recorded."""
+    if unlike := run.origin.unlike(origin_here(dataset)):
+        raise RunError(f"run: {run.path} {unlike[0]}, found {unlike[1]}")
     known = [run.info.get("versions"), *run.info.get("resumed_with", [])]
     if versions() not in known:
         run.info["resumed_with"] = [*known[1:], versions()]  # which the next update writes

@@ -34,6 +34,7 @@ from minise.errors import ConfigError, RunError, ShapeError
 from minise.models import build
 from minise.nn import Module
 from minise.optim.optimizers import Optimizer
+from minise.runs.provenance import Origin
 from minise.train.config import TrainConfig, config_from_dict, read_toml
 from minise.train.loop import EpochDone
 
@@ -146,6 +147,11 @@ class Run:
     def plugins(self) -> dict[str, str]:
         """What it was made with: file name -> SHA-256."""
         return dict(self.info.get("plugins", {}))
+
+    @property
+    def origin(self) -> Origin:
+        """Its data and plugins, as far as they are recorded."""
+        return Origin(self.config.dataset, self.info["data"].get("checksum", ""), self.plugins)
 
     @property
     def data_dir(self) -> str | None:

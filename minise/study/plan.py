@@ -47,6 +47,11 @@ class PlannedRun:
     config: TrainConfig
 
     @property
+    def group(self) -> tuple[str, str, str]:
+        """What its seed varies."""
+        return self.dataset, self.model, self.arm
+
+    @property
     def name(self) -> str:
         return f"{self.dataset}-{self.model}-{self.arm}-s{self.seed}"
 
