@@ -84,15 +84,18 @@ def look(
     The model runs in eval mode, off the tape; its mode is restored. An empty list for a model without SE blocks.
     Raises ConfigError when there are no images.
     """
-    blocks = {id(m.weight1.data): (name, m) for name, m in model.named_modules() if isinstance(m, SE)}
+    blocks: list[tuple[str, SE, list[Array]]] = [
+        (name, m, []) for name, m in model.named_modules() if isinstance(m, SE)
+    ]
     if not blocks:
         return []
-    squeezed: dict[int, list[Array]] = {key: [] for key in blocks}
 
     def note(call: Call) -> None:
         row = SQUEEZES.get(call.op)
-        if row is not None and len(call.inputs) > row.weight1 and id(call.inputs[row.weight1]) in squeezed:
-            squeezed[id(call.inputs[row.weight1])].append(to_numpy(row.squeeze(call)))
+        if row is not None and len(call.inputs) > row.weight1:
+            for _, se, squeezed in blocks:
+                if se.weight1.data is call.inputs[row.weight1]:
+                    squeezed.append(to_numpy(row.squeeze(call)))
 
     labels = []
     with evaluating(model), no_grad(), watch(note):
@@ -102,7 +105,7 @@ def look(
     if not labels:
         raise ConfigError("microscope: found no images, expected at least one")
     y = np.concatenate(labels)
-    return [view(name, se, np.concatenate(squeezed[key]), y, classes) for key, (name, se) in blocks.items()]
+    return [view(name, se, np.concatenate(squeezed), y, classes) for name, se, squeezed in blocks]
 
 
 def view(name: str, se: SE, z: Array, labels: Array, classes: int) -> BlockView:

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,7 @@ class DataRecord(Struct):
 
 
 class RunRecord(Struct):
-    """What run.json must say for a run to be evaluated or resumed, and of which type the rest is, where it is there."""
+    """What run.json must say for a run to be evaluated or resumed, and the type of what it may say besides."""
 
     state: str
     data: DataRecord
@@ -202,7 +204,8 @@ class Run:
         """The model, built as configured and with the saved weights; RunError where they do not fit."""
         model = build(self.config.model, classes=classes, **self.config.model_options())
         state, _ = self._read("model.safetensors")
-        _fit(self.path / "model.safetensors", lambda: model.load_state_dict(state))
+        with _fitting(self.path / "model.safetensors"):
+            model.load_state_dict(state)
         return model
 
     def save_resume(self, model: Module, optimizer: Optimizer, epoch: int) -> None:
@@ -241,12 +244,9 @@ class Run:
             parts.setdefault(part, {})[rest] = a
         path = self.path / "resume.safetensors"
         record = decoded(ResumeRecord, metadata, f"run: {path}", RunError)
-
-        def load() -> None:
+        with _fitting(path):
             model.load_state_dict(parts["model"])
             optimizer.load_state_dict(parts["optimizer"], record.steps)
-
-        _fit(path, load)
         return record.epoch
 
     def finish(self, **info: Any) -> None:
@@ -289,8 +289,10 @@ def _read_info(path: Path) -> dict[str, Any]:
     return info
 
 
-def _fit(path: Path, load: Any) -> None:
+@contextmanager
+def _fitting(path: Path) -> Iterator[None]:
+    """For reading arrays of a file into a model: RunError where they do not fit it."""
     try:
-        load()
+        yield
     except ShapeError as error:
         raise RunError(f"run: {path} does not fit its configuration: {error}") from error

@@ -154,18 +154,12 @@ class StudyConfig:
         """This study with the data sets, models, seeds and arms of `other` added; raises ConfigError where what both
         have is not the same: runs that are done would belong to another study.
         """
-        for arm in self.arms.keys() & other.arms.keys():
-            if self.arms[arm] != other.arms[arm]:
+        begun, now = _flat(self), _flat(other)
+        for name in [*begun, *now]:
+            added = name.startswith(("arms.", "effect.")) and (name not in begun or name not in now)
+            if not added and begun.get(name) != now.get(name):
                 raise ConfigError(
-                    f"study: arm {arm} is {other.arms[arm]}, expected {self.arms[arm]} as it was begun"
-                )
-        effect = self.effect | {k: v for k, v in other.effect.items() if k in self.effect}
-        mine = _flat(claim=self.claim, parity=self.parity, train=self.train, effect=self.effect)
-        theirs = _flat(claim=other.claim, parity=other.parity, train=other.train, effect=effect)
-        for name in [*mine, *theirs]:
-            if mine.get(name) != theirs.get(name):
-                raise ConfigError(
-                    f"study: {name} is {theirs.get(name)!r}, expected {mine.get(name)!r} as it was begun;"
+                    f"study: {name} is {now.get(name)!r}, expected {begun.get(name)!r} as it was begun;"
                     " choose another folder"
                 )
         return replace(
@@ -284,9 +278,8 @@ def _union(a: Iterable[Any], b: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys([*a, *b]))
 
 
-def _flat(**values: Any) -> dict[str, Any]:
-    """The same with the entries of a table by their own names: "train.epochs"."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
+def _flat(study: StudyConfig) -> dict[str, Any]:
+    """All that a study must not change, by its name in the file: "train.epochs"."""
+    tables = {name: getattr(study, name) for name in ("arms", "effect", "train")}
+    inside = {f"{name}.{key}": value for name, table in tables.items() for key, value in table.items()}
+    return {"claim": study.claim, "parity": study.parity, **inside}

@@ -145,5 +145,5 @@ def test_a_study_is_extended_but_not_changed():
     assert (more.effect, more.against) == ({"cifar10": 1.3, "cifar100": 1.4}, ("plain", "se-relu"))
     with pytest.raises(ConfigError, match=r"effect.cifar10 is 2.0, expected 1.3 as it was begun"):
         study.extended(changed(effect={"cifar10": 2}))
-    with pytest.raises(ConfigError, match="arm se-relu is"):
+    with pytest.raises(ConfigError, match=r"arms\.se-relu is"):
         study.extended(changed(arms=claim_dict()["arms"] | {"se-relu": {"act": "relu", "lr": 1.0}}))
