@@ -43,7 +43,7 @@ BOUNDS = {">=": "at least", "<=": "at most", ">": "a number above", "<": "a numb
 
 
 def decoded(kind: type[T], value: Any, where: str, error: type[MiniseError] = ConfigError) -> T:
-    """`value`, of dicts, lists, text and numbers, as a `kind`; whole numbers pass as floats, nothing else is converted.
+    """`value`, of dicts, lists, text and numbers, as a `kind`; only whole numbers are converted, to floats.
 
     Raises `error`, which names `where` and the key, what was found there and what was expected; an error that the
     type's own `__post_init__` raises passes as it is.
@@ -66,7 +66,7 @@ def decoded(kind: type[T], value: Any, where: str, error: type[MiniseError] = Co
 
 
 def _words(value: Any, reason: str) -> tuple[str, str]:
-    """What was found, and of msgspec's "Expected `int | null`, got `str`" or "Expected `int` >= 1" what was expected."""
+    """What was found and what was expected; reason: as msgspec has it, like "Expected `int` >= 1"."""
     found = f"{value!r:.200}"
     if isinstance(value, int) and abs(value) > LARGEST:
         found = f"a number of {value.bit_length()} bits"

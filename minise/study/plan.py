@@ -106,26 +106,23 @@ class StudyConfig:
                 if dataset not in DATASETS:
                     yield f"{where}: found the data set {dataset!r}, expected some of {', '.join(DATASETS)}"
         for arm, options in self.arms.items():
-            if own := [name for name in SHARED if name in options]:
-                yield f"arms.{arm} sets {own[0]}, expected the same for all arms: [train]"
             if "model" in options and len(self.models) > 1:
                 models = ", ".join(self.models)
                 yield f"arms.{arm} sets model beside the models {models}, expected only one of these"
             se = options.get("se", True)
             if not isinstance(se, bool):
                 yield f"arms.{arm}.se: found {se!r}, expected true or false"
-            if not se and "model" in options:
-                yield f"arms.{arm} has se = false and a model of its own, expected `model` alone"
-            for model in self.models:
-                if not se and not model.startswith(PLAIN):
-                    yield f"arms.{arm} has se = false and the model {model}, expected a model se-…"
-        for where, options in (("train", self.train), *((f"arms.{a}", o) for a, o in self.arms.items())):
-            for name in (*OWN, *MACHINE):
-                if name in options and (name != "model" or where == "train"):
-                    yield (
-                        f"{where} sets {name}, expected it not to: the study itself sets {', '.join(OWN)},"
-                        f" the command line {', '.join(MACHINE)}"
-                    )
+            plain = "model" not in options and all(model.startswith(PLAIN) for model in self.models)
+            if not se and not plain:
+                yield f"arms.{arm} has se = false, expected no `model` of its own beside it, and models se-…"
+        by_study = dict.fromkeys(OWN, "the study itself") | dict.fromkeys(MACHINE, "the command line")
+        by_train = dict.fromkeys(SHARED, "[train], for all arms the same")
+        tables = [("train", self.train, by_study)]
+        tables += [(f"arms.{a}", o, by_study | by_train) for a, o in self.arms.items()]
+        for where, options, setters in tables:
+            for name in options:
+                if name in setters and (name != "model" or where == "train"):
+                    yield f"{where} sets {name}, expected it not to: {setters[name]} sets it"
 
     def runs(self, **machine: Any) -> list[PlannedRun]:
         """Every training, one seed after the other, so that a study that stops early is complete as far as it went.
@@ -177,9 +174,8 @@ class StudyConfig:
         values = asdict(self)
         tables = {"effect": values.pop("effect"), "train": values.pop("train")}
         tables |= {f"arms.{name}": options for name, options in values.pop("arms").items()}
-        tables = {"": values} | tables
-        return "\n".join(
-            (f"[{name}]\n" if name else "") + "".join(toml_line(*pair) for pair in table.items())
+        return "".join(toml_line(*pair) for pair in values.items()) + "".join(
+            f"\n[{name}]\n" + "".join(toml_line(*pair) for pair in table.items())
             for name, table in tables.items()
         )
 
@@ -230,24 +226,24 @@ class ArmSize:
 
 def sizes(study: StudyConfig) -> list[ArmSize]:
     """The size of every arm's model. Raises ConfigError where two arms differ by more than `parity`."""
+    infos = {run.group: _info(run) for run in study.runs() if run.seed == study.seeds[0]}
     found = []
-    for dataset in study.datasets:
-        for model in study.models:
-            infos = {arm: _info(study, dataset, model, arm) for arm in study.arms}
-            claim = infos[study.claim]
-            for arm, info in infos.items():
-                more = (
-                    info.parameters / claim.parameters - 1,
-                    info.flops / claim.flops - 1,
-                )
-                if max(map(abs, more)) > study.parity:
-                    raise ConfigError(
-                        f"study: on {dataset}, {arm} has {info.parameters:,} parameters and {info.flops:,} FLOPs,"
-                        f" {study.claim} {claim.parameters:,} and {claim.flops:,}; expected them to differ by at"
-                        f" most {study.parity:.1%} (parity)"
-                    )
-                found.append(ArmSize(dataset, model, arm, info, *more))
+    for (dataset, model, arm), info in infos.items():
+        claim = infos[dataset, model, study.claim]
+        more = info.parameters / claim.parameters - 1, info.flops / claim.flops - 1
+        if max(map(abs, more)) > study.parity:
+            raise ConfigError(
+                f"study: on {dataset}, {arm} has {info.parameters:,} parameters and {info.flops:,} FLOPs,"
+                f" {study.claim} {claim.parameters:,} and {claim.flops:,}; expected them to differ by at"
+                f" most {study.parity:.1%} (parity)"
+            )
+        found.append(ArmSize(dataset, model, arm, info, *more))
     return found
+
+
+def _info(run: PlannedRun) -> ModelInfo:
+    classes = len(DATASETS[run.dataset].classes)
+    return describe(build(run.config.model, classes=classes, **run.config.model_options()))
 
 
 def unequal(study: StudyConfig) -> dict[str, dict[str, tuple[Any, Any]]]:
@@ -258,20 +254,12 @@ def unequal(study: StudyConfig) -> dict[str, dict[str, tuple[Any, Any]]]:
         for arm in study.arms
     }
     claim = trained[study.claim]
-    found = {
-        arm: {
-            name: (getattr(config, name), getattr(claim, name))
-            for name in differing(config, claim)
-            if name not in EXCITED
-        }
-        for arm, config in trained.items()
-    }
-    return {arm: options for arm, options in found.items() if options}
-
-
-def _info(study: StudyConfig, dataset: str, model: str, arm: str) -> ModelInfo:
-    config = study.run_config(dataset, model, arm, study.seeds[0])
-    return describe(build(config.model, classes=len(DATASETS[dataset].classes), **config.model_options()))
+    found: dict[str, dict[str, tuple[Any, Any]]] = {}
+    for arm, config in trained.items():
+        for name in differing(config, claim):
+            if name not in EXCITED:
+                found.setdefault(arm, {})[name] = getattr(config, name), getattr(claim, name)
+    return found
 
 
 def _union(a: Iterable[Any], b: Iterable[Any]) -> tuple[Any, ...]:
