@@ -112,9 +112,10 @@ class StudyConfig:
             se = options.get("se", True)
             if not isinstance(se, bool):
                 yield f"arms.{arm}.se: found {se!r}, expected true or false"
-            plain = "model" not in options and all(model.startswith(PLAIN) for model in self.models)
-            if not se and not plain:
-                yield f"arms.{arm} has se = false, expected no `model` of its own beside it, and models se-…"
+            others = [f"the model {model}" for model in self.models if not model.startswith(PLAIN)]
+            others = ["a model of its own"] if "model" in options else others
+            if others and not se:
+                yield f"arms.{arm} has se = false and {others[0]}, expected a model se-…, or `model` alone"
         by_study = dict.fromkeys(OWN, "the study itself") | dict.fromkeys(MACHINE, "the command line")
         by_train = dict.fromkeys(SHARED, "[train], for all arms the same")
         tables = [("train", self.train, by_study)]
