@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -29,7 +28,7 @@ from minise.runs.provenance import provenance
 from minise.runs.resume import go_on, refuse, reopened
 from minise.runs.run import METRICS, MICROSCOPE, Run
 from minise.train.config import TrainConfig, differing
-from minise.train.loop import DivergedError, EpochDone, StepDone, fit, predict
+from minise.train.loop import DivergedError, EpochDone, StepDone, check_finite, fit, predict
 from minise.train.metrics import Evaluation, score
 
 EVAL_BATCH = 250
@@ -165,7 +164,9 @@ class _Training:
                     run.append(MICROSCOPE, {"epoch": event.epoch, "blocks": [v.summary() for v in views]})
                 run.append(METRICS, asdict(event))
                 run.save_model(self.model, epoch=event.epoch)
-                run.save_resume(self.model, self.optimizer, event.epoch)  # last: lines after it would be missing
+                run.save_resume(
+                    self.model, self.optimizer, event.epoch
+                )  # last: lines after it would be missing
             yield event
 
     def finish(self) -> Finished:
@@ -173,11 +174,7 @@ class _Training:
         tests = evaluation_batches(self.dataset, self.dataset.test).epoch(0)
         logits, labels = predict(self.model, tests, tta=self.config.tta, device=self.device)
         test = score(logits, labels)
-        if not math.isfinite(test.loss):
-            raise DivergedError(
-                f"training: the loss of the test images is {test.loss} after the last step, expected a number:"
-                " lower --lr or lengthen --warmup"
-            )
+        check_finite(test.loss, "after the last step", of=" of the test images")
         seconds = sum(line["seconds"] for line in self.run.metrics())
         self.run.save_test(logits, labels)
         self.run.finish(result=result_of(test), train_seconds=seconds)

@@ -177,7 +177,7 @@ def test_logits_of_other_classes_are_not_read(run):
 
 def test_a_line_of_metrics_that_lacks_something(run):
     (run / METRICS).write_text('{"epoch": 1}\n')
-    failed(minise("report", run), 1, METRICS, "lacks train_loss")
+    failed(minise("report", run), 1, METRICS, "train_loss is missing")
     (run / METRICS).unlink()
     (run / MICROSCOPE).write_text('{"epoch": 1, "blocks": [{"dead": 0}]}\n')
     failed(minise("report", run), 1, MICROSCOPE)

@@ -120,7 +120,11 @@ def test_an_epoch_that_is_infinite(runs):
     path = runs / "stopped/resume.safetensors"
     about = json.dumps({"format": "minise-run-1", "epoch": float("inf"), "steps": 1})
     path.write_bytes(safetensors.numpy.save({"x": np.ones(1)}, {"minise": about}))
-    failed(minise("train", "--resume", "stopped"), 1, "resume.safetensors: epoch: found inf, expected a whole number")
+    failed(
+        minise("train", "--resume", "stopped"),
+        1,
+        "resume.safetensors: epoch: found inf, expected a whole number",
+    )
 
 
 @pytest.mark.parametrize("flag", ["--limit-test", "--threads"])
