@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import types
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,77 +11,23 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
-from minise.optim import OPTIMIZERS
-from minise.train.config import RULES, TrainConfig, config_from_dict, plain_keys, read_toml
+from minise.train.config import CHOICES, FIELDS, TrainConfig, config_from_dict, plain_keys, read_toml
 from minise.train.recipes import DEFAULT, recipe
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-GROUPS: dict[str, dict[str, str]] = {
-    "Data": {
-        "dataset": "What to learn; shapes10 needs no download.",
-        "data_dir": "Where the files are.",
-        "mirror": "Where to download from.",
-        "val_size": "Training images held out for validation.",
-        "limit_train": "Take only the first N training images.",
-        "limit_test": "Take only the first N test images.",
-    },
-    "Model": {
-        "model": "What to train.",
-        "act": "The activation inside SE blocks: what the paper changes.",
-        "reduction": "SE hidden width = channels // R, but at least 1.",
-        "alpha": "Learnable activation parameters: one a layer, or one a channel.",
-        "trunk_act": "The activation outside SE blocks.",
-        "gate_bias": "Where the biases of SE gates, if any, start: at 0 gates are about 0.5, at 2 about 0.88.",
-    },
-    "Training": {
-        "epochs": "Passes over the training images.",
-        "batch_size": "Images a step.",
-        "optimizer": "How gradients change weights.",
-        "lr": "Learning rate at its peak.",
-        "momentum": "Of sgd and muon.",
-        "nesterov": "Nesterov's form of momentum.",
-        "norm_rate": "With muon, how many times faster batch norms learn.",
-        "weight_decay": "How strongly weights are pulled to zero; those that muon turns are not.",
-        "decay": "What decay pulls: weights alone, or biases, norms and alphas too.",
-        "schedule": "How the learning rate goes.",
-        "warmup": "Epochs over which the learning rate first climbs.",
-        "smoothing": "Label smoothing, 0 to 1.",
-    },
-    "Augmentation": {
-        "crop": "Pad by N pixels and crop at random; 0: off.",
-        "flip": "Mirror each image in every other epoch.",
-        "cutout": "Blank a square of N pixels; 0: off.",
-        "tta": "Score the mean over views of each image: its mirror image, and shifts of both.",
-    },
-    "Microscope": {
-        "microscope": "After every epoch, look into the SE blocks on N training images; 0: off.",
-    },
-    "Machine": {
-        "seed": "Of the weights, the order of the data and its augmentation.",
-        "device": "auto takes the GPU where there is one.",
-        "precision": "Of the maps between layers; fp16 needs a GPU.",
-        "conv": "On a GPU, whose convolutions: ours, or cuDNN's; auto takes these for wide layers in fp16.",
-        "graph": "On a GPU, capture the training step once and replay it.",
-        "threads": "How many cores to use.",
-    },
+GROUPS = {
+    "Data": ("dataset", "data_dir", "mirror", "val_size", "limit_train", "limit_test"),
+    "Model": ("model", "act", "reduction", "alpha", "trunk_act", "gate_bias"),
+    "Training": (
+        *("epochs", "batch_size", "optimizer", "lr", "momentum", "nesterov", "norm_rate", "weight_decay"),
+        *("decay", "schedule", "warmup", "smoothing"),
+    ),
+    "Augmentation": ("crop", "flip", "cutout", "tta"),
+    "Microscope": ("microscope",),
+    "Machine": ("seed", "device", "precision", "conv", "graph", "threads"),
 }
-"""Group -> field of TrainConfig -> help."""
-
-CHOICES = {name: rule.choices for name, rule in RULES.items() if rule.choices}
-DEFAULTS = {
-    "data_dir": "MINISE_DATA_DIR, else data/ of a checkout, else the user's cache",
-    "mirror": "the makers' site",
-    "val_size": "a tenth",
-    "limit_train": "all",
-    "limit_test": "all",
-    "act": DEFAULT_ACT,
-    "reduction": str(DEFAULT_REDUCTION),
-    "lr": ", ".join(f"{spec.lr:g} for {name}" for name, spec in OPTIMIZERS.items()),
-    "threads": "all cores",
-}
-"""What None stands for, in words."""
+"""Heading of the help -> fields of TrainConfig under it."""
 METAVARS = {"data_dir": "DIR", "mirror": "URL", "reduction": "R", "lr": "RATE", "seed": "SEED"}
 TUNED = ("lr", "momentum", "nesterov", "norm_rate", "weight_decay")
 """Options whose values suit one optimiser."""
@@ -95,18 +40,19 @@ TYPES: dict[type, tuple[Any, str]] = {
 
 def train_options(function: F) -> F:
     """Give a command every option of `GROUPS`."""
-    for fields in reversed(GROUPS.values()):
-        for name in reversed(fields):
-            function = train_option(name, fields[name])(function)
+    for names in reversed(GROUPS.values()):
+        for name in reversed(names):
+            function = train_option(name)(function)
     return function
 
 
-def train_option(name: str, words: str, default_words: str | None = None) -> Callable[[F], F]:
+def train_option(name: str, words: str | None = None, default_words: str | None = None) -> Callable[[F], F]:
     """The option of the TrainConfig field `name`, with its type, choices and default.
 
-    default_words: what None stands for, where that is not what it is in `minise train`.
+    words, default_words: what it is for and what None stands for, where that is not what it is in `minise train`.
     """
-    default = getattr(TrainConfig, name)
+    default, about = FIELDS[name].default, FIELDS[name].metadata
+    words = words or about["words"]
     flag = name.replace("_", "-")
     if isinstance(default, bool):
         return click.option(f"--{flag}/--no-{flag}", name, default=default, show_default=True, help=words)
@@ -121,14 +67,14 @@ def train_option(name: str, words: str, default_words: str | None = None) -> Cal
         type=type_,
         metavar=METAVARS.get(name, metavar),
         default=default,
-        show_default=(default_words or DEFAULTS[name]) if default is None else True,
+        show_default=(default_words or about["unset"]) if default is None else True,
         help=words,
     )
 
 
 def _type_of(name: str) -> type:
     hint = typing.get_type_hints(TrainConfig)[name]
-    found: type = typing.get_args(hint)[0] if isinstance(hint, types.UnionType) else hint
+    found: type = (typing.get_args(hint) or (hint,))[0]  # of X | None: X
     return found
 
 

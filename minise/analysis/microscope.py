@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minise._util.decode import Whole
 from minise.backend import Array, array_module, to_device, to_numpy
 from minise.errors import ConfigError
 from minise.nn import SE, Module
@@ -27,47 +28,52 @@ FLAT = 1e-6
 """A slope below this lets no gradient through that matters: float32 keeps seven digits."""
 COLLAPSED = 1e-3
 """A gate whose standard deviation over the images is below this is the same for all of them: it gates nothing."""
-WHOLE = ("class_gates", "gate_mean", "gate_std")
-"""The fields of a `BlockView` that grow with channels or classes; `summary` leaves them out."""
 
 
 @dataclass(frozen=True)
-class BlockView:
-    """One SE block on a set of n images; d hidden units, c channels, k classes.
+class BlockSummary:
+    """One SE block on a set of n images, without what grows with channels or classes; d hidden units.
 
     active: (d,) the share of the images on which a unit's input is above 0; silent: how many are active on none.
     slope: (d,) the mean over the images of |act'| at each unit; dead: how many silent units have a slope below 1e-6.
     With ReLU a silent unit has slope 0 exactly: no gradient reaches its weights from any of these images, so
     it is dead. With FeLU its slope is alpha·e^q: it is silent, and learns.
     alpha: the activation's learnable parameter, none, one, or one a unit.
-    histogram: (20,) gates of all channels and images, counted in bins over 0 to 1.
-    gate_mean, gate_std: (c,) of each channel over the images. collapsed: channels where gate_std is below 1e-3.
+    histogram: (20,) gates of all channels and images, counted in bins over 0 to 1. collapsed: how many channels have
+    a gate whose standard deviation over the images is below 1e-3.
     between_images: the variance of a gate over the images, mean over the channels; between_classes: the part of it
     that is of the classes, less what their means would differ by chance.
-    class_gates: (k, c) the mean gate of each class, NaN without images.
     """
 
     block: str
     act: str
-    channels: int
-    hidden: int
-    images: int
+    channels: Whole
+    hidden: Whole
+    images: Whole
     alpha: list[float]
     active: list[float]
     slope: list[float]
-    silent: int
-    dead: int
-    histogram: list[int]
-    gate_mean: list[float]
-    gate_std: list[float]
-    collapsed: int
+    silent: Whole
+    dead: Whole
+    histogram: list[Whole]
+    collapsed: Whole
     between_images: float
     between_classes: float
+
+
+@dataclass(frozen=True)
+class BlockView(BlockSummary):
+    """With what its c channels do, too. gate_mean, gate_std: (c,) of each channel's gate over the images;
+    class_gates: (k, c) its mean for each of the k classes, NaN without images.
+    """
+
+    gate_mean: list[float]
+    gate_std: list[float]
     class_gates: list[list[float]]
 
     def summary(self) -> dict[str, Any]:
-        """All but what grows with channels or classes: what is recorded over a training."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in WHOLE}
+        """What is recorded over a training."""
+        return {f.name: getattr(self, f.name) for f in fields(BlockSummary)}
 
 
 def look(
@@ -78,15 +84,18 @@ def look(
     The model runs in eval mode, off the tape; its mode is restored. An empty list for a model without SE blocks.
     Raises ConfigError when there are no images.
     """
-    blocks = {id(m.weight1.data): (name, m) for name, m in model.named_modules() if isinstance(m, SE)}
+    blocks: list[tuple[str, SE, list[Array]]] = [
+        (name, m, []) for name, m in model.named_modules() if isinstance(m, SE)
+    ]
     if not blocks:
         return []
-    squeezed: dict[int, list[Array]] = {key: [] for key in blocks}
 
     def note(call: Call) -> None:
         row = SQUEEZES.get(call.op)
-        if row is not None and len(call.inputs) > row.weight1 and id(call.inputs[row.weight1]) in squeezed:
-            squeezed[id(call.inputs[row.weight1])].append(to_numpy(row.squeeze(call)))
+        if row is not None and len(call.inputs) > row.weight1:
+            for _, se, squeezed in blocks:
+                if se.weight1.data is call.inputs[row.weight1]:
+                    squeezed.append(to_numpy(row.squeeze(call)))
 
     labels = []
     with evaluating(model), no_grad(), watch(note):
@@ -96,7 +105,7 @@ def look(
     if not labels:
         raise ConfigError("microscope: found no images, expected at least one")
     y = np.concatenate(labels)
-    return [view(name, se, np.concatenate(squeezed[key]), y, classes) for key, (name, se) in blocks.items()]
+    return [view(name, se, np.concatenate(squeezed), y, classes) for name, se, squeezed in blocks]
 
 
 def view(name: str, se: SE, z: Array, labels: Array, classes: int) -> BlockView:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from minise._util.files import alone, check_new, make_folder
-from minise._util.plugins import plugin_words, plugins_here
 from minise.analysis.microscope import look
 from minise.backend import resolve_device, usable_backend
 from minise.data import Augment, Batches, Dataset, Split, holdout, load
@@ -26,10 +24,11 @@ from minise.models import ModelInfo, build, describe
 from minise.nn import Module
 from minise.optim.optimizers import Optimizer, make_optimizer
 from minise.optim.schedules import make_schedule
-from minise.runs.provenance import provenance, versions
+from minise.runs.provenance import provenance
+from minise.runs.resume import go_on, refuse, reopened
 from minise.runs.run import METRICS, MICROSCOPE, Run
 from minise.train.config import TrainConfig, differing
-from minise.train.loop import DivergedError, EpochDone, StepDone, fit, predict
+from minise.train.loop import DivergedError, EpochDone, StepDone, check_finite, fit, predict
 from minise.train.metrics import Evaluation, score
 
 EVAL_BATCH = 250
@@ -90,116 +89,108 @@ def train(
     where another process works on the run, or DivergedError.
     """
     with ExitStack() as held:
-        yield from _train(config, Path(path), resume, progress, held)
+        training = _Training(config, Path(path), resume, progress, held)
+        epoch = training.started.start
+        try:
+            yield training.started
+            yield from compile_kernels(training.started.backend)
+            for event in training.fit():
+                epoch = event.epoch
+                yield event
+            finished = training.finish()
+        except BaseException as error:
+            training.stopped(epoch, error)
+            raise
+        yield finished
 
 
-def _train(
-    config: TrainConfig, path: Path, resume: bool, progress: Progress | None, held: ExitStack
-) -> Generator[Event, None, None]:
-    """held: lets go of the run in the end."""
-    run = _unfinished(path) if resume else None
-    if run is None:
-        check_new(path)  # before anything is downloaded for it
-    else:
-        held.enter_context(alone(path))
-        run = _unfinished(path)  # as whoever held it left it
-        given = [name for name in differing(config, run.config) if getattr(config, name) is not None]
-        _refuse(given, config, run)
-    device = _device(config)
-    backend = usable_backend(device)
-    threads = set_threads(config.threads)
-    dataset = load_dataset(config, progress=progress)
-    config = config.resolved(len(dataset.train))
-    if run is not None:
-        _refuse(differing(config, run.config), config, run)
-    train_split, val_split = holdout(dataset.train, config.val_size or 0, (config.seed,))
-    batches = training_batches(config, dataset, train_split, device)
-    model = _network(config, dataset, train_split)
-    info = describe(model)  # here, where it needs no GPU
-    model.to(device=device)
-    optimizer = optimizer_for(config, model)
-    schedule = make_schedule(
-        config.schedule,
-        optimizer.lr,
-        config.epochs * len(batches),
-        warmup=round(config.warmup * len(batches)),
-    )
-    validation = evaluation_batches(dataset, val_split) if len(val_split) else None
-    looked_at = train_split.take(config.microscope)
-    sample_batches = evaluation_batches(dataset, looked_at) if config.microscope else None
-    start = 0
-    if run is not None:
-        _same_data(run, dataset)
-        _same_code(run)
-        start = run.load_resume(model, optimizer) if run.can_resume() else 0
-        run.keep_lines(start)
-        run.update(state="running", reason="", final=False)
-    else:
-        make_folder(path)
-        held.enter_context(alone(path))
-        run = Run.create(path, config, provenance(dataset, device, backend.name, threads))
+class _Training:
+    """A run, its model, and all that trains it; `held` lets go of the run in the end."""
 
-    epoch_running = start
-    try:
-        yield Started(
-            run.path,
-            config,
-            info,
-            dataset,
-            len(train_split),
-            len(val_split),
-            device,
-            backend.name,
-            threads,
-            start,
+    def __init__(
+        self, config: TrainConfig, path: Path, resume: bool, progress: Progress | None, held: ExitStack
+    ) -> None:
+        run = reopened(config, path, held) if resume else None
+        if run is None:
+            check_new(path)  # before anything is downloaded for it
+        self.device = _device(config)
+        backend = usable_backend(self.device).name
+        threads = set_threads(config.threads)
+        self.dataset = dataset = load_dataset(config, progress=progress)
+        self.config = config = config.resolved(len(dataset.train))
+        if run is not None:
+            refuse(differing(config, run.config), config, run)
+        train, val = holdout(dataset.train, config.val_size or 0, (config.seed,))
+        self.batches = training_batches(config, dataset, train, self.device)
+        self.validation = evaluation_batches(dataset, val) if len(val) else None
+        self.looked_at = evaluation_batches(dataset, train.take(config.microscope))
+        self.model = build(config.model, classes=len(dataset.classes), **config.model_options())
+        self.model.calibrate(normalise(train.images[:CALIBRATION_IMAGES], dataset.mean, dataset.std))
+        info = describe(self.model)  # here, where it needs no GPU
+        self.model.to(device=self.device)
+        self.optimizer = optimizer_for(config, self.model)
+        start = go_on(run, dataset, self.model, self.optimizer) if run is not None else 0
+        if run is None:
+            make_folder(path)
+            held.enter_context(alone(path))
+            run = Run.create(path, config, provenance(dataset, self.device, backend, threads))
+        self.run = run
+        self.started = Started(
+            path, config, info, dataset, len(train), len(val), self.device, backend, threads, start
         )
-        seconds = sum(line["seconds"] for line in run.metrics())
-        yield from compile_kernels(backend.name)
+
+    def fit(self) -> Iterator[StepDone | EpochDone]:
+        """Train; what an epoch has come to is on the disk before its event is yielded."""
+        config, run, steps = self.config, self.run, len(self.batches)
+        warmup = round(config.warmup * steps)
         for event in fit(
-            model,
-            batches,
-            optimizer,
-            schedule,
+            self.model,
+            self.batches,
+            self.optimizer,
+            make_schedule(config.schedule, self.optimizer.lr, config.epochs * steps, warmup=warmup),
             epochs=config.epochs,
-            validation=validation,
+            validation=self.validation,
             smoothing=config.smoothing,
             tta=config.tta,
-            device=device,
+            device=self.device,
             half=config.precision == "fp16",
-            graph=config.graph and device == "cuda",
-            start=start,
+            graph=config.graph and self.device == "cuda",
+            start=self.started.start,
         ):
             if isinstance(event, EpochDone):
-                seconds += event.seconds
-                if sample_batches is not None:
-                    views = look(model, sample_batches, classes=len(dataset.classes), device=device)
+                if config.microscope:
+                    classes = len(self.dataset.classes)
+                    views = look(self.model, self.looked_at, classes=classes, device=self.device)
                     run.append(MICROSCOPE, {"epoch": event.epoch, "blocks": [v.summary() for v in views]})
                 run.append(METRICS, asdict(event))
-                run.save_model(model, epoch=event.epoch)
-                run.save_resume(model, optimizer, event.epoch)  # last: lines after it would be missing
-            epoch_running = event.epoch
+                run.save_model(self.model, epoch=event.epoch)
+                run.save_resume(
+                    self.model, self.optimizer, event.epoch
+                )  # last: lines after it would be missing
             yield event
-        tests = evaluation_batches(dataset, dataset.test).epoch(0)
-        logits, labels = predict(model, tests, tta=config.tta, device=device)
+
+    def finish(self) -> Finished:
+        """Test the model, and mark the run as done."""
+        tests = evaluation_batches(self.dataset, self.dataset.test).epoch(0)
+        logits, labels = predict(self.model, tests, tta=self.config.tta, device=self.device)
         test = score(logits, labels)
-        if not math.isfinite(test.loss):
-            raise DivergedError(
-                f"training: the loss of the test images is {test.loss} after the last step, expected a number:"
-                " lower --lr or lengthen --warmup"
-            )
-        run.save_test(logits, labels)
-        run.finish(result=result_of(test), train_seconds=seconds)
-    except BaseException as error:
-        _stopped(run, model, epoch_running, error)
-        raise
-    yield Finished(run.path, test, seconds)
+        check_finite(test.loss, "after the last step", of=" of the test images")
+        seconds = sum(line["seconds"] for line in self.run.metrics())
+        self.run.save_test(logits, labels)
+        self.run.finish(result=result_of(test), train_seconds=seconds)
+        return Finished(self.run.path, test, seconds)
 
-
-def _network(config: TrainConfig, dataset: Dataset, split: Split) -> Module:
-    """The model as it begins."""
-    model = build(config.model, classes=len(dataset.classes), **config.model_options())
-    model.calibrate(normalise(split.images[:CALIBRATION_IMAGES], dataset.mean, dataset.std))
-    return model
+    def stopped(self, epoch: int, error: BaseException) -> None:
+        """Leave a usable run behind. A disk that is full must not hide the error that came first."""
+        interrupted = isinstance(error, (KeyboardInterrupt, GeneratorExit))
+        state = "interrupted" if interrupted else "failed"
+        try:
+            self.run.update(state=state, reason=str(error), final=isinstance(error, FINAL))
+            if interrupted:
+                self.run.save_model(self.model, epoch=epoch, whole=False)
+        except RunError:
+            if interrupted:
+                raise
 
 
 def _device(config: TrainConfig) -> str:
@@ -283,49 +274,3 @@ def optimizer_for(config: TrainConfig, model: Module) -> Optimizer:
 def result_of(test: Evaluation) -> dict[str, Any]:
     """The figures of an evaluation, for JSON."""
     return {"test_acc": test.top1, "test_top5": test.top5, "test_loss": test.loss, "test_images": test.images}
-
-
-def _unfinished(path: Path) -> Run:
-    """The run in that folder, or RunError if it is done."""
-    run = Run.open(path)
-    if run.info["state"] == "done":
-        raise RunError(f"run: {path} is done, there is nothing to resume")
-    return run
-
-
-def _refuse(changed: list[str], config: TrainConfig, run: Run) -> None:
-    """Raise ConfigError for the first of the options that are not as the run was begun, if there are any."""
-    for name in changed:
-        raise ConfigError(
-            f"{name}: found {getattr(config, name)!r}, expected {getattr(run.config, name)!r} as {run.path} was begun"
-        )
-
-
-def _same_data(run: Run, dataset: Dataset) -> None:
-    recorded = run.info["data"].get("checksum", "")
-    if recorded != dataset.checksum:
-        raise RunError(
-            f"run: {run.path} was trained on data with checksum {recorded[:12]}…, found {dataset.checksum[:12]}…"
-        )
-
-
-def _same_code(run: Run) -> None:
-    """Raise RunError for other plugins than it was begun with; another minise is only recorded."""
-    if run.plugins != plugins_here():
-        then, now = plugin_words(run.plugins), plugin_words(plugins_here())
-        raise RunError(f"run: {run.path} was begun with the plugins {then}, found {now}")
-    known = [run.info.get("versions"), *run.info.get("resumed_with", [])]
-    if versions() not in known:
-        run.info["resumed_with"] = [*known[1:], versions()]  # which the next update writes
-
-
-def _stopped(run: Run, model: Module, epoch: int, error: BaseException) -> None:
-    """Leave a usable run behind. A disk that is full must not hide the error that came first."""
-    state = "interrupted" if isinstance(error, (KeyboardInterrupt, GeneratorExit)) else "failed"
-    try:
-        run.update(state=state, reason=str(error), final=isinstance(error, FINAL))
-        if state == "interrupted":
-            run.save_model(model, epoch=epoch, whole=False)
-    except RunError:
-        if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
-            raise

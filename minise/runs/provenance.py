@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,30 @@ from typing import Any
 import numpy as np
 
 import minise
-from minise._util.plugins import plugins_here
+from minise._util.plugins import plugin_words, plugins_here
 from minise.data import Dataset
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the runs of a study share, and what a resumed run keeps: the data, and the plugins it was made with."""
+
+    dataset: str
+    checksum: str
+    plugins: dict[str, str]
+
+    def unlike(self, other: Origin) -> tuple[str, str] | None:
+        """What this was made with and what the other has in its place, in words; None if they agree."""
+        if self.plugins != other.plugins:
+            return f"was made with the plugins {plugin_words(self.plugins)}", plugin_words(other.plugins)
+        if self.dataset == other.dataset and self.checksum != other.checksum:
+            return f"was trained on data with checksum {self.checksum[:12]}…", f"{other.checksum[:12]}…"
+        return None
+
+
+def origin_here(dataset: Dataset) -> Origin:
+    """That of a run that began now."""
+    return Origin(dataset.name, dataset.checksum, plugins_here())
 
 
 def provenance(dataset: Dataset, device: str, backend: str, threads: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from minise.kernels.threads import set_threads
 from minise.nn import Module
 from minise.runs.job import Progress, evaluation_batches, load_dataset
 from minise.runs.run import Run
-from minise.train.loop import evaluate
+from minise.train.loop import Batch, evaluate
 from minise.train.metrics import Evaluation
 
 
@@ -26,6 +27,11 @@ class Opened:
     dataset: Dataset
     same_data: bool
     device: str
+
+    @property
+    def test_batches(self) -> Iterator[Batch]:
+        """The test images in order."""
+        return evaluation_batches(self.dataset, self.dataset.test).epoch(0)
 
 
 @dataclass(frozen=True)
@@ -75,14 +81,13 @@ def open_run(
 def evaluate_run(path: str | Path, **options: Any) -> Tested:
     """Test the run's model with the views it was configured for; options and errors as for `open_run`."""
     opened = open_run(path, **options)
-    batches = evaluation_batches(opened.dataset, opened.dataset.test)
-    test = evaluate(opened.model, batches.epoch(0), tta=opened.run.config.tta, device=opened.device)
+    test = evaluate(opened.model, opened.test_batches, tta=opened.run.config.tta, device=opened.device)
     return Tested(**vars(opened), test=test)
 
 
 def inspect_run(path: str | Path, **options: Any) -> Inspected:
     """Look into the SE blocks of the run's model; options and errors as for `open_run`."""
     opened = open_run(path, **options)
-    batches = evaluation_batches(opened.dataset, opened.dataset.test)
-    blocks = look(opened.model, batches.epoch(0), classes=len(opened.dataset.classes), device=opened.device)
+    classes = len(opened.dataset.classes)
+    blocks = look(opened.model, opened.test_batches, classes=classes, device=opened.device)
     return Inspected(**vars(opened), blocks=blocks)

@@ -16,32 +16,31 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import safetensors
 import safetensors.numpy
+from msgspec import Struct
 
+from minise._util.decode import Count, Whole, decoded, json_lines
 from minise._util.files import check_new, in_use, make_folder, write_atomically
+from minise.analysis.microscope import BlockSummary
 from minise.backend import Array
 from minise.data import DATASETS
 from minise.errors import ConfigError, RunError, ShapeError
 from minise.models import build
 from minise.nn import Module
 from minise.optim.optimizers import Optimizer
-from minise.train.config import MOST_BITS, TrainConfig, config_from_dict, read_toml
+from minise.runs.provenance import Origin
+from minise.train.config import TrainConfig, config_from_dict, read_toml
+from minise.train.loop import EpochDone
 
 FORMAT = "minise-run-1"
-INFO: dict[str, type] = {
-    "state": str,
-    **dict.fromkeys(("data", "result", "versions", "hardware", "plugins"), dict),
-    "resumed_with": list,
-}
-"""What run.json says, of which type; it must say the first two for a run to be evaluated or resumed."""
-REQUIRED = ("state", "data")
-DATA: dict[str, tuple[type, ...]] = {"checksum": (str,), "official": (bool, type(None)), "classes": (list,)}
-"""What it says of the data, where it says that, of which type."""
 CONFIG, METRICS, MICROSCOPE = "config.toml", "metrics.jsonl", "microscope.jsonl"
 STATES = {
     "running": "is still running",
@@ -50,28 +49,43 @@ STATES = {
     "failed": "failed",
 }
 """What became of a run that is not done, in words, by its state."""
-NUMBER = (int, float)
-LINES: dict[str, dict[str, tuple[type, ...]]] = {
-    METRICS: {
-        "epoch": (int,),
-        "train_loss": NUMBER,
-        "train_acc": NUMBER,
-        "val_loss": (*NUMBER, type(None)),
-        "val_acc": (*NUMBER, type(None)),
-        "lr": NUMBER,
-        "seconds": NUMBER,
-        "images_per_second": NUMBER,
-    },
-    MICROSCOPE: {"epoch": (int,), "blocks": (list,)},
-}
-"""What a line of a file says, of which type."""
-BLOCK: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("block", "act"), (str,)),
-    **dict.fromkeys(("channels", "hidden", "images", "silent", "dead", "collapsed"), (int,)),
-    **dict.fromkeys(("alpha", "active", "slope", "histogram"), (list,)),
-    **dict.fromkeys(("between_images", "between_classes"), NUMBER),
-}
-"""What a block in a line of MICROSCOPE says: `BlockView.summary`."""
+
+
+class DataRecord(Struct):
+    """What run.json says of the data."""
+
+    checksum: str = ""
+    official: bool | None = None
+    classes: list[str] = []
+
+
+class RunRecord(Struct):
+    """What run.json must say for a run to be evaluated or resumed, and the type of what it may say besides."""
+
+    state: str
+    data: DataRecord
+    result: dict[str, float] = {}
+    versions: dict[str, Any] = {}
+    hardware: dict[str, Any] = {}
+    plugins: dict[str, str] = {}
+    resumed_with: list[dict[str, Any]] = []
+
+
+class ResumeRecord(Struct):
+    """What resume.safetensors says of its arrays."""
+
+    epoch: Count
+    steps: Whole
+
+
+class EpochBlocks(Struct):
+    """A line of MICROSCOPE."""
+
+    epoch: Count
+    blocks: list[BlockSummary]
+
+
+LINES: dict[str, type] = {METRICS: EpochDone, MICROSCOPE: EpochBlocks}
 
 
 def best_epoch(lines: list[dict[str, Any]]) -> dict[str, Any]:
@@ -106,38 +120,13 @@ class Run:
         path = Path(path)
         if not path.is_dir():
             raise RunError(f"run: {path} is not a folder, expected one that `minise train` made")
+        info = _read_info(path / "run.json")
         try:
-            info = json.loads((path / "run.json").read_text(encoding="utf-8"))
-            if not isinstance(info, dict) or info.get("format") != FORMAT:
-                raise RunError(f"run: {path / 'run.json'} is not of the format {FORMAT}")
-            if missing := [name for name in REQUIRED if name not in info]:
-                raise RunError(
-                    f"run: {path / 'run.json'} lacks {', '.join(missing)}, expected a run's whole file"
-                )
-            for name, kind in INFO.items():
-                if not isinstance(info.get(name, kind()), kind):
-                    raise RunError(
-                        f"run: {path / 'run.json'} says {name}: {info[name]!r}, expected a {kind.__name__}"
-                    )
-            result = info.get("result", {})
-            if info["state"] == "done" and "test_acc" not in result:
-                raise RunError(f"run: {path / 'run.json'} is done and has no result, expected test_acc")
-            if not all(_is(value, NUMBER) for value in result.values()):
-                raise RunError(f"run: {path / 'run.json'} has the result {result!r:.200}, expected numbers")
-            for name, kinds in DATA.items():
-                if name in info["data"] and not isinstance(info["data"][name], kinds):
-                    found = info["data"][name]
-                    raise RunError(
-                        f"run: {path / 'run.json'} says of its data {name}: {found!r:.60}, expected {words(kinds)}"
-                    )
             config = config_from_dict(read_toml(path / CONFIG), where=str(path / CONFIG))
-        except OSError as error:
-            raise RunError(f"run: {path} has no readable run.json: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
-            reason = str(error) if isinstance(error, ConfigError) else f"run.json is not JSON ({error})"
-            if isinstance(error, ConfigError) and info.get("plugins"):
-                reason += f" (it was made with `minise --plugin {' --plugin '.join(info['plugins'])}`)"
-            raise RunError(f"run: {path}: {reason}") from error
+        except ConfigError as error:
+            flags = "".join(f" --plugin {name}" for name in info.get("plugins", ()))
+            made = f" (it was made with `minise{flags}`)" if flags else ""
+            raise RunError(f"run: {path}: {error}{made}") from error
         return cls(path, config, info)
 
     @property
@@ -160,6 +149,11 @@ class Run:
     def plugins(self) -> dict[str, str]:
         """What it was made with: file name -> SHA-256."""
         return dict(self.info.get("plugins", {}))
+
+    @property
+    def origin(self) -> Origin:
+        """Its data and plugins, as far as they are recorded."""
+        return Origin(self.config.dataset, self.info["data"].get("checksum", ""), self.plugins)
 
     @property
     def data_dir(self) -> str | None:
@@ -188,20 +182,7 @@ class Run:
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """The lines of METRICS or MICROSCOPE so far, one for each epoch."""
-        path = self.path / name
-        if not path.exists():
-            return []
-        try:
-            found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except OSError as error:
-            raise RunError(f"run: cannot read {path}: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"run: {path} has a line that is not JSON ({error})") from error
-        for number, line in enumerate(found, start=1):
-            where = f"{path}, line {number}"
-            _check(where, line, LINES[name])
-            for block in line.get("blocks", ()):
-                _check(where, block, BLOCK)
+        found: list[dict[str, Any]] = msgspec.to_builtins(json_lines(self.path / name, LINES[name], "run"))
         return found
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -223,7 +204,8 @@ class Run:
         """The model, built as configured and with the saved weights; RunError where they do not fit."""
         model = build(self.config.model, classes=classes, **self.config.model_options())
         state, _ = self._read("model.safetensors")
-        _fit(self.path / "model.safetensors", lambda: model.load_state_dict(state))
+        with _fitting(self.path / "model.safetensors"):
+            model.load_state_dict(state)
         return model
 
     def save_resume(self, model: Module, optimizer: Optimizer, epoch: int) -> None:
@@ -234,10 +216,7 @@ class Run:
 
     def save_test(self, logits: Array, labels: Array) -> None:
         """Write test.safetensors: logits float32 (n, k) and labels (n,) of the test images, in their order."""
-        content: dict[str, Array] = {
-            "logits": logits.astype(np.float32),
-            "labels": labels.astype(np.int64),
-        }
+        content: dict[str, Array] = {"logits": logits.astype(np.float32), "labels": labels.astype(np.int64)}
         self._write("test.safetensors", content, {})
 
     def load_test(self) -> tuple[Array, Array]:
@@ -263,19 +242,12 @@ class Run:
         for name, a in state.items():
             part, _, rest = name.partition("/")
             parts.setdefault(part, {})[rest] = a
-        try:
-            epoch, steps = int(metadata["epoch"]), int(metadata["steps"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise RunError(
-                f"run: {self.path / 'resume.safetensors'} does not say its epoch and step"
-            ) from error
-
-        def load() -> None:
+        path = self.path / "resume.safetensors"
+        record = decoded(ResumeRecord, metadata, f"run: {path}", RunError)
+        with _fitting(path):
             model.load_state_dict(parts["model"])
-            optimizer.load_state_dict(parts["optimizer"], steps)
-
-        _fit(self.path / "resume.safetensors", load)
-        return epoch
+            optimizer.load_state_dict(parts["optimizer"], record.steps)
+        return record.epoch
 
     def finish(self, **info: Any) -> None:
         """Mark the run as done and drop what only a resumption needs."""
@@ -301,31 +273,26 @@ class Run:
             raise RunError(f"run: {path} is not a readable safetensors file ({error})") from error
 
 
-def words(kinds: tuple[type, ...]) -> str:
-    """The names of some types."""
-    return " or ".join(kind.__name__ for kind in kinds)
-
-
-def _is(value: Any, kinds: tuple[type, ...]) -> bool:
-    """Whether it is of one of these types, true and false are no numbers, and a whole number is not too large."""
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        return False
-    return not isinstance(value, int) or value.bit_length() <= MOST_BITS
-
-
-def _check(where: str, found: Any, expected: dict[str, tuple[type, ...]]) -> None:
-    """Raise RunError unless `found` is an object with what is expected."""
-    if not isinstance(found, dict):
-        raise RunError(f"run: {where}: found {found!r:.60}, expected an object")
-    for name, kinds in expected.items():
-        if name not in found:
-            raise RunError(f"run: {where} lacks {name}, expected {', '.join(expected)}")
-        if not _is(found[name], kinds):
-            raise RunError(f"run: {where} has {name} {found[name]!r:.60}, expected {words(kinds)}")
-
-
-def _fit(path: Path, load: Any) -> None:
+def _read_info(path: Path) -> dict[str, Any]:
+    """What run.json says, whole. Raises RunError."""
     try:
-        load()
+        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"run: {path.parent} has no readable run.json: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"run: {path} is not JSON ({error})") from error
+    if not isinstance(info, dict) or info.get("format") != FORMAT:
+        raise RunError(f"run: {path} is not of the format {FORMAT}")
+    record = decoded(RunRecord, info, f"run: {path}", RunError)
+    if record.state == "done" and "test_acc" not in record.result:
+        raise RunError(f"run: {path} is done and has no result, expected test_acc")
+    return info
+
+
+@contextmanager
+def _fitting(path: Path) -> Iterator[None]:
+    """For reading arrays of a file into a model: RunError where they do not fit it."""
+    try:
+        yield
     except ShapeError as error:
         raise RunError(f"run: {path} does not fit its configuration: {error}") from error

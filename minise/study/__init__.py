@@ -15,7 +15,6 @@ from minise.study.interim import note_look as note_look
 from minise.study.outcome import STUDY_FILE as STUDY_FILE
 from minise.study.outcome import Outcome as Outcome
 from minise.study.outcome import Study as Study
-from minise.study.outcome import begin_study as begin_study
 from minise.study.outcome import is_study as is_study
 from minise.study.outcome import open_study as open_study
 from minise.study.outcome import planned_study as planned_study

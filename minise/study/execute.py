@@ -29,7 +29,6 @@ from minise.study.outcome import (
     INTERRUPTED,
     Outcome,
     Study,
-    begin_study,
     is_study,
     outcome_of,
     planned_study,
@@ -128,17 +127,14 @@ def run_study(
         each = max(1, (threads or available_threads()) // at_once)
         study = planned_study(folder, config, threads=each, **machine)
         todo = study.todo(retry=retry)
-        if todo:
-            study.check_plugins()
         for training in {o.planned.dataset: o.planned.config for o in todo}.values():
-            study.check_data(load_dataset(training, progress=progress))  # before anything begins
-        begin_study(folder, config)
+            study.check(load_dataset(training, progress=progress))  # before anything begins
+        study.write()
         yield StudyStarted(study, len(todo))
-        if not todo:
-            return
-        device = resolve_device(machine.get("device", "auto"))
-        yield from compile_kernels(usable_backend(device).name)
-        yield from _Crew(folder, todo, at_once, lock).work()
+        if todo:
+            device = resolve_device(machine.get("device", "auto"))
+            yield from compile_kernels(usable_backend(device).name)
+            yield from _Crew(folder, todo, at_once, lock).work()
 
 
 class _Crew:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from minise._util.files import LOCK, make_folder, write_atomically
-from minise._util.plugins import plugin_words, plugins_here
 from minise.data import Dataset
 from minise.errors import ConfigError, RunError
+from minise.runs.provenance import Origin, origin_here
 from minise.runs.run import CONFIG, MICROSCOPE, Run, best_epoch
 from minise.study.plan import PlannedRun, StudyConfig, study_from_dict
 from minise.train.config import differing, read_toml
@@ -55,6 +55,13 @@ class Outcome:
     microscope: tuple[dict[str, Any], ...] = ()
     checksum: str = ""
     plugins: dict[str, str] | None = None
+
+    @property
+    def origin(self) -> Origin | None:
+        """What it was made from, None before it is begun; of data that are unknown it names none."""
+        if self.plugins is None:
+            return None
+        return Origin(self.planned.dataset if self.checksum else "", self.checksum, self.plugins)
 
     @property
     def dead_share(self) -> float | None:
@@ -102,51 +109,33 @@ class Study:
     outcomes: tuple[Outcome, ...]
 
     def __post_init__(self) -> None:
-        """Raise ConfigError unless all runs of a data set were trained on the same data, and all with one code."""
-        begun = [o for o in self.outcomes if o.plugins is not None]
-        for o in begun:
-            if o.plugins != begun[0].plugins:
-                raise ConfigError(
-                    f"study: {o.path} was made with the plugins {plugin_words(o.plugins or {})}, expected"
-                    f" {plugin_words(begun[0].plugins or {})} as {begun[0].path}; move one of them away"
-                )
+        """Raise ConfigError unless all runs were made with one code, and those of a data set on the same data."""
+        firsts: dict[str, Outcome] = {}
         for o in self.outcomes:
-            first = self.first_on(o.planned.dataset) if o.checksum else None
-            if first and o.checksum != first.checksum:
-                raise ConfigError(
-                    f"study: {o.path} was trained on data with checksum {o.checksum[:12]}…, expected"
-                    f" {first.checksum[:12]}… as {first.path}; move one of them away"
-                )
+            if o.origin is None:
+                continue
+            for first in (next(iter(firsts.values()), o), firsts.setdefault(o.origin.dataset, o)):
+                if first.origin and (unlike := o.origin.unlike(first.origin)):
+                    raise ConfigError(
+                        f"study: {o.path} {unlike[0]}, expected {unlike[1]} as {first.path};"
+                        " move one of them away"
+                    )
 
-    def first_on(self, dataset: str) -> Outcome | None:
-        """The first run on the data set whose data are known."""
-        return next((o for o in self.outcomes if o.planned.dataset == dataset and o.checksum), None)
-
-    def check_plugins(self) -> None:
-        """Raise RunError unless the plugins are those of the runs so far."""
+    def check(self, dataset: Dataset) -> None:
+        """Raise RunError unless the plugins here and the data set are those of the runs so far."""
         for o in self.outcomes:
-            if o.plugins is not None and o.plugins != plugins_here():
-                raise RunError(
-                    f"study: {o.path} was made with the plugins {plugin_words(o.plugins)}, found"
-                    f" {plugin_words(plugins_here())}"
-                )
+            if o.origin and (unlike := o.origin.unlike(origin_here(dataset))):
+                raise RunError(f"study: {o.path} {unlike[0]}, found {unlike[1]} ({dataset.source})")
 
-    def check_data(self, dataset: Dataset) -> None:
-        """Raise RunError unless the data set is that of the runs so far."""
-        first = self.first_on(dataset.name)
-        if first and first.checksum != dataset.checksum:
-            raise RunError(
-                f"study: {first.path} was trained on data with checksum {first.checksum[:12]}…, found"
-                f" {dataset.checksum[:12]}… in {dataset.source}"
-            )
+    def write(self) -> None:
+        """Make the folder, or extend the study that is in it. Raises RunError where that is not possible."""
+        if not is_study(self.folder) or read_study(self.folder) != self.config:
+            make_folder(self.folder)
+            write_atomically(self.folder / STUDY_FILE, self.config.to_toml().encode())
 
     def of(self, dataset: str, model: str, arm: str) -> list[Outcome]:
         """The outcomes of an arm, in the order of the seeds."""
-        return [
-            o
-            for o in self.outcomes
-            if (o.planned.dataset, o.planned.model, o.planned.arm) == (dataset, model, arm)
-        ]
+        return [o for o in self.outcomes if o.planned.group == (dataset, model, arm)]
 
     def todo(self, *, retry: bool = False) -> list[Outcome]:
         """What is left to do; retry: with the runs that failed."""
@@ -174,30 +163,19 @@ def read_study(folder: Path) -> StudyConfig:
 
 def open_study(folder: str | Path, **machine: Any) -> Study:
     """A study folder as it stands. machine: as for `StudyConfig.runs`. Raises ConfigError or RunError."""
-    folder = Path(folder)
-    config = read_study(folder)
-    return Study(folder, config, tuple(outcome_of(planned, folder) for planned in config.runs(**machine)))
+    return planned_study(folder, None, **machine)
 
 
-def begin_study(folder: str | Path, config: StudyConfig) -> StudyConfig:
-    """Make the study folder, or extend the study that is in it; returns what it now holds.
+def planned_study(folder: str | Path, config: StudyConfig | None, **machine: Any) -> Study:
+    """The study in the folder, extended by `config`, or a new one; nothing is written.
 
-    Raises ConfigError where it holds a study that differs in more than what was added, RunError where the folder
-    cannot be made or holds something else.
+    Raises ConfigError where it differs from `config` in more than what was added, RunError where the folder holds
+    something else.
     """
     folder = Path(folder)
-    study = planned_study(folder, config)
-    if not is_study(folder) or read_study(folder) != study.config:
-        make_folder(folder)
-        write_atomically(folder / STUDY_FILE, study.config.to_toml().encode())
-    return study.config
-
-
-def planned_study(folder: str | Path, config: StudyConfig, **machine: Any) -> Study:
-    """The study that `begin_study` would make of the folder, with what is done of it; nothing is written."""
-    folder = Path(folder)
-    if is_study(folder):
-        config = read_study(folder).extended(config)
+    if config is None or is_study(folder):
+        begun = read_study(folder)
+        config = begun.extended(config) if config else begun
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"study: {folder} exists and holds no study, expected a new folder or one of a study")
     return Study(folder, config, tuple(outcome_of(planned, folder) for planned in config.runs(**machine)))

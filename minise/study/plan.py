@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
+
+from minise._util.decode import Whole, check_keys, decoded
 from minise.data import DATASETS
 from minise.errors import ConfigError
 from minise.models import MODELS, ModelInfo, build, describe
-from minise.train.config import MACHINE, TrainConfig, config_from_dict, differing, toml_value
+from minise.train.config import MACHINE, TrainConfig, config_from_dict, differing, toml_line
 from minise.train.recipes import recipe
 
 PLAIN = "se-"
@@ -29,6 +32,8 @@ SHARED = ("limit_train", "limit_test", "val_size", "tta")
 EXCITED = ("model", "act", "reduction", "alpha", "gate_bias")
 """Options of the SE blocks, which are what a study is about."""
 MOST_SEEDS = 1000
+Names = Annotated[tuple[str, ...], Meta(min_length=1)]
+Points = Annotated[float, Meta(gt=0, le=100)]
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class PlannedRun:
     arm: str
     seed: int
     config: TrainConfig
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        """What its seed varies."""
+        return self.dataset, self.model, self.arm
 
     @property
     def name(self) -> str:
@@ -58,81 +68,62 @@ class StudyConfig:
     that cannot be.
     """
 
-    datasets: tuple[str, ...]
-    models: tuple[str, ...]
-    seeds: tuple[int, ...]
+    datasets: Names
+    models: Names
+    seeds: Annotated[tuple[Whole, ...], Meta(min_length=1, max_length=MOST_SEEDS)]
     arms: dict[str, dict[str, Any]]
     claim: str
     against: tuple[str, ...]
-    effect: dict[str, float] = field(default_factory=dict)
-    parity: float = 0.05
+    effect: dict[str, Points] = field(default_factory=dict)
+    parity: Annotated[float, Meta(ge=0, le=1)] = 0.05
     train: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        texts = (*self.datasets, *self.models, *self.against, self.claim)
-        if wrong := [value for value in texts if not isinstance(value, str)]:
-            raise ConfigError(f"study: found {wrong[0]!r} among its names, expected text")
-        for seed in self.seeds:
-            if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-                raise ConfigError(f"study: found the seed {seed!r}, expected whole numbers of at least 0")
-        if len(self.seeds) > MOST_SEEDS:
-            raise ConfigError(f"study: found {len(self.seeds)} seeds, expected at most {MOST_SEEDS}")
-        for name, values in (("datasets", self.datasets), ("models", self.models), ("seeds", self.seeds)):
-            if not values:
-                raise ConfigError(f"study: {name} is empty, expected at least one")
+        for problem in self._problems():
+            raise ConfigError(f"study: {problem}")
+        self.runs()  # every configuration is checked before the first is trained
+
+    def _problems(self) -> Iterator[str]:
+        """What is wrong with it as a whole, one after the other; each line may rest on those before it."""
+        for name in ("datasets", "models", "seeds"):
+            values = getattr(self, name)
             if len(set(values)) < len(values):
-                raise ConfigError(f"study: {name} names one twice: {', '.join(map(str, values))}")
+                yield f"{name} names one twice: {', '.join(map(str, values))}"
+        excited = [name for name, spec in MODELS.items() if spec.has_se]
         for model in self.models:
-            if model not in MODELS or not MODELS[model].has_se:
-                known = ", ".join(name for name, spec in MODELS.items() if spec.has_se)
-                raise ConfigError(f"study: found the model {model!r}, expected one with SE blocks: {known}")
+            if model not in excited:
+                yield f"found the model {model!r}, expected one with SE blocks: {', '.join(excited)}"
         for arm in self.arms:
             if not NAME.fullmatch(arm):
-                raise ConfigError(
-                    f"study: found the arm {arm!r}, expected a name of small letters, digits, '-' and '_'"
-                )
+                yield f"found the arm {arm!r}, expected a name of small letters, digits, '-' and '_'"
         for arm in (self.claim, *self.against):
             if arm not in self.arms:
-                raise ConfigError(f"study: there is no arm {arm!r}, expected one of {', '.join(self.arms)}")
+                yield f"there is no arm {arm!r}, expected one of {', '.join(self.arms)}"
         if self.claim in self.against:
-            raise ConfigError(f"study: {self.claim!r} is in `against`, expected other arms than the claim's")
+            yield f"{self.claim!r} is in `against`, expected other arms than the claim's"
+        for where, datasets in (("datasets", self.datasets), ("effect", self.effect)):
+            for dataset in datasets:
+                if dataset not in DATASETS:
+                    yield f"{where}: found the data set {dataset!r}, expected some of {', '.join(DATASETS)}"
         for arm, options in self.arms.items():
-            if own := [name for name in SHARED if name in options]:
-                raise ConfigError(f"study: arms.{arm} sets {own[0]}, expected the same for all arms: [train]")
             if "model" in options and len(self.models) > 1:
                 models = ", ".join(self.models)
-                raise ConfigError(
-                    f"study: arms.{arm} sets model beside the models {models}, expected only one of these"
-                )
-        for dataset in self.datasets:
-            if dataset not in DATASETS:
-                raise ConfigError(
-                    f"study: found the data set {dataset!r}, expected some of {', '.join(DATASETS)}"
-                )
-        for dataset, points in self.effect.items():
-            if dataset not in DATASETS:
-                raise ConfigError(
-                    f"study: effect.{dataset} is of no data set, expected {', '.join(DATASETS)}"
-                )
-            number = isinstance(points, int | float) and not isinstance(points, bool)
-            if not number or not 0 < points <= 100:
-                raise ConfigError(
-                    f"study: effect.{dataset} is {points!r}, expected points above 0, up to 100"
-                )
-        if (
-            isinstance(self.parity, bool)
-            or not isinstance(self.parity, int | float)
-            or not 0 <= self.parity <= 1
-        ):
-            raise ConfigError(f"study: parity is {self.parity!r}, expected 0 to 1")
-        for where, options in (("train", self.train), *((f"arms.{a}", o) for a, o in self.arms.items())):
-            for name in (*OWN, *MACHINE):
-                if name in options and (name != "model" or where == "train"):
-                    raise ConfigError(
-                        f"study: {where} sets {name}, expected it not to: the study itself sets"
-                        f" {', '.join(OWN)}, the command line {', '.join(MACHINE)}"
-                    )
-        self.runs()  # every configuration is checked before the first is trained
+                yield f"arms.{arm} sets model beside the models {models}, expected only one of these"
+            se = options.get("se", True)
+            if not isinstance(se, bool):
+                yield f"arms.{arm}.se: found {se!r}, expected true or false"
+            others = [f"the model {model}" for model in self.models if not model.startswith(PLAIN)]
+            others = ["a model of its own"] if "model" in options else others
+            if others and not se:
+                yield f"arms.{arm} has se = false and {others[0]}, expected a model se-…, or `model` alone"
+        by_study = dict.fromkeys(OWN, "the study itself") | dict.fromkeys(MACHINE, "the command line")
+        by_train = dict.fromkeys(SHARED, "[train], for all arms the same")
+        tables = [("train", self.train, by_study)]
+        tables += [(f"arms.{a}", o, by_study | by_train) for a, o in self.arms.items()]
+        for where, options, setters in tables:
+            for name in options:
+                if name in setters and (name != "model" or where == "train"):
+                    yield f"{where} sets {name}, expected it not to: {setters[name]} sets it"
 
     def runs(self, **machine: Any) -> list[PlannedRun]:
         """Every training, one seed after the other, so that a study that stops early is complete as far as it went.
@@ -150,16 +141,8 @@ class StudyConfig:
     def run_config(self, dataset: str, model: str, arm: str, seed: int, **machine: Any) -> TrainConfig:
         """The options of one training."""
         own = dict(self.arms[arm])
-        se = own.pop("se", True)
-        if not isinstance(se, bool):
-            raise ConfigError(f"study: arms.{arm}.se is {se!r}, expected true or false")
-        if not se and ("model" in own or not model.startswith(PLAIN)):
-            found = "a model of its own" if "model" in own else f"the model {model}"
-            raise ConfigError(
-                f"study: arms.{arm} has se = false and {found}, expected a model se-…, or `model` alone"
-            )
+        model = own.pop("model", model if own.pop("se", True) else model.removeprefix(PLAIN))
         shared = dict(self.train)
-        model = own.pop("model", model if se else model.removeprefix(PLAIN))
         if model in MODELS and not MODELS[model].has_se:
             shared = {k: v for k, v in shared.items() if k not in ("act", "reduction")}
         values = {**shared, **own, **machine, "dataset": dataset, "model": model, "seed": seed}
@@ -169,21 +152,14 @@ class StudyConfig:
         """This study with the data sets, models, seeds and arms of `other` added; raises ConfigError where what both
         have is not the same: runs that are done would belong to another study.
         """
-        for arm in self.arms.keys() & other.arms.keys():
-            if self.arms[arm] != other.arms[arm]:
+        begun, now = _flat(self), _flat(other)
+        for name in [*begun, *now]:
+            added = name.startswith(("arms.", "effect.")) and (name not in begun or name not in now)
+            if not added and begun.get(name) != now.get(name):
                 raise ConfigError(
-                    f"study: arm {arm} is {other.arms[arm]}, expected {self.arms[arm]} as it was begun"
+                    f"study: {name} is {now.get(name)!r}, expected {begun.get(name)!r} as it was begun;"
+                    " choose another folder"
                 )
-        for name in ("claim", "parity", "train"):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if mine != theirs:
-                raise ConfigError(
-                    f"study: {_difference(name, mine, theirs)} as it was begun; choose another folder"
-                )
-        for dataset in self.effect.keys() & other.effect.keys():
-            if self.effect[dataset] != other.effect[dataset]:
-                words = _difference("effect", self.effect, self.effect | other.effect)
-                raise ConfigError(f"study: {words} as it was begun; choose another folder")
         return replace(
             self,
             datasets=_union(self.datasets, other.datasets),
@@ -199,36 +175,22 @@ class StudyConfig:
         values = asdict(self)
         tables = {"effect": values.pop("effect"), "train": values.pop("train")}
         tables |= {f"arms.{name}": options for name, options in values.pop("arms").items()}
-        lines = [f"{key} = {toml_value(value)}" for key, value in values.items()]
-        for name, table in tables.items():
-            lines += ["", f"[{name}]", *(f"{key} = {toml_value(value)}" for key, value in table.items())]
-        return "\n".join(lines) + "\n"
+        return "".join(toml_line(*pair) for pair in values.items()) + "".join(
+            f"\n[{name}]\n" + "".join(toml_line(*pair) for pair in table.items())
+            for name, table in tables.items()
+        )
 
 
 def study_from_dict(values: Mapping[str, Any], *, where: str = "study") -> StudyConfig:
     """A StudyConfig from a TOML file's table. seeds may be a number, n for 0 to n - 1. Raises ConfigError."""
-    known = {f.name for f in fields(StudyConfig)}
-    for key in values:
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key {key!r}, expected some of {', '.join(sorted(known))}")
+    check_keys(values, [f.name for f in fields(StudyConfig)], where)
     values = dict(values)
-    for key in ("datasets", "models", "seeds", "arms", "claim", "against"):
-        if key not in values:
-            raise ConfigError(f"{where}: {key} is missing")
-    seeds = values["seeds"]
-    if isinstance(seeds, int) and not isinstance(seeds, bool):
+    if type(seeds := values.get("seeds")) is int:
         values["seeds"] = list(range(min(seeds, MOST_SEEDS + 1)))
-    for key in ("datasets", "models", "seeds", "against"):
-        if not isinstance(values[key], list | tuple):
-            raise ConfigError(f"{where}: {key} is {values[key]!r}, expected a list")
-        values[key] = tuple(values[key])
-    for key in ("arms", "effect", "train"):
-        if not isinstance(values.get(key, {}), dict):
-            raise ConfigError(f"{where}: {key} is {values[key]!r}, expected a table")
-    for arm, options in values["arms"].items():
-        if not isinstance(options, dict):
-            raise ConfigError(f"{where}: arms.{arm} is {options!r}, expected a table")
-    return StudyConfig(**values)
+    for name, kind in (("arms", dict[str, Any]), ("effect", Points)):  # so that a message names the key
+        for key, value in decoded(dict[str, Any], values.get(name, {}), f"{where}: {name}").items():
+            decoded(kind, value, f"{where}: {name}.{key}")
+    return decoded(StudyConfig, values, where)
 
 
 def with_recipe(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -265,24 +227,24 @@ class ArmSize:
 
 def sizes(study: StudyConfig) -> list[ArmSize]:
     """The size of every arm's model. Raises ConfigError where two arms differ by more than `parity`."""
+    infos = {run.group: _info(run) for run in study.runs() if run.seed == study.seeds[0]}
     found = []
-    for dataset in study.datasets:
-        for model in study.models:
-            infos = {arm: _info(study, dataset, model, arm) for arm in study.arms}
-            claim = infos[study.claim]
-            for arm, info in infos.items():
-                more = (
-                    info.parameters / claim.parameters - 1,
-                    info.flops / claim.flops - 1,
-                )
-                if max(map(abs, more)) > study.parity:
-                    raise ConfigError(
-                        f"study: on {dataset}, {arm} has {info.parameters:,} parameters and {info.flops:,} FLOPs,"
-                        f" {study.claim} {claim.parameters:,} and {claim.flops:,}; expected them to differ by at"
-                        f" most {study.parity:.1%} (parity)"
-                    )
-                found.append(ArmSize(dataset, model, arm, info, *more))
+    for (dataset, model, arm), info in infos.items():
+        claim = infos[dataset, model, study.claim]
+        more = info.parameters / claim.parameters - 1, info.flops / claim.flops - 1
+        if max(map(abs, more)) > study.parity:
+            raise ConfigError(
+                f"study: on {dataset}, {arm} has {info.parameters:,} parameters and {info.flops:,} FLOPs,"
+                f" {study.claim} {claim.parameters:,} and {claim.flops:,}; expected them to differ by at"
+                f" most {study.parity:.1%} (parity)"
+            )
+        found.append(ArmSize(dataset, model, arm, info, *more))
     return found
+
+
+def _info(run: PlannedRun) -> ModelInfo:
+    classes = len(DATASETS[run.dataset].classes)
+    return describe(build(run.config.model, classes=classes, **run.config.model_options()))
 
 
 def unequal(study: StudyConfig) -> dict[str, dict[str, tuple[Any, Any]]]:
@@ -293,30 +255,20 @@ def unequal(study: StudyConfig) -> dict[str, dict[str, tuple[Any, Any]]]:
         for arm in study.arms
     }
     claim = trained[study.claim]
-    found = {
-        arm: {
-            name: (getattr(config, name), getattr(claim, name))
-            for name in differing(config, claim)
-            if name not in EXCITED
-        }
-        for arm, config in trained.items()
-    }
-    return {arm: options for arm, options in found.items() if options}
-
-
-def _info(study: StudyConfig, dataset: str, model: str, arm: str) -> ModelInfo:
-    config = study.run_config(dataset, model, arm, study.seeds[0])
-    return describe(build(config.model, classes=len(DATASETS[dataset].classes), **config.model_options()))
+    found: dict[str, dict[str, tuple[Any, Any]]] = {}
+    for arm, config in trained.items():
+        for name in differing(config, claim):
+            if name not in EXCITED:
+                found.setdefault(arm, {})[name] = getattr(config, name), getattr(claim, name)
+    return found
 
 
 def _union(a: Iterable[Any], b: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys([*a, *b]))
 
 
-def _difference(name: str, mine: Any, theirs: Any) -> str:
-    """The first thing in which two values of a study differ, in words."""
-    if isinstance(mine, dict):
-        for key in mine.keys() | theirs.keys():
-            if mine.get(key) != theirs.get(key):
-                return f"{name}.{key} is {theirs.get(key)!r}, expected {mine.get(key)!r}"
-    return f"{name} is {theirs!r}, expected {mine!r}"
+def _flat(study: StudyConfig) -> dict[str, Any]:
+    """All that a study must not change, by its name in the file: "train.epochs"."""
+    tables = {name: getattr(study, name) for name in ("arms", "effect", "train")}
+    inside = {f"{name}.{key}": value for name, table in tables.items() for key, value in table.items()}
+    return {"claim": study.claim, "parity": study.parity, **inside}

@@ -120,15 +120,16 @@ def judge(study: Study) -> Verdict:
     stats()
     config = study.config
     groups = [(d, m) for d in config.datasets for m in config.models]
-    arms = [arm_result(d, m, arm, study.of(d, m, arm)) for d, m in groups for arm in config.arms]
+    pairs = [(d, m, arm) for d, m in groups for arm in config.arms if arm != config.claim]
+    claimed = [arm in config.against and d in config.effect for d, _, arm in pairs]
     comparisons = [
-        compare(study, d, m, other) for d, m in groups for other in config.arms if other != config.claim
+        compare(study, *pair, judged=judged, among=claimed.count(judged))
+        for pair, judged in zip(pairs, claimed, strict=True)
     ]
-    comparisons = judged(comparisons, config.against)
     states = [o.state for o in study.outcomes]
     return Verdict(
         verdict=overall([c.verdict for c in comparisons if c.verdict]),
-        arms=tuple(arms),
+        arms=tuple(arm_result(study, d, m, arm) for d, m in groups for arm in config.arms),
         comparisons=tuple(comparisons),
         done=states.count("done"),
         failed=states.count("failed"),
@@ -155,8 +156,9 @@ def rule(c: Comparison) -> str:
     return SUPPORTED if c.mean > 0 and c.corrected_p < LEVEL else OPEN
 
 
-def arm_result(dataset: str, model: str, arm: str, outcomes: Sequence[Outcome]) -> ArmResult:
+def arm_result(study: Study, dataset: str, model: str, arm: str) -> ArmResult:
     """What an arm's runs have come to."""
+    outcomes = study.of(dataset, model, arm)
     done = [o for o in outcomes if o.state == "done"]
     values = [100 * o.test_acc for o in done if o.test_acc is not None]
     mean, sd, low, high = mean_and_interval(values)
@@ -165,7 +167,7 @@ def arm_result(dataset: str, model: str, arm: str, outcomes: Sequence[Outcome]) 
         model=model,
         arm=arm,
         n=len(values),
-        failed=sum(o.state == "failed" for o in outcomes),
+        failed=_failed(outcomes),
         mean=mean,
         sd=sd,
         low=low,
@@ -188,56 +190,44 @@ def mean_and_interval(values: Sequence[float], level: float = LEVEL) -> tuple[fl
     return mean, sd, float(low), float(high)
 
 
-def compare(study: Study, dataset: str, model: str, other: str) -> Comparison:
-    """The claim's arm against `other`, over the seeds for which both are done; not corrected yet, and no verdict."""
-    config = study.config
-    arms = study.of(dataset, model, config.claim), study.of(dataset, model, other)
-    mine, theirs = ({o.planned.seed: o.test_acc for o in outcomes} for outcomes in arms)
+def compare(study: Study, dataset: str, model: str, other: str, *, judged: bool, among: int) -> Comparison:
+    """The claim's arm against `other`, over the seeds for which both are done, corrected for `among` comparisons."""
+    claim = study.config.claim
+    mine, theirs = (study.of(dataset, model, arm) for arm in (claim, other))
     pairs = {
-        seed: round(100 * (a - b), 9)
-        for seed in sorted(mine.keys() & theirs.keys())
-        if (a := mine[seed]) is not None and (b := theirs[seed]) is not None
+        a.planned.seed: round(100 * (a.test_acc - b.test_acc), 9)
+        for a, b in zip(mine, theirs, strict=True)
+        if a.test_acc is not None and b.test_acc is not None
     }
-    d = list(pairs.values())
+    seeds = tuple(sorted(pairs))
+    d = tuple(pairs[seed] for seed in seeds)
     mean, sd, low, high = mean_and_interval(d)
-    effect = config.effect.get(dataset, math.nan)
-    return Comparison(
+    _, _, corrected_low, corrected_high = mean_and_interval(d, LEVEL / among)
+    effect, p = study.config.effect.get(dataset, math.nan), t_test(d)
+    comparison = Comparison(
         dataset=dataset,
         model=model,
-        claim=config.claim,
+        claim=claim,
         other=other,
         n=len(d),
-        failed=sum(o.state == "failed" for outcomes in arms for o in outcomes),
-        differences=tuple(d),
-        seeds=tuple(pairs),
+        failed=_failed([*mine, *theirs]),
+        differences=d,
+        seeds=seeds,
         mean=mean,
         sd=sd,
         low=low,
         high=high,
-        p=t_test(d),
-        corrected_p=math.nan,
-        corrected_low=math.nan,
-        corrected_high=math.nan,
+        p=p,
+        corrected_p=float(np.minimum(1.0, among * p)),
+        corrected_low=corrected_low,
+        corrected_high=corrected_high,
         permutation_p=permutation_test(d),
         effect_size=mean / sd if sd > 0 else math.nan,
         effect=effect,
-        needed=None,
+        needed=seeds_needed(effect, sd, LEVEL / among) if len(d) >= FEWEST_PAIRS else None,
         verdict="",
     )
-
-
-def judged(comparisons: Sequence[Comparison], against: Sequence[str]) -> list[Comparison]:
-    """The comparisons with what is corrected, for as many as are of their kind, and the verdict on those judged."""
-    claimed = [c.other in against and math.isfinite(c.effect) for c in comparisons]
-    made = []
-    for c, is_judged in zip(comparisons, claimed, strict=True):
-        m = claimed.count(is_judged)
-        _, _, low, high = mean_and_interval(c.differences, LEVEL / m)
-        needed = seeds_needed(c.effect, c.sd, LEVEL / m) if c.n >= FEWEST_PAIRS else None
-        p = float(np.minimum(1.0, m * c.p))
-        c = replace(c, corrected_p=p, corrected_low=low, corrected_high=high, needed=needed)
-        made.append(replace(c, verdict=rule(c)) if is_judged else c)
-    return made
+    return replace(comparison, verdict=rule(comparison)) if judged else comparison
 
 
 def t_test(d: Sequence[float]) -> float:
@@ -281,8 +271,7 @@ def dead_units_and_accuracy(study: Study) -> float:
     groups: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     for o in study.outcomes:
         if o.dead_share is not None and o.test_acc is not None:
-            group = (o.planned.dataset, o.planned.model, o.planned.arm)
-            groups.setdefault(group, []).append((o.dead_share, o.test_acc))
+            groups.setdefault(o.planned.group, []).append((o.dead_share, o.test_acc))
     centred = [np.array(rows) - np.mean(rows, axis=0) for rows in groups.values()]
     dead, accuracy = np.concatenate(centred).T if centred else np.zeros((2, 0))
     if len(dead) < 3 or np.ptp(dead) < NOISE or np.ptp(accuracy) < NOISE:
@@ -293,6 +282,10 @@ def dead_units_and_accuracy(study: Study) -> float:
 def stats() -> Any:
     """scipy.stats, imported when it is needed. Raises ConfigError where it is not installed."""
     return optional("scipy.stats", "verdict", "report")
+
+
+def _failed(outcomes: Sequence[Outcome]) -> int:
+    return sum(o.state == "failed" for o in outcomes)
 
 
 def _mean(values: Sequence[float]) -> float:

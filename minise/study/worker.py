@@ -3,10 +3,9 @@
     in    {"config": options, "path": run folder, "resume": whether to go on with it, "argv": the study's,
            "plugins": files to import first, with their checksums}
     out   {"event": "epoch", …}    after each epoch
-          {"event": "done"}        at the end
-          {"event": "failed"}      when it came to nothing: the run folder says why
           {"event": "error", "message": …}   when no run of the study can go on: no data, a full disk
 
+What came of the run, its folder says.
 SIGTERM interrupts it, as Ctrl-C does a training: the run can be resumed. So does the end of stdin, which comes when
 the process of the study is no more.
 """
@@ -45,9 +44,8 @@ def work(job: dict[str, Any]) -> int:
             for event in events:
                 if isinstance(event, EpochDone):
                     say(event="epoch", **asdict(event))
-        say(event="done")
-    except FINAL as error:
-        say(event="failed", message=str(error))
+    except FINAL:  # the run folder says why
+        return 0
     except BusyError:  # somebody resumes it by hand: it stays open
         return INTERRUPTED
     except MiniseError as error:

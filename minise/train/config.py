@@ -1,18 +1,20 @@
-"""What a training run is made of: every option, its default, and what it may be."""
+"""What a training run is made of: every option, its default, what it may be, and what it is for."""
+# ruff: noqa: RUF009 -- `option` makes fields of a dataclass
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import tomllib
-import types
-import typing
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
+import msgspec
+from msgspec import Meta
+
+from minise._util.decode import LARGEST, Count, Fraction, NotNegative, Positive, Whole, check_keys, decoded
 from minise.data import DATASETS
 from minise.errors import ConfigError
 from minise.kernels.cuda.cudnn import CHOICES as CONVS
@@ -26,69 +28,105 @@ from minise.train.tta import VIEWS
 
 MACHINE = ("data_dir", "mirror", "device", "conv", "graph", "threads")
 """The options that say where a training computes, not what: they may differ when it goes on."""
-
-
 PRECISIONS = ("fp32", "fp16")
 """What maps are stored in on a GPU; parameters, statistics and gradients of parameters are float32 in both."""
+CHOICES: dict[str, Collection[str]] = {
+    "dataset": DATASETS,
+    "model": MODELS,
+    "act": ACTIVATIONS,
+    "alpha": ("layer", "channel"),
+    "trunk_act": ACTIVATIONS,
+    "optimizer": OPTIMIZERS,
+    "decay": ("weights", "all"),
+    "schedule": SCHEDULES,
+    "tta": VIEWS,
+    "device": ("auto", "cpu", "cuda"),
+    "precision": PRECISIONS,
+    "conv": CONVS,
+}
+"""Option -> the names that it takes. Tables may still grow: a plugin adds rows to them."""
+GateBias = Annotated[float, Meta(ge=-MOST_GATE_BIAS, le=MOST_GATE_BIAS)]
+PEAK_RATES = ", ".join(f"{spec.lr:g} for {name}" for name, spec in OPTIMIZERS.items())
+
+
+def option(default: Any, words: str, unset: str = "") -> Any:
+    """A field of TrainConfig. words: what it is for; unset: what None stands for."""
+    return field(default=default, metadata={"words": words, "unset": unset})
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """The options of `minise train`, under the names that flags (`--batch-size`) and TOML keys (`batch_size`) share.
 
-    None stands for "choose": act and reduction take the model's default, lr the optimiser's, val_size a tenth of
+    None stands for "choose": act and reduction take the model's default, lr the optimizer's, val_size a tenth of
     the training images, threads all cores.
     """
 
-    dataset: str = "cifar10"
-    data_dir: str | None = None
-    mirror: str | None = None
-    limit_train: int | None = None
-    limit_test: int | None = None
-    val_size: int | None = None
+    dataset: str = option("cifar10", "What to learn; shapes10 needs no download.")
+    data_dir: str | None = option(
+        None, "Where the files are.", "MINISE_DATA_DIR, else data/ of a checkout, else the user's cache"
+    )
+    mirror: str | None = option(None, "Where to download from.", "the makers' site")
+    limit_train: Count | None = option(None, "Take only the first N training images.", "all")
+    limit_test: Count | None = option(None, "Take only the first N test images.", "all")
+    val_size: Whole | None = option(None, "Training images held out for validation.", "a tenth")
 
-    model: str = "se-resnet20"
-    act: str | None = None
-    reduction: int | None = None
-    alpha: str = "layer"
-    trunk_act: str = "relu"
-    gate_bias: float = 0.0
+    model: str = option("se-resnet20", "What to train.")
+    act: str | None = option(
+        None, "The activation inside SE blocks: what the paper changes.", unset=DEFAULT_ACT
+    )
+    reduction: Count | None = option(
+        None, "SE hidden width = channels // R, but at least 1.", unset=str(DEFAULT_REDUCTION)
+    )
+    alpha: str = option("layer", "Learnable activation parameters: one per layer, or one per channel.")
+    trunk_act: str = option("relu", "The activation outside SE blocks.")
+    gate_bias: GateBias = option(
+        0.0, "Where the biases of SE gates, if any, start: at 0 gates are about 0.5, at 2 about 0.88."
+    )
 
-    epochs: int = 10
-    batch_size: int = 128
-    optimizer: str = "sgd"
-    lr: float | None = None
-    momentum: float = 0.9
-    nesterov: bool = True
-    norm_rate: float = 1.0
-    weight_decay: float = 5e-4
-    decay: str = "weights"
-    schedule: str = "cosine"
-    warmup: float = 0.5
-    smoothing: float = 0.0
+    epochs: Count = option(10, "Passes over the training images.")
+    batch_size: Annotated[int, Meta(ge=2, le=LARGEST)] = option(128, "Images per step.")
+    optimizer: str = option("sgd", "How gradients change weights.")
+    lr: Positive | None = option(None, "Learning rate at its peak.", unset=PEAK_RATES)
+    momentum: Fraction = option(0.9, "Of sgd and muon.")
+    nesterov: bool = option(True, "Nesterov's form of momentum.")
+    norm_rate: Positive = option(1.0, "With muon, how many times faster batch norms learn.")
+    weight_decay: NotNegative = option(
+        5e-4, "How strongly weights are pulled to zero; those that muon turns are not."
+    )
+    decay: str = option("weights", "What decay pulls: weights alone, or biases, norms and alphas too.")
+    schedule: str = option("cosine", "Learning-rate schedule.")
+    warmup: NotNegative = option(0.5, "Epochs over which the learning rate first climbs.")
+    smoothing: Fraction = option(0.0, "Label smoothing, 0 to 1.")
 
-    crop: int = 4
-    flip: bool = True
-    cutout: int = 0
-    tta: str = "none"
+    crop: Annotated[int, Meta(ge=0, le=16)] = option(4, "Pad by N pixels and crop at random; 0: off.")
+    flip: bool = option(True, "Mirror each image in every other epoch.")
+    cutout: Annotated[int, Meta(ge=0, le=32)] = option(0, "Blank a square of N pixels; 0: off.")
+    tta: str = option(
+        "none", "Score the mean over views of each image: its mirror image, and shifts of both."
+    )
 
-    microscope: int = 0
+    microscope: Whole = option(0, "After every epoch, look into the SE blocks on N training images; 0: off.")
 
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "fp32"
-    conv: str = "own"
-    graph: bool = True
-    threads: int | None = None
+    seed: Whole = option(0, "Of the weights, the order of the data and its augmentation.")
+    device: str = option("auto", "auto takes the GPU where there is one.")
+    precision: str = option("fp32", "Of the maps between layers; fp16 needs a GPU.")
+    conv: str = option(
+        "own", "On a GPU, whose convolutions: ours, or cuDNN's; auto takes these for wide layers in fp16."
+    )
+    graph: bool = option(True, "On a GPU, capture the training step once and replay it.")
+    threads: Count | None = option(None, "How many cores to use.", "all cores")
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for the first value that cannot be used."""
-        for option in dataclasses.fields(self):
-            object.__setattr__(self, option.name, _typed(option.name, getattr(self, option.name)))
-            rule = RULES.get(option.name)
-            value = getattr(self, option.name)
-            if rule and value is not None and not rule.holds(value):
-                raise ConfigError(f"{option.name}: found {value!r}, expected {rule.expected}")
+        """Raise ConfigError for the first value that cannot be used; whole numbers become floats where due."""
+        for name, names in CHOICES.items():
+            value = getattr(self, name)
+            if value != getattr(TrainConfig, name) and not (isinstance(value, str) and value in names):
+                raise ConfigError(f"{name}: found {value!r}, expected one of {', '.join(names)}")
+        for name, value in msgspec.structs.asdict(decoded(_Values, vars(self), "")).items():
+            if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise ConfigError(f"{name}: found {value!r}, expected text that UTF-8 can write")
+            object.__setattr__(self, name, value)
         spec = MODELS[self.model]
         for name in ("act", "reduction"):
             if getattr(self, name) is not None and not spec.has_se:
@@ -120,100 +158,19 @@ class TrainConfig:
         return {name: getattr(self, name) for name in names}
 
     def to_toml(self) -> str:
-        """The options that are set, as a TOML file that `from_toml` and `--config` read."""
-        pairs = dataclasses.asdict(self).items()
-        return "".join(f"{key} = {toml_value(value)}\n" for key, value in pairs if value is not None)
+        """The options that are set, as a TOML file that `config_from_dict` and `--config` read."""
+        return "".join(toml_line(name, value) for name, value in vars(self).items() if value is not None)
 
 
-def toml_value(value: Any) -> str:
-    """A number, text or list of these as TOML has it: as JSON has it, but for the character 127."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+FIELDS = {f.name: f for f in dataclasses.fields(TrainConfig)}
+_Values = msgspec.defstruct("_Values", list(get_type_hints(TrainConfig, include_extras=True).items()))
+"""The types of the options, without what a TrainConfig checks besides."""
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What an option may be, and how to say so."""
-
-    holds: Callable[[Any], bool]
-    words: str = ""
-    choices: Collection[str] = ()
-
-    @property
-    def expected(self) -> str:
-        return "one of " + ", ".join(self.choices) if self.choices else self.words
-
-
-def one_of(names: Collection[str]) -> Rule:
-    """One of the names of a table, which may still grow."""
-    return Rule(lambda v: v in names, choices=names)
-
-
-def at_least(least: float) -> Rule:
-    """A finite number that is not below `least`."""
-    return Rule(lambda v: math.isfinite(v) and v >= least, f"at least {least}")
-
-
-FRACTION = Rule(lambda v: 0 <= v < 1, "at least 0 and below 1")
-POSITIVE = Rule(lambda v: math.isfinite(v) and v > 0, "a number above 0")
-
-RULES = {
-    "dataset": one_of(DATASETS),
-    "limit_train": at_least(1),
-    "limit_test": at_least(1),
-    "val_size": at_least(0),
-    "model": one_of(MODELS),
-    "act": one_of(ACTIVATIONS),
-    "reduction": at_least(1),
-    "alpha": one_of(("layer", "channel")),
-    "trunk_act": one_of(ACTIVATIONS),
-    "gate_bias": Rule(lambda v: abs(v) <= MOST_GATE_BIAS, f"-{MOST_GATE_BIAS} to {MOST_GATE_BIAS}"),
-    "epochs": at_least(1),
-    "batch_size": at_least(2),
-    "optimizer": one_of(OPTIMIZERS),
-    "lr": POSITIVE,
-    "momentum": FRACTION,
-    "norm_rate": POSITIVE,
-    "weight_decay": at_least(0),
-    "decay": one_of(("weights", "all")),
-    "schedule": one_of(SCHEDULES),
-    "warmup": at_least(0),
-    "smoothing": FRACTION,
-    "crop": Rule(lambda v: 0 <= v <= 16, "0 to 16 pixels"),
-    "cutout": Rule(lambda v: 0 <= v <= 32, "0 to 32 pixels"),
-    "tta": one_of(VIEWS),
-    "microscope": at_least(0),
-    "seed": at_least(0),
-    "device": one_of(("auto", "cpu", "cuda")),
-    "precision": one_of(PRECISIONS),
-    "conv": one_of(CONVS),
-    "threads": at_least(1),
-}
-
-_TYPES = typing.get_type_hints(TrainConfig)
-
-
-MOST_BITS = 63
-"""Of whole numbers: more than any of them needs, and what arrays and files hold."""
-
-
-def _typed(name: str, value: Any) -> Any:
-    """`value` as the option's type; whole numbers pass as floats, nothing else is converted."""
-    if isinstance(value, int) and value.bit_length() > MOST_BITS:
-        raise ConfigError(
-            f"{name}: found a number of {value.bit_length()} bits, expected at most {MOST_BITS}"
-        )
-    hint = _TYPES[name]
-    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-        words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-        expected = " or ".join(words[t] for t in allowed if t in words)
-        expected = RULES[name].expected if str in allowed and name in RULES else expected
-        raise ConfigError(f"{name}: found {value!r}, expected {expected}")
-    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise ConfigError(f"{name}: found {value!r}, expected text that UTF-8 can write")
-    return value
+def toml_line(key: str, value: Any) -> str:
+    """`key = value` for a number, text or list of these: as JSON has it, but for the character 127."""
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return f"{key} = {text}\n"
 
 
 def plain_keys(values: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -228,16 +185,13 @@ def plain_keys(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 def config_from_dict(values: Mapping[str, Any], *, where: str = "config") -> TrainConfig:
     """A TrainConfig from keys and values; a dash in a key counts as an underscore. Unknown keys: ConfigError."""
     known = plain_keys(values, where)
-    for key in known:
-        if key not in _TYPES:
-            raise ConfigError(f"{where}: unknown key {key!r}, expected some of {', '.join(_TYPES)}")
+    check_keys(known, FIELDS, where)
     return TrainConfig(**known)
 
 
 def differing(a: TrainConfig, b: TrainConfig) -> list[str]:
     """The options in which two trainings differ, but for those of the machine."""
-    names = (option.name for option in dataclasses.fields(TrainConfig) if option.name not in MACHINE)
-    return [name for name in names if getattr(a, name) != getattr(b, name)]
+    return [name for name in FIELDS if name not in MACHINE and getattr(a, name) != getattr(b, name)]
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from minise._util.decode import Count
 from minise.backend import Array, array_module, to_device, to_numpy
 from minise.errors import MiniseError
 from minise.nn import Module
@@ -54,7 +55,7 @@ class EpochDone:
     val_loss, val_acc: of the held-out images, None where there are none; images_per_second: of training alone.
     """
 
-    epoch: int
+    epoch: Count
     train_loss: float
     train_acc: float
     val_loss: float | None
@@ -66,6 +67,14 @@ class EpochDone:
 
 class DivergedError(MiniseError):
     """A loss that is no longer a number."""
+
+
+def check_finite(loss: float, when: str, *, of: str = "") -> None:
+    """Raise DivergedError unless the loss is a number; when, of: for the message."""
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"training: the loss{of} is {loss} {when}, expected a number: lower --lr or lengthen --warmup"
+        )
 
 
 def fit(
@@ -95,45 +104,46 @@ def fit(
         for epoch in range(start + 1, epochs + 1):
             model.train()
             began = time.perf_counter()
-            loss_sum = right = images = 0.0
-            steps = len(batches)
-            for step, (x, y) in enumerate(batches.epoch(epoch), start=1):
-                optimizer.lr = schedule((epoch - 1) * steps + step - 1)
-                stepper(to_device(x, device), to_device(y, device))
-                if step < steps and not stepper.due():
-                    continue
-                loss, accuracy, count = stepper.read()
-                if not math.isfinite(loss):
-                    raise DivergedError(
-                        f"training: the loss is {loss} at epoch {epoch}, step {step} of {steps},"
-                        f" learning rate {optimizer.lr:.4g}; expected a number: lower --lr or lengthen --warmup"
-                    )
-                loss_sum += loss * count
-                right += accuracy * count
-                images += count
-                seconds = time.perf_counter() - began
-                yield StepDone(epoch, step, steps, loss, accuracy, optimizer.lr, int(images), seconds)
+            loss_sum = right = 0.0
+            images = 0
+            for step in _steps(stepper, batches, optimizer, schedule, epoch, device):
+                loss_sum += step.loss * (step.images - images)
+                right += step.accuracy * (step.images - images)
+                images = step.images
+                yield step
             seconds = time.perf_counter() - began
-            result = (
-                None if validation is None else evaluate(model, validation.epoch(0), tta=tta, device=device)
-            )
-            if result and not math.isfinite(result.loss):
-                raise DivergedError(
-                    f"training: the loss of the held-out images is {result.loss} after epoch {epoch},"
-                    " expected a number: lower --lr or lengthen --warmup"
-                )
+            val = None if validation is None else evaluate(model, validation.epoch(0), tta=tta, device=device)
+            if val is not None:
+                check_finite(val.loss, f"after epoch {epoch}", of=" of the held-out images")
             yield EpochDone(
                 epoch,
                 loss_sum / images,
                 right / images,
-                result.loss if result else None,
-                result.top1 if result else None,
+                val.loss if val else None,
+                val.top1 if val else None,
                 optimizer.lr,
                 seconds,
                 images / seconds,
             )
     finally:
         stepper.release()
+
+
+def _steps(
+    stepper: Stepper, batches: EpochBatches, optimizer: Optimizer, schedule: Schedule, epoch: int, device: str
+) -> Iterator[StepDone]:
+    """Train on an epoch's batches."""
+    began = time.perf_counter()
+    steps, images = len(batches), 0
+    for step, (x, y) in enumerate(batches.epoch(epoch), start=1):
+        optimizer.lr = schedule((epoch - 1) * steps + step - 1)
+        stepper(to_device(x, device), to_device(y, device))
+        if step == steps or stepper.due():
+            loss, accuracy, count = stepper.read()
+            check_finite(loss, f"at epoch {epoch}, step {step} of {steps}, learning rate {optimizer.lr:.4g}")
+            images += count
+            seconds = time.perf_counter() - began
+            yield StepDone(epoch, step, steps, loss, accuracy, optimizer.lr, images, seconds)
 
 
 def train_step(

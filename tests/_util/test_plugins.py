@@ -145,7 +145,7 @@ def test_a_plugin_that_has_changed_goes_on_with_nothing(folder, tmp_path):
     (run / "run.json").write_text(json.dumps(info | {"state": "interrupted"}))
     plugin.write_text(BLOCKS["plugin"] + "\n")
     for options, words in (
-        (("train", "--resume", run), "was begun with the plugins my.py ("),
+        (("train", "--resume", run), "was made with the plugins my.py ("),
         (("claim", "--study", tmp_path / "study", "--seeds", 2), "was made with the plugins my.py ("),
     ):
         code, _, error = minise("--plugin", plugin, *options)

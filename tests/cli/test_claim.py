@@ -245,7 +245,7 @@ def test_a_look_that_cannot_be_noted(tiny, finished):
     Path("s/looks.jsonl").write_text("3\n")
     result = minise("report", "s")
     assert succeeded(result) == "report in s/report.html\n"
-    assert "s/looks.jsonl has a line that is no look" in result.stderr
+    assert "s/looks.jsonl, line 1: found 3, expected keys and values" in result.stderr
     assert Path("s/looks.jsonl").read_text() == "3\n"
 
 

@@ -137,7 +137,7 @@ def other_width(run):
     [
         (spoil_json, ["run.json is not JSON"]),
         (spoil_format, ["run.json", "format"]),
-        (bare_format, ["run.json lacks state, data"]),
+        (bare_format, ["run.json: state is missing"]),
         (spoil_config, ["config.toml", "TOML"]),
         (spoil_key, ["config.toml", "'epoch'"]),
         (drop_json, ["run.json"]),

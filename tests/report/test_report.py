@@ -23,7 +23,7 @@ from minise.report.render import templates
 from minise.runs.job import result_of
 from minise.runs.run import METRICS, MICROSCOPE, Run
 from minise.study import verdict
-from minise.study.outcome import begin_study
+from minise.study.outcome import planned_study
 from minise.study.plan import study_from_dict
 from minise.train.config import TrainConfig
 from minise.train.metrics import Evaluation, score
@@ -177,7 +177,7 @@ def test_logits_of_other_classes_are_not_read(run):
 
 def test_a_line_of_metrics_that_lacks_something(run):
     (run / METRICS).write_text('{"epoch": 1}\n')
-    failed(minise("report", run), 1, METRICS, "lacks train_loss")
+    failed(minise("report", run), 1, METRICS, "train_loss is missing")
     (run / METRICS).unlink()
     (run / MICROSCOPE).write_text('{"epoch": 1, "blocks": [{"dead": 0}]}\n')
     failed(minise("report", run), 1, MICROSCOPE)
@@ -234,8 +234,9 @@ def make_study(path, gains, *, seeds=4, runs=None, effect=1.0, models=("se-convn
         "train": {"epochs": 3, "warmup": 0, "microscope": 10},
         "arms": {"plain": {"se": False}, "se-relu": {"act": "relu"}, "se-felu": {"act": "felu"}},
     }
-    config = begin_study(path, study_from_dict(plan))
-    for planned in config.runs()[:runs]:
+    study = planned_study(path, study_from_dict(plan))
+    study.write()
+    for planned in study.config.runs()[:runs]:
         accuracy = 0.5 + 0.003 * planned.seed + (gains[planned.seed] / 100 if planned.arm == "se-felu" else 0)
         info = {"data": {"name": "shapes10", "checksum": "0", "official": None}, "command": HOSTILE}
         run = Run.create(path / "runs" / planned.name, planned.config.resolved(1000), info)

@@ -87,32 +87,32 @@ def test_a_recipe_trains_every_arm(name):
 
 
 BAD = {
-    "seeds is empty": {"seeds": []},
+    "seeds: found 0 entries, expected at least 1": {"seeds": []},
     "seeds names one twice: 1, 1": {"seeds": [1, 1]},
-    "found the seed -1": {"seeds": [-1]},
-    "seeds is 'five', expected a list": {"seeds": "five"},
+    "seeds[0]: found -1, expected at least 0": {"seeds": [-1]},
+    "seeds: found 'five', expected a list": {"seeds": "five"},
     "found the model 'resnet20', expected one with SE blocks": {"models": ["resnet20"]},
     "found the data set 'mnist'": {"datasets": ["mnist"]},
     "there is no arm 'se-x'": {"claim": "se-x"},
     "expected other arms than the claim's": {"against": ["se-felu"]},
     "found the arm 'a/b', expected a name": {"arms": {"se-felu": {}, "a/b": {}}, "against": []},
-    "arms.x is 3, expected a table": {"arms": {"se-felu": {}, "x": 3}, "against": []},
-    "arms.se-felu.se is 'no', expected true or false": {"arms": {"se-felu": {"se": "no"}}, "against": []},
+    "arms.x: found 3, expected keys and values": {"arms": {"se-felu": {}, "x": 3}, "against": []},
+    "arms.se-felu.se: found 'no', expected true or false": {"arms": {"se-felu": {"se": "no"}}, "against": []},
     "study, arm se-felu: unknown key 'atc'": {"arms": {"se-felu": {"atc": "felu"}}, "against": []},
     "act: found 'swish'": {"arms": {"se-felu": {"act": "swish"}}, "against": []},
     "train sets seed": {"train": {"seed": 1}},
     "found the arm 'se.felu'": {"arms": claim_dict()["arms"] | {"se.felu": {}}},
     "arms.se-felu sets device": {"arms": {"se-felu": {"device": "cpu"}}, "against": []},
-    "effect.cifar10 is 0, expected points above 0": {"effect": {"cifar10": 0}},
-    "effect.cifar10 is 'much'": {"effect": {"cifar10": "much"}},
-    "effect.cifar10 is inf": {"effect": {"cifar10": float("inf")}},
-    "effect.foo is of no data set": {"effect": {"foo": 2}},
-    "found ['x'] among its names": {"claim": ["x"]},
-    "found {'a': 1} among its names": {"models": [{"a": 1}]},
-    "found the seed [0]": {"seeds": [[0]]},
-    "found 1001 seeds, expected at most 1000": {"seeds": 100_000_000},
+    "effect.cifar10: found 0, expected a number above 0": {"effect": {"cifar10": 0}},
+    "effect.cifar10: found 'much', expected a number": {"effect": {"cifar10": "much"}},
+    "effect.cifar10: found inf, expected at most 100": {"effect": {"cifar10": float("inf")}},
+    "effect: found the data set 'foo', expected some of": {"effect": {"foo": 2}},
+    "claim: found ['x'], expected text": {"claim": ["x"]},
+    "models[0]: found {'a': 1}, expected text": {"models": [{"a": 1}]},
+    "seeds[0]: found [0], expected a whole number": {"seeds": [[0]]},
+    "seeds: found 1001 entries, expected at most 1000": {"seeds": 100_000_000},
     "arms.se-felu sets limit_train": {"arms": {"se-felu": {"limit_train": 9}}, "against": []},
-    "parity is 2": {"parity": 2},
+    "parity: found 2, expected at most 1": {"parity": 2},
     "unknown key 'sedes'": {"sedes": 3},
 }
 
@@ -143,7 +143,7 @@ def test_a_study_is_extended_but_not_changed():
     fewer = changed(effect={"cifar10": 1.3}, against=["plain"], datasets=["cifar10"])
     more = fewer.extended(changed())
     assert (more.effect, more.against) == ({"cifar10": 1.3, "cifar100": 1.4}, ("plain", "se-relu"))
-    with pytest.raises(ConfigError, match=r"effect.cifar10 is 2, expected 1.3 as it was begun"):
+    with pytest.raises(ConfigError, match=r"effect.cifar10 is 2.0, expected 1.3 as it was begun"):
         study.extended(changed(effect={"cifar10": 2}))
-    with pytest.raises(ConfigError, match="arm se-relu is"):
+    with pytest.raises(ConfigError, match=r"arms\.se-relu is"):
         study.extended(changed(arms=claim_dict()["arms"] | {"se-relu": {"act": "relu", "lr": 1.0}}))
