@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import click
+from minise_cli.arguments import choice, json_option, number
 from minise_cli.options import train_option
-from minise_cli.progress.lines import print_json
+from minise_cli.render.console import print_json
 
 from minise.backend import BACKENDS
 from minise.kernels.threads import set_threads
@@ -19,18 +19,17 @@ from minise.train.profile import StepTimes, time_steps, usable_backends
 @train_option("act", "The activation inside SE blocks.")
 @train_option("trunk_act", "The activation outside SE blocks.")
 @train_option("batch_size", "Images a step.")
-@click.option(
-    "--backend",
-    "backends",
+@choice(
+    *("--backend", "backends"),
+    among=BACKENDS,
+    words="What computes; may be given again.",
     multiple=True,
-    metavar="NAME",
-    type=click.Choice(list(BACKENDS)),
-    help=f"What computes; may be given again. One of: {', '.join(BACKENDS)}.  [default: all that work here]",
+    show_default="all that work here",
 )
-@click.option("--steps", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="To time.")
+@number("--steps", default=10, words="To time.")
 @click.option("--forward", is_flag=True, help="Time the evaluation of a batch in place of a training step.")
 @train_option("threads", "CPU threads.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a backend, one a line.")
+@json_option("One JSON object a backend, one a line.")
 def command(
     backends: tuple[str, ...],
     model: str,
@@ -58,10 +57,9 @@ def command(
         trunk_act=trunk_act,
     )
     if options["as_json"]:
-        for result in times:
-            print_json(as_object(model, result))
+        print_json(*(as_object(model, result) for result in times))
         return
-    from minise_cli.render.draw import draw_speed
+    from minise_cli.render.speed import draw_speed
 
     draw_speed(model, times)
 
@@ -75,5 +73,5 @@ def as_object(model: str, times: StepTimes) -> dict[str, Any]:
         "median": times.median,
         "images_per_second": times.images_per_second,
         "seconds": times.seconds,
-        "ops": [dataclasses.asdict(op) for op in times.ops],
+        "ops": times.ops,
     }

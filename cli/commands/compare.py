@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-from minise_cli.progress.lines import print_json
+from minise_cli.arguments import PATH, json_option
+from minise_cli.render.console import print_json
 
 from minise.runs.run import Run, best_epoch
 from minise.train.config import TrainConfig
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a run, one a line.")
+@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
+@json_option("One JSON object a run, one a line.")
 def command(runs: tuple[Path, ...], as_json: bool) -> None:
     """Show run folders side by side: what came out, and in which options they differ.
 
@@ -24,13 +25,13 @@ def command(runs: tuple[Path, ...], as_json: bool) -> None:
     minise compare runs/claim/runs/*
     """
     opened = [Run.open(path) for path in runs]
+    rows = [as_object(run) for run in opened]
     if as_json:
-        for run in opened:
-            print_json(as_object(run))
+        print_json(*rows)
         return
     from minise_cli.render.compare import draw_comparison
 
-    draw_comparison([as_object(run) for run in opened], differing_options([run.config for run in opened]))
+    draw_comparison(rows, differing_options([run.config for run in opened]))
 
 
 def differing_options(configs: list[TrainConfig]) -> list[str]:
@@ -46,9 +47,9 @@ def as_object(run: Run) -> dict[str, Any]:
     best = best_epoch(lines)
     result = run.info.get("result", {})
     return {
-        "run": str(run.path),
+        "run": run.path,
         "state": run.state,
-        "config": dataclasses.asdict(run.config),
+        "config": vars(run.config),
         "epochs": len(lines),
         "train_loss": last.get("train_loss"),
         "train_acc": last.get("train_acc"),

@@ -7,19 +7,19 @@ from typing import Any
 
 import click
 import numpy as np
-from minise_cli.errors import Failure
+from minise_cli.arguments import FILE, json_option, number
+from minise_cli.errors import CommandError
 from minise_cli.options import METAVARS
-from minise_cli.progress.lines import print_json
-from minise_cli.render.console import Waiting, is_screen
+from minise_cli.render.console import Waiting, is_screen, print_json
 
-from minise.data import DATASETS, FileCheck, contact_sheet, fetch, load, locate, verify, write_png
+from minise.data import DATASETS, contact_sheet, fetch, load, locate, verify, write_png
 from minise.data.places import search_places
 from minise.errors import ConfigError
 
 NAME = click.argument("name", type=click.Choice(list(DATASETS)))
 DATA_DIR = click.option("--data-dir", metavar=METAVARS["data_dir"], help="The folder of the files.")
 MIRROR = click.option("--mirror", metavar=METAVARS["mirror"], help="Where to download from.")
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+JSON = json_option("One JSON object a line.")
 
 
 @click.group("data")
@@ -34,10 +34,9 @@ def list_(data_dir: str | None, as_json: bool) -> None:
     """List the data sets, and where each is or how to get it."""
     rows = [describe(name, data_dir) for name in DATASETS]
     if as_json:
-        for row in rows:
-            print_json(row)
+        print_json(*rows)
         return
-    from minise_cli.render.draw import draw_datasets
+    from minise_cli.render.data import draw_datasets
 
     draw_datasets(rows)
 
@@ -52,7 +51,7 @@ def describe(name: str, data_dir: str | None = None) -> dict[str, Any]:
         "train": spec.train,
         "test": spec.test,
         "classes": len(spec.classes),
-        "path": str(path) if path else None,
+        "path": path and str(path),
         "ready": path is not None or not spec.downloadable,
         "how": how,
     }
@@ -80,39 +79,27 @@ def verify_(name: str, data_dir: str | None, as_json: bool) -> None:
     """Compare the MD5 of every file of NAME with the official one; exit code 1 where one is not that."""
     checks = verify(name, data_dir)
     if as_json:
-        for check in checks:
-            print_json(as_object(check))
+        print_json(*(check._asdict() for check in checks))
     elif not checks:
         click.echo(f"{name} is generated when it is used: there is nothing to verify")
     else:
-        from minise_cli.render.draw import draw_checks
+        from minise_cli.render.data import draw_checks
 
         draw_checks(checks)
     wrong = [check for check in checks if not check.ok]
     if wrong:
-        raise Failure(f"{name}: {len(wrong)} of {len(checks)} files are missing or not the official ones")
-
-
-def as_object(check: FileCheck) -> dict[str, Any]:
-    """The verdict on a file, for JSON."""
-    return {"path": str(check.path), "found": check.found, "expected": check.expected, "ok": check.ok}
+        raise CommandError(
+            f"{name}: {len(wrong)} of {len(checks)} files are missing or not the official ones"
+        )
 
 
 @command.command("show")
 @NAME
-@click.option(
-    "--split", type=click.Choice(["train", "test"]), default="train", show_default=True, help="Which images."
-)
+@click.option("--split", type=click.Choice(["train", "test"]), default="train", help="Which images.")
 @click.option("--label", metavar="CLASS", help="Only images of this class.")
-@click.option(
-    "--columns", type=click.IntRange(1), default=5, show_default=True, metavar="N", help="Images in a row."
-)
-@click.option(
-    "--rows", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Rows of images."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png", help="Write a PNG."
-)
+@number("--columns", default=5, words="Images in a row.")
+@number("--rows", default=3, words="Rows of images.")
+@click.option("--out", type=FILE, metavar="FILE.png", help="Write a PNG.")
 @DATA_DIR
 @MIRROR
 def show_(
@@ -128,8 +115,7 @@ def show_(
     """Show the first images of NAME, in a terminal with colours or as a PNG file."""
     if out is None and not is_screen():
         raise ConfigError("show: stdout is no terminal, expected one, or --out FILE.png")
-    generated = not DATASETS[name].downloadable
-    some = 1000 if generated else None  # drawing all of them takes long
+    some = None if DATASETS[name].downloadable else 1000  # drawing all of them takes long
     with Waiting(f"preparing {name}") as waiting:
         dataset = load(
             name, data_dir=data_dir, mirror=mirror, progress=waiting, limit_train=some, limit_test=some
@@ -140,10 +126,10 @@ def show_(
             raise ConfigError(f"label: found {label!r}, expected one of {', '.join(dataset.classes)}")
         chosen = chosen.select(np.flatnonzero(chosen.labels == dataset.classes.index(label)))
     chosen = chosen.take(columns * rows)
-    from minise_cli.render.draw import draw_images, draw_saved
-
     if is_screen():
+        from minise_cli.render.data import draw_images
+
         draw_images(chosen.images, [dataset.classes[i] for i in chosen.labels], columns)
     if out is not None:
         write_png(out, contact_sheet(chosen.images, columns))
-        draw_saved(out, len(chosen))
+        click.echo(f"{len(chosen)} images in {out}")

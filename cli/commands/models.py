@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from minise_cli.arguments import json_option, number
 from minise_cli.options import train_option
-from minise_cli.progress.lines import print_json
+from minise_cli.render.console import print_json
 
 from minise.models import MODELS, ModelInfo, build, describe
 from minise.nn import Module
@@ -17,19 +18,16 @@ from minise.nn import Module
 @train_option("act", "The activation inside SE blocks.")
 @train_option("reduction", "SE hidden width = channels // R, but at least 1.")
 @train_option("alpha", "Learnable activation parameters: one a layer, or one a channel.")
-@click.option(
-    "--classes", type=click.IntRange(2), default=10, show_default=True, metavar="N", help="To tell apart."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a model, one a line.")
+@number("--classes", least=2, default=10, words="To tell apart.")
+@json_option("One JSON object a model, one a line.")
 def command(name: str | None, as_json: bool, classes: int, **options: Any) -> None:
     """List the models with parameters, FLOPs of one image's forward and SE widths; or the layers of NAME."""
     models = {n: make(n, classes, alone=name is not None, **options) for n in ([name] if name else MODELS)}
     infos = {n: describe(model) for n, model in models.items()}
     if as_json:
-        for n, model in models.items():
-            print_json(as_object(n, model, infos[n], layers=name is not None))
+        print_json(*(as_object(n, model, infos[n], layers=name is not None) for n, model in models.items()))
         return
-    from minise_cli.render.draw import draw_layers, draw_models
+    from minise_cli.render.models import draw_layers, draw_models
 
     if name is None:
         draw_models(infos)
@@ -50,10 +48,9 @@ def as_object(name: str, model: Module, info: ModelInfo, *, layers: bool) -> dic
         "name": name,
         "parameters": info.parameters,
         "flops": info.flops,
-        "se_widths": list(info.se_widths),
+        "se_widths": info.se_widths,
     }
     if layers:
-        found["layers"] = [
-            {"name": n, "kind": p.kind, "shape": list(p.shape)} for n, p in model.named_parameters()
-        ]
+        parameters = model.named_parameters()
+        found["layers"] = [{"name": n, "kind": p.kind, "shape": p.shape} for n, p in parameters]
     return found

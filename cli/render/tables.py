@@ -8,9 +8,10 @@ each row is a block of lines.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -22,45 +23,50 @@ GAP = 2
 MARKS = "/\\-_. "
 """After these, a part of a name begins."""
 
+Cell = Text | str | float | None
+"""None is a dash."""
+
 
 @dataclass(frozen=True)
 class Column:
-    """A column, and what becomes of it where room is short.
+    """A column, what stands in it, and what becomes of it where room is short.
 
+    cell: what a row has in it; a string is taken as it is, without markup.
     rank: 0 stays: what a row is, and what the table is about; of the others, the highest is left out first.
     least: so many characters are enough: a name gives up what all names begin with, then its middle; where it
     wraps, words go on in the next line. None: it takes what it needs.
     """
 
     name: str
+    cell: Callable[[Any], Cell]
     rank: int = 0
     least: int | None = None
     right: bool = False
     wraps: bool = False
 
 
-def figure(name: str, rank: int = 0) -> Column:
+def figure(name: str, cell: Callable[[Any], Cell], rank: int = 0) -> Column:
     """A column of numbers, which are never cut."""
-    return Column(name, rank, right=True)
+    return Column(name, cell, rank, right=True)
 
 
-def show(out: Console, columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> list[str]:
-    """Print the rows under their headings; returns the names of the columns that were shown or said below.
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """An empty table in the one style that all commands share."""
+    made = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", no_wrap=name in right)
+    return made
 
-    Strings are taken as they are, without markup.
-    """
-    cells = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
-    every = [_Filled(column, [row[i] for row in cells]) for i, column in enumerate(columns)]
+
+def show(out: Console, columns: Sequence[Column], rows: Sequence[Any]) -> list[str]:
+    """Print the rows under their headings; returns the names of the columns that were shown or said below."""
+    every = [_Filled(column, [_text(column.cell(row)) for row in rows]) for column in columns]
     kept = _fitting(every, out.width)
     gone = [filled for filled in every if filled not in kept]
     said = [filled for filled in gone if filled.same]
     lost = [filled for filled in gone if not filled.same]
-    if kept:
-        out.print(_side_by_side(kept, out.width))
-    else:
-        for block in _blocks(lost):
-            out.print(block)
-        lost = []
+    out.print(_side_by_side(kept, out.width) if kept else _blocks(lost))
+    lost = lost if kept else []
     if said:
         words = ", ".join(f"{filled.column.name} {filled.cells[0].plain}" for filled in said)
         out.print(Text(f"in every row: {words}", "dim"))
@@ -69,6 +75,10 @@ def show(out: Console, columns: Sequence[Column], rows: Iterable[Sequence[str | 
         more = "a wider terminal" if out.is_terminal else f"COLUMNS={_needed(every, whole=True)}"
         out.print(Text(f"no room for: {words} ({more} or --json shows them)", "dim"))
     return [filled.column.name for filled in every if filled not in lost]
+
+
+def _text(cell: Cell) -> Text:
+    return cell if isinstance(cell, Text) else Text("-" if cell is None else str(cell))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +139,7 @@ def _fitting(every: Sequence[_Filled], room: int) -> list[_Filled]:
 def _side_by_side(columns: Sequence[_Filled], room: int) -> Table:
     """The table; what room is left over goes to the columns that would like more, the first first."""
     spare = room - _needed(columns)
-    made = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
-    texts = []
+    made, texts = table(), []
     for filled in columns:
         column, width = filled.column, min(filled.whole, filled.least + spare)
         spare -= width - filled.least
@@ -147,16 +156,16 @@ def _side_by_side(columns: Sequence[_Filled], room: int) -> Table:
     return made
 
 
-def _blocks(columns: Sequence[_Filled]) -> Iterator[Table]:
+def _blocks(columns: Sequence[_Filled]) -> Table:
     """Each row as a block: a line for each column, and an empty one."""
+    made = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
     for cells in zip(*(filled.cells for filled in columns), strict=True):
-        made = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
-        made.add_column(style="dim", no_wrap=True)
-        made.add_column(overflow="fold")
         for filled, cell in zip(columns, cells, strict=True):
             made.add_row(Text(filled.column.name), cell)
         made.add_row()
-        yield made
+    return made
 
 
 def shortened(names: Sequence[str], width: int) -> list[str]:

@@ -11,9 +11,19 @@ import time
 
 import pytest
 from cli_runs import MINISE, TINY, environment
-from minise_cli.progress.live import EPOCH_ROWS, LiveReport, picture
+from minise_cli.progress.live import EPOCH_ROWS, LiveRun, picture
 from minise_cli.progress.state import State
-from minise_cli.render.format import Curve, clock, means, percent, scaled, sparkline, widths
+from minise_cli.render.format import (
+    clock,
+    interval,
+    means,
+    number,
+    p_value,
+    percent,
+    scaled,
+    sparkline,
+    widths,
+)
 from rich.console import Console
 
 from minise.runs.job import Finished, Started, train
@@ -74,9 +84,9 @@ def test_every_phase_fits_every_terminal(events, width, height):
 def test_a_terminal_is_drawn_to_without_a_line_too_long(events, width):
     screen = io.StringIO()
     console = Console(file=screen, width=width, height=30, force_terminal=True, color_system="truecolor")
-    with LiveReport(console) as report:
+    with LiveRun(console) as display:
         for event in events:
-            report.show(event)
+            display.show(event)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
     assert max(map(len, re.split(r"[\r\n]+", plain))) <= width
     assert "minise evaluate" in plain
@@ -160,13 +170,13 @@ def test_drawing_costs_less_than_a_hundredth(events, monkeypatch):
         drawings.append(now[0])
         now[0] += 0.02
 
-    report = LiveReport(console)
-    monkeypatch.setattr(report.live, "update", lambda *args, **options: slow(report))
+    display = LiveRun(console)
+    monkeypatch.setattr(display.live, "update", lambda *args, **options: slow(display))
     step = next(event for event in events if isinstance(event, StepDone))
-    report.show(events[0])
+    display.show(events[0])
     for _ in range(1000):
         now[0] += 0.01
-        report.show(step)
+        display.show(step)
     assert len(drawings) * 0.02 < 0.011 * now[0] + 0.02
 
 
@@ -244,10 +254,9 @@ class TestWords:
         assert means([1, 2], 5) == [1, 2]
         assert means([1, 2], 0) == []
 
-    def test_a_curve_stays_small_and_keeps_its_mean(self):
-        curve = Curve(most=8)
-        for i in range(1024):
-            curve.add(i)
-            assert len(curve.values) < 8
-        held = len(curve.values) * curve.stride
-        assert sum(curve.values) / len(curve.values) == pytest.approx((held - 1) / 2)
+    def test_numbers_that_are_not_known(self):
+        for missing in (None, float("nan"), float("inf")):
+            assert number(missing, ".2f") == percent(missing) == "-"
+        assert (number(0.5, "+.2f"), p_value(0.01234), p_value(1e-9)) == ("+0.50", "0.012", "<0.001")
+        assert interval(0.1, 0.9, "+.2f") == "+0.10 … +0.90"
+        assert interval(float("nan"), float("nan"), ".2f") == p_value(float("nan")) == "-"

@@ -1,0 +1,94 @@
+"""Data sets and their images: what `minise data` shows."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from minise_cli.render.console import console
+from minise_cli.render.format import count
+from minise_cli.render.tables import Column, figure, show
+from numpy.typing import NDArray
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+
+from minise.data import FileCheck
+
+
+def place(row: dict[str, Any]) -> Text:
+    """Where a data set is, or how to get it."""
+    return Text(row["path"], "green") if row["path"] else Text(row["how"], "" if row["ready"] else "yellow")
+
+
+def verdict(check: FileCheck) -> Text:
+    """What a file's MD5 says, in color."""
+    if check.found is None:
+        return Text("missing", "red")
+    if check.expected is None:
+        return Text("no official MD5", "yellow")
+    return (
+        Text("official", "green")
+        if check.ok
+        else Text.assemble(("differs", "red"), f" from {check.expected}")
+    )
+
+
+DATASETS = (
+    Column("data set", lambda row: Text(row["name"], "bold")),
+    figure("images", lambda row: f"{count(row['train'])} + {count(row['test'])}", 1),
+    figure("classes", lambda row: row["classes"], 2),
+    Column("where", place, least=20, wraps=True),
+)
+CHECKS = (
+    Column("file", lambda check: check.path.name, least=16),
+    Column("MD5", lambda check: check.found, 1),
+    Column("verdict", verdict, least=12, wraps=True),
+)
+
+
+def draw_datasets(rows: Sequence[dict[str, Any]]) -> None:
+    """A row for each data set, and where it is."""
+    show(console(), DATASETS, rows)
+
+
+def draw_checks(checks: Sequence[FileCheck]) -> None:
+    """For each folder, a row for each file with the verdict on its MD5."""
+    out = console()
+    for folder, files in itertools.groupby(checks, key=lambda check: check.path.parent):
+        out.print(Text(str(folder), "bold"))
+        show(out, CHECKS, list(files))
+
+
+def draw_images(images: NDArray[np.uint8], captions: Sequence[str], columns: int) -> None:
+    """Images (n, 3, 32, 32) in rows over their captions: two pixels per character, shrunk to fit the width."""
+    out = console()
+    side = min(32, max(4, (out.width + 1) // columns - 1))
+    for start in range(0, len(images), columns):
+        row = [shrink(image, side) for image in images[start : start + columns]]
+        for line in range(0, side, 2):
+            text = Text(no_wrap=True)
+            for picture in row:
+                _half_blocks(text, picture[:, line], picture[:, min(line + 1, side - 1)])
+                text.append(" ")
+            out.print(text, crop=True)
+        names = "".join(f"{name[:side]:<{side + 1}}" for name in captions[start : start + columns])
+        out.print(Text(names, style="dim", no_wrap=True))
+
+
+def shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """An image (3, 32, 32) as (3, side, side): each pixel the mean of those it stands for."""
+    edges = [round(i * image.shape[1] / side) for i in range(side)]
+    sums = np.add.reduceat(np.add.reduceat(image.astype(np.float64), edges, axis=1), edges, axis=2)
+    sizes = np.diff([*edges, image.shape[1]])
+    small: NDArray[np.uint8] = np.round(sums / (sizes[:, None] * sizes)).astype(np.uint8)
+    return small
+
+
+def _half_blocks(text: Text, upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> None:
+    """Append a line of characters whose upper half is one row of pixels (3, side), the lower another."""
+    for over, under in zip(upper.T, lower.T, strict=True):
+        above, below = (Color.from_rgb(*map(int, pixel)) for pixel in (over, under))
+        text.append("▀", Style(color=above, bgcolor=below))
