@@ -114,11 +114,7 @@ def import_plugins(ctx: click.Context, option: click.Parameter, files: tuple[str
     "minise",
     cls=LazyGroup,
     invoke_without_command=True,
-    context_settings={
-        "max_content_width": 100,
-        "help_option_names": ["-h", "--help"],
-        "show_default": True,
-    },
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.option(
     "--plugin",

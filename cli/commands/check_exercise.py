@@ -49,7 +49,7 @@ def show_list(as_json: bool) -> None:
             print_json(as_object(exercise))
         return
     from minise_cli.render.console import console
-    from minise_cli.render.tables import table
+    from minise_cli.render.fit import table
     from rich.text import Text
 
     rows = table("lesson", "exercise", "", "what is asked for")

@@ -46,6 +46,8 @@ from minise.train.config import read_toml
 from minise.train.recipes import recipes
 
 FOLDER = Path("runs/claim")
+PLANNED = ("datasets", "models", "arms", "seeds", "epochs")
+"""The options that change the plan; the others say where and how it is carried out."""
 
 
 @click.command(
@@ -105,18 +107,13 @@ FOLDER = Path("runs/claim")
 def command(
     folder: Path,
     file: Path | None,
-    as_toml: bool,
-    datasets: tuple[str, ...],
-    models: tuple[str, ...],
-    arms: tuple[str, ...],
-    seeds: int | None,
-    epochs: int | None,
     recipe: str | None,
-    jobs: int,
-    retry: bool,
+    as_toml: bool,
     dry_run: bool,
     as_json: bool,
-    **machine: Any,
+    retry: bool,
+    jobs: int,
+    **options: Any,
 ) -> None:
     """Test the claim that FeLU helps SE: every arm with every seed, on equal terms, and a verdict.
 
@@ -125,12 +122,12 @@ def command(
     minise claim --recipe quick --jobs 2
     minise claim --seeds 8
     """
-    given = {"datasets": datasets, "models": models, "arms": arms, "seeds": seeds, "epochs": epochs}
-    config = study_config(folder, file, recipe, {k: v for k, v in given.items() if v})
+    given = {name: value for name in PLANNED if (value := options.pop(name))}
+    config = study_config(folder, file, recipe, given)
     if as_toml:
-        click.echo(config.to_toml() if file or recipe or any(given.values()) else claim_text(), nl=False)
+        click.echo(config.to_toml() if file or recipe or given else claim_text(), nl=False)
         return
-    machine["data_dir"] = absolute(machine["data_dir"])
+    machine = options | {"data_dir": absolute(options["data_dir"])}
     if dry_run:
         show_plan(planned_study(folder, config, **machine), machine, as_json=as_json, retry=retry)
         return

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 from minise_cli.arguments import PATH, json_option
-from minise_cli.render.console import print_json
+from minise_cli.render.console import console, print_json
+from minise_cli.render.format import clock, number, percent, sparkline
+from minise_cli.render.tables import Column, figure, show
 
 from minise.runs.run import Run, best_epoch
 from minise.train.config import TrainConfig
@@ -28,10 +30,40 @@ def command(runs: tuple[Path, ...], as_json: bool) -> None:
     rows = [as_object(run) for run in opened]
     if as_json:
         print_json(*rows)
-        return
-    from minise_cli.render.compare import draw_comparison
+    else:
+        options = differing_options([run.config for run in opened])
+        show(console(), columns(options, rows[0]["test_acc"]), rows)
 
-    draw_comparison(rows, differing_options([run.config for run in opened]))
+
+def columns(options: list[str], first: float | None) -> list[Column]:
+    """What is shown of each run; options in which they differ come first. first: the accuracy to compare with."""
+
+    def gain(run: dict[str, Any]) -> str | None:
+        known = run["test_acc"] is not None and first is not None
+        return f"{100 * (run['test_acc'] - first):+.2f}" if known else None
+
+    def option(name: str) -> Column:
+        return Column(name, lambda run: run["config"][name], 1, least=12)
+
+    return [
+        Column("run", lambda run: str(run["run"]), least=12),
+        *(option(name) for name in options if name != "epochs"),  # which has a column of its own
+        figure("epochs", epochs_words, 4),
+        figure("train", lambda run: percent(run["train_acc"]), 6),
+        figure("val", lambda run: percent(run["val_acc"]), 5),
+        figure("best val", lambda run: percent(run["best_val_acc"]), 3),
+        figure("test", lambda run: (percent(run["test_acc"]), "bold")),
+        figure("to first", gain, 2),
+        figure("test loss", lambda run: number(run["test_loss"], ".4f"), 7),
+        figure("time", lambda run: clock(run["seconds"]), 8),
+        Column("training loss", lambda run: sparkline(run["losses"], 16), 9),
+    ]
+
+
+def epochs_words(run: dict[str, Any]) -> str:
+    """How many epochs a run has, and where it is not done, of how many and why."""
+    done, planned = run["epochs"], run["config"]["epochs"]
+    return str(done) if run["state"] == "done" else f"{done} of {planned} {run['state']}"
 
 
 def differing_options(configs: list[TrainConfig]) -> list[str]:

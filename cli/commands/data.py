@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 from minise_cli.arguments import FILE, json_option, number
 from minise_cli.errors import CommandError
 from minise_cli.options import METAVARS
-from minise_cli.render.console import Waiting, is_screen, print_json
+from minise_cli.render.console import Waiting, console, is_screen, print_json
+from minise_cli.render.format import count
+from minise_cli.render.tables import Column, figure, show
 
-from minise.data import DATASETS, contact_sheet, fetch, load, locate, verify, write_png
+from minise.data import DATASETS, FileCheck, contact_sheet, fetch, load, locate, verify, write_png
 from minise.data.places import search_places
 from minise.errors import ConfigError
 
@@ -20,6 +23,19 @@ NAME = click.argument("name", type=click.Choice(list(DATASETS)))
 DATA_DIR = click.option("--data-dir", metavar=METAVARS["data_dir"], help="The folder of the files.")
 MIRROR = click.option("--mirror", metavar=METAVARS["mirror"], help="Where to download from.")
 JSON = json_option("One JSON object a line.")
+
+
+DATASETS_SHOWN = (
+    Column("data set", lambda row: (row["name"], "bold")),
+    figure("images", lambda row: f"{count(row['train'])} + {count(row['test'])}", 1),
+    figure("classes", lambda row: row["classes"], 2),
+    Column("where", lambda row: place(row), least=20, wraps=True),
+)
+CHECKS_SHOWN = (
+    Column("file", lambda check: check.path.name, least=16),
+    Column("MD5", lambda check: check.found, 1),
+    Column("verdict", lambda check: verdict(check), least=12, wraps=True),
+)
 
 
 @click.group("data")
@@ -35,10 +51,8 @@ def list_(data_dir: str | None, as_json: bool) -> None:
     rows = [describe(name, data_dir) for name in DATASETS]
     if as_json:
         print_json(*rows)
-        return
-    from minise_cli.render.data import draw_datasets
-
-    draw_datasets(rows)
+    else:
+        show(console(), DATASETS_SHOWN, rows)
 
 
 def describe(name: str, data_dir: str | None = None) -> dict[str, Any]:
@@ -55,6 +69,11 @@ def describe(name: str, data_dir: str | None = None) -> dict[str, Any]:
         "ready": path is not None or not spec.downloadable,
         "how": how,
     }
+
+
+def place(row: dict[str, Any]) -> tuple[str, str]:
+    """Where a data set is, or how to get it."""
+    return (row["path"], "green") if row["path"] else (row["how"], "" if row["ready"] else "yellow")
 
 
 @command.command("fetch")
@@ -83,14 +102,21 @@ def verify_(name: str, data_dir: str | None, as_json: bool) -> None:
     elif not checks:
         click.echo(f"{name} is generated when it is used: there is nothing to verify")
     else:
-        from minise_cli.render.data import draw_checks
+        out = console()
+        for folder, files in itertools.groupby(checks, key=lambda check: check.path.parent):
+            out.print(str(folder), style="bold", markup=False)
+            show(out, CHECKS_SHOWN, list(files))
+    if wrong := sum(not check.ok for check in checks):
+        raise CommandError(f"{name}: {wrong} of {len(checks)} files are missing or not the official ones")
 
-        draw_checks(checks)
-    wrong = [check for check in checks if not check.ok]
-    if wrong:
-        raise CommandError(
-            f"{name}: {len(wrong)} of {len(checks)} files are missing or not the official ones"
-        )
+
+def verdict(check: FileCheck) -> tuple[str, str]:
+    """What a file's MD5 says, and its color."""
+    if check.found is None:
+        return "missing", "red"
+    if check.expected is None:
+        return "no official MD5", "yellow"
+    return ("official", "green") if check.ok else (f"differs from {check.expected}", "red")
 
 
 @command.command("show")
@@ -103,23 +129,14 @@ def verify_(name: str, data_dir: str | None, as_json: bool) -> None:
 @DATA_DIR
 @MIRROR
 def show_(
-    name: str,
-    split: str,
-    label: str | None,
-    columns: int,
-    rows: int,
-    out: Path | None,
-    data_dir: str | None,
-    mirror: str | None,
+    name: str, split: str, label: str | None, columns: int, rows: int, out: Path | None, **where: str | None
 ) -> None:
-    """Show the first images of NAME, in a terminal with colours or as a PNG file."""
+    """Show the first images of NAME, in a terminal with colors or as a PNG file."""
     if out is None and not is_screen():
         raise ConfigError("show: stdout is no terminal, expected one, or --out FILE.png")
     some = None if DATASETS[name].downloadable else 1000  # drawing all of them takes long
     with Waiting(f"preparing {name}") as waiting:
-        dataset = load(
-            name, data_dir=data_dir, mirror=mirror, progress=waiting, limit_train=some, limit_test=some
-        )
+        dataset = load(name, limit_train=some, limit_test=some, progress=waiting, **where)
     chosen = dataset.train if split == "train" else dataset.test
     if label is not None:
         if label not in dataset.classes:
@@ -127,7 +144,7 @@ def show_(
         chosen = chosen.select(np.flatnonzero(chosen.labels == dataset.classes.index(label)))
     chosen = chosen.take(columns * rows)
     if is_screen():
-        from minise_cli.render.data import draw_images
+        from minise_cli.render.images import draw_images
 
         draw_images(chosen.images, [dataset.classes[i] for i in chosen.labels], columns)
     if out is not None:

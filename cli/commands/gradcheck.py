@@ -62,6 +62,7 @@ class KeywordArgument(click.ParamType):
     *("--option", "options"),
     multiple=True,
     type=KeywordArgument(),
+    callback=lambda ctx, option, pairs: dict(pairs),
     help="Of a file: what the op takes by keyword.",
 )
 @click.option(
@@ -98,13 +99,7 @@ def command(targets: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
 
 def outcomes(
-    targets: tuple[str, ...],
-    backends: tuple[str, ...],
-    examples: int | None,
-    seed: int,
-    shapes: tuple[str, ...],
-    options: tuple[tuple[str, Any], ...],
-    values: str,
+    targets: tuple[str, ...], backends: tuple[str, ...], examples: int | None, seed: int, **of_files: Any
 ) -> Iterator[Outcome]:
     """What becomes of each target, as it is checked."""
     from hypothesis.configuration import set_hypothesis_home_dir
@@ -114,7 +109,7 @@ def outcomes(
 
     files = [t for t in targets if t.endswith(".py") or ".py:" in t]
     names = [t for t in targets if t not in files]
-    given = [flag for flag, value in (("--shape", shapes), ("--option", options)) if value]
+    given = [flag for flag, name in (("--shape", "shapes"), ("--option", "options")) if of_files[name]]
     if given and not files:
         raise click.UsageError(f"{given[0]} is for FILE.py:NAME, found only names of minise")
     rows = list(jobs(names, backends or None)) if names or not files else []
@@ -122,11 +117,8 @@ def outcomes(
         set_hypothesis_home_dir(folder)  # it would leave one where the user is
         for job in rows:
             yield job(examples or EXAMPLES["minise"], seed)
-        examples = examples or EXAMPLES["user"]
         for file in files:
-            yield from check_file(
-                file, shapes=shapes, options=dict(options), values=values, examples=examples, seed=seed
-            )
+            yield from check_file(file, examples=examples or EXAMPLES["user"], seed=seed, **of_files)
 
 
 def as_object(outcome: Outcome) -> dict[str, Any]:

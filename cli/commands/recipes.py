@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import click
 from minise_cli.arguments import json_option
-from minise_cli.render.console import print_json
+from minise_cli.render.console import console, print_json
+from minise_cli.render.format import count
+from minise_cli.render.tables import Column, figure, show
 
 from minise.models import build, describe
 from minise.train.recipes import recipe, recipe_summary, recipe_text, recipes
+
+COLUMNS = (
+    Column("recipe", lambda row: row["name"]),
+    Column("model", lambda row: row["options"]["model"], 1),
+    figure("parameters", lambda row: count(describe(build(row["options"]["model"])).parameters), 4),
+    figure("epochs", lambda row: row["options"]["epochs"], 2),
+    figure("batch", lambda row: row["options"]["batch_size"], 3),
+    Column("for", lambda row: row["summary"], least=24, wraps=True),
+)
 
 
 @click.command("recipes")
@@ -27,6 +38,4 @@ def command(name: str | None, as_json: bool) -> None:
     elif name:
         click.echo(recipe_text(name), nl=False)
     else:
-        from minise_cli.render.models import draw_recipes
-
-        draw_recipes([row | {"info": describe(build(row["options"]["model"]))} for row in rows])
+        show(console(), COLUMNS, rows)

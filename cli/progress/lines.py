@@ -30,19 +30,12 @@ def display_for(as_json: bool, *, study: bool = False) -> Display:
 
 def start_object(event: Started) -> dict[str, Any]:
     data = event.dataset
+    said = {name: value for name, value in vars(event).items() if name not in ("model", "dataset", "start")}
     return {
         "event": "start",
-        "run": event.run,
-        "config": event.config,
-        "parameters": event.model.parameters,
-        "flops": event.model.flops,
-        "se_widths": event.model.se_widths,
-        "train_images": event.train_images,
-        "val_images": event.val_images,
+        **said,
+        **vars(event.model),
         "test_images": len(data.test),
-        "device": event.device,
-        "backend": event.backend,
-        "threads": event.threads,
         "epochs_done": event.start,
         "data": {"name": data.name, "checksum": data.checksum, "official": data.official},
     }

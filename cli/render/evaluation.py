@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from minise_cli.render.console import console
+from minise_cli.render.fit import shortened
 from minise_cli.render.format import count, percent
-from minise_cli.render.tables import Column, figure, shortened, show
+from minise_cli.render.tables import Column, figure, show
 from rich.color import Color
 from rich.console import Console
 from rich.style import Style
@@ -89,7 +90,7 @@ def draw_classes(out: Console, test: Evaluation, classes: Sequence[str]) -> None
 
     columns = (
         Column("class", lambda i: classes[i], least=8),
-        figure("right", lambda i: Text(percent(test.per_class[i]), "bold")),
+        figure("right", lambda i: (percent(test.per_class[i]), "bold")),
         Column("most taken for", taken_for, least=12, wraps=True),
     )
     show(out, columns, range(len(classes)))
@@ -103,7 +104,7 @@ def draw_extremes(out: Console, test: Evaluation, classes: Sequence[str]) -> Non
 
     def extremes(name: str, color: str, at: int) -> tuple[Column, Column]:
         return (
-            Column(f"{name} classes", lambda row: Text(classes[row[at]], color), least=12),
+            Column(f"{name} classes", lambda row: (classes[row[at]], color), least=12),
             figure("right", lambda row: percent(accuracy[row[at]])),
         )
 

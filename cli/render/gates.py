@@ -25,13 +25,13 @@ BLOCKS = (
     figure("silent", lambda b: b.silent, 5),
     figure(
         "dead",
-        lambda b: Text(str(b.dead), "bold red" if b.dead == b.hidden else "red" if b.dead else "green"),
+        lambda b: (str(b.dead), "bold red" if b.dead == b.hidden else "red" if b.dead else "green"),
     ),
     figure("active", lambda b: f"{100 * mean(b.active):.0f} %", 2),
     figure("slope", lambda b: number(mean(b.slope), ".3f"), 8),
     figure("alpha", lambda b: number(mean(b.alpha), ".3f"), 4),
     figure("gate", lambda b: number(mean(b.gate_mean), ".2f"), 3),
-    figure("collapsed", lambda b: Text(str(b.collapsed), "red" if b.collapsed else ""), 7),
+    figure("collapsed", lambda b: (str(b.collapsed), "red" if b.collapsed else ""), 7),
     figure("images", lambda b: f"{1e3 * b.between_images:.2f}", 9),
     figure("classes", lambda b: f"{1e3 * b.between_classes:.2f}", 10),
     Column("gates 0 … 1", lambda b: histogram(b.histogram), 11),
@@ -75,9 +75,9 @@ def draw_history(recorded: Sequence[dict[str, Any]]) -> None:
     most = min(len(recorded), MOST_EPOCHS, max(2, room // (digits + 2)))
     shown = [recorded[round(i * (len(recorded) - 1) / max(1, most - 1))] for i in range(most)]
 
-    def dead(block: int, line: dict[str, Any]) -> Text:
+    def dead(block: int, line: dict[str, Any]) -> tuple[str, str]:
         units = line["blocks"][block]["dead"]
-        return Text(str(units), "red" if units else "dim")
+        return str(units), "red" if units else "dim"
 
     def alpha(block: int) -> str | None:
         first, last = (mean(recorded[i]["blocks"][block]["alpha"]) for i in (0, -1))
@@ -91,8 +91,8 @@ def draw_history(recorded: Sequence[dict[str, Any]]) -> None:
     show(out, columns, range(len(names)))
 
 
-def _signed(value: float) -> Text:
-    return Text(f"{value:+.4f}", "red" if value == 0 else "")
+def _signed(value: float) -> tuple[str, str]:
+    return f"{value:+.4f}", "red" if value == 0 else ""
 
 
 NEURONS = (

@@ -8,7 +8,7 @@ from itertools import groupby
 from minise_cli.render.arrays import beside, rows_of
 from minise_cli.render.console import console
 from minise_cli.render.curves import panels
-from minise_cli.render.tables import table
+from minise_cli.render.fit import table
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.syntax import Syntax

@@ -28,13 +28,13 @@ COMPARISONS = (
     figure("mean / sd", lambda c: number(c.effect_size, "+.2f"), 7),
     figure("claimed", lambda c: number(c.effect, "+.2f"), 3),
     figure("seeds needed", lambda c: c.needed, 6),
-    Column("verdict", lambda c: Text(c.verdict or "control", COLORS[c.verdict]), least=13, wraps=True),
+    Column("verdict", lambda c: (c.verdict or "control", COLORS[c.verdict]), least=13, wraps=True),
 )
 
 
 def arm_column(claim: str) -> Column:
     """The arms, the claim's in bold."""
-    return Column("arm", lambda row: Text(row.arm, "bold" if row.arm == claim else ""))
+    return Column("arm", lambda row: (row.arm, "bold" if row.arm == claim else ""))
 
 
 def draw_plan(study: Study, found: Sequence[ArmSize], times: Estimate) -> None:

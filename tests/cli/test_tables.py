@@ -11,9 +11,10 @@ from cli_runs import TINY, minise, succeeded
 from hypothesis import given
 from hypothesis import strategies as st
 from minise_cli.render.evaluation import draw_evaluation
+from minise_cli.render.fit import shortened
 from minise_cli.render.gates import draw_history
 from minise_cli.render.study import draw_verdict
-from minise_cli.render.tables import Column, figure, shortened, show
+from minise_cli.render.tables import Column, figure, show
 from rich.console import Console
 
 from minise.study.verdict import ArmResult, Comparison, Verdict
@@ -158,7 +159,7 @@ def test_compare_says_which_run_a_row_is(width, runs):
 
 
 def test_compare_says_how_far_a_run_is(runs, tmp_path):
-    from minise_cli.render.compare import epochs_words
+    from minise_cli.commands.compare import epochs_words
 
     run = {"state": "interrupted", "epochs": 2, "config": {"epochs": 5}}
     assert epochs_words(run) == "2 of 5 interrupted"

@@ -1,65 +1,15 @@
-"""Data sets and their images: what `minise data` shows."""
+"""Images as characters of a terminal."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from minise_cli.render.console import console
-from minise_cli.render.format import count
-from minise_cli.render.tables import Column, figure, show
 from numpy.typing import NDArray
 from rich.color import Color
 from rich.style import Style
 from rich.text import Text
-
-from minise.data import FileCheck
-
-
-def place(row: dict[str, Any]) -> Text:
-    """Where a data set is, or how to get it."""
-    return Text(row["path"], "green") if row["path"] else Text(row["how"], "" if row["ready"] else "yellow")
-
-
-def verdict(check: FileCheck) -> Text:
-    """What a file's MD5 says, in color."""
-    if check.found is None:
-        return Text("missing", "red")
-    if check.expected is None:
-        return Text("no official MD5", "yellow")
-    return (
-        Text("official", "green")
-        if check.ok
-        else Text.assemble(("differs", "red"), f" from {check.expected}")
-    )
-
-
-DATASETS = (
-    Column("data set", lambda row: Text(row["name"], "bold")),
-    figure("images", lambda row: f"{count(row['train'])} + {count(row['test'])}", 1),
-    figure("classes", lambda row: row["classes"], 2),
-    Column("where", place, least=20, wraps=True),
-)
-CHECKS = (
-    Column("file", lambda check: check.path.name, least=16),
-    Column("MD5", lambda check: check.found, 1),
-    Column("verdict", verdict, least=12, wraps=True),
-)
-
-
-def draw_datasets(rows: Sequence[dict[str, Any]]) -> None:
-    """A row for each data set, and where it is."""
-    show(console(), DATASETS, rows)
-
-
-def draw_checks(checks: Sequence[FileCheck]) -> None:
-    """For each folder, a row for each file with the verdict on its MD5."""
-    out = console()
-    for folder, files in itertools.groupby(checks, key=lambda check: check.path.parent):
-        out.print(Text(str(folder), "bold"))
-        show(out, CHECKS, list(files))
 
 
 def draw_images(images: NDArray[np.uint8], captions: Sequence[str], columns: int) -> None:
