@@ -40,7 +40,9 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`--plugin FILE` may stand behind the command as well."""
-        first, rest, left = [], [], iter(args)
+        first: list[str] = []
+        rest: list[str] = []
+        left = iter(args)
         for arg in left:
             (first if arg == "--plugin" or arg.startswith("--plugin=") else rest).append(arg)
             if arg == "--plugin":

@@ -28,9 +28,9 @@ LEAST_SHARE = 0.005
 @choice(
     *("--backend", "backends"),
     among=BACKENDS,
-    words="What computes; may be given again.",
-    multiple=True,
+    words="What computes.",
     show_default="all that work here",
+    multiple=True,
 )
 @number("--steps", default=10, words="To time.")
 @click.option("--forward", is_flag=True, help="Time the evaluation of a batch in place of a training step.")
@@ -89,10 +89,15 @@ def draw(model: str, times: Sequence[StepTimes]) -> None:
         figure("calls", lambda row: row[1].calls, 4),
         figure("ms", lambda row: f"{row[1].seconds * 1e3:.2f}"),
         figure("share", lambda row: percent(row[1].seconds / whole), 1),
-        figure("GFLOP/s", lambda row: row[1].flops and f"{row[1].flops / row[1].seconds / 1e9:.0f}", 2),
-        figure("GB/s", lambda row: f"{row[1].bytes / row[1].seconds / 1e9:.1f}", 3),
+        figure("GFLOP/s", lambda row: giga(row[1].flops / row[1].seconds, ".0f"), 2),
+        figure("GB/s", lambda row: giga(row[1].bytes / row[1].seconds, ".1f"), 3),
     )
     show(out, ops, op_rows(best.ops, LEAST_SHARE * whole))
+
+
+def giga(rate: float, spec: str) -> str:
+    """1.5e9 -> "1.5", nothing for 0."""
+    return format(rate / 1e9, spec) if rate else ""
 
 
 def op_rows(ops: Sequence[OpTime], least: float) -> list[tuple[str, OpTime]]:

@@ -16,6 +16,7 @@ from minise_cli.options import absolute, train_option
 from minise_cli.progress.display import follow
 from minise_cli.progress.lines import display_for
 from minise_cli.render.console import Waiting, print_json, warn
+from minise_cli.render.study import draw_plan, draw_verdict
 
 from minise._util.files import write_atomically
 from minise.data import DATASETS
@@ -70,21 +71,19 @@ PLANNED = ("datasets", "models", "arms", "seeds", "epochs")
     show_default="that of the folder, else the paper's claim",
 )
 @click.option("--print", "as_toml", is_flag=True, help="Print the study as a TOML file to copy, and end.")
-@click.option(
+@choice(
     *("--dataset", "datasets"),
-    multiple=True,
-    metavar="NAME",
-    type=click.Choice(list(DATASETS)),
-    help="On what; may be given again.",
+    among=DATASETS,
+    words="On what.",
     show_default="cifar10, cifar100",
-)
-@click.option(
-    *("--model", "models"),
     multiple=True,
-    metavar="NAME",
-    type=click.Choice([name for name, spec in MODELS.items() if spec.has_se]),
-    help="A model with SE blocks; may be given again.",
+)
+@choice(
+    *("--model", "models"),
+    among=[name for name, spec in MODELS.items() if spec.has_se],
+    words="A model with SE blocks.",
     show_default="se-resnet20",
+    multiple=True,
 )
 @click.option(
     *("--arm", "arms"),
@@ -193,8 +192,6 @@ def show_plan(study: Study, machine: dict[str, Any], *, as_json: bool, retry: bo
     with Waiting("timing a few steps of every model"):
         times = estimate(study.todo(retry=retry), threads=machine["threads"], device=machine["device"])
     if not as_json:
-        from minise_cli.render.study import draw_plan
-
         draw_plan(study, found, times)
         return
     print_json(
@@ -240,8 +237,6 @@ def show_verdict(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json({"event": "verdict", **vars(verdict), "looks": looks})
     else:
-        from minise_cli.render.study import draw_verdict
-
         draw_verdict(study, verdict, looks)
     keep_look(study, verdict)
     if verdict.verdict == UNCLAIMED and study.config.effect:

@@ -13,6 +13,7 @@ from minise_cli.errors import CommandError
 from minise_cli.options import METAVARS
 from minise_cli.render.console import Waiting, console, is_screen, print_json
 from minise_cli.render.format import count
+from minise_cli.render.images import draw_images
 from minise_cli.render.tables import Column, figure, show
 
 from minise.data import DATASETS, FileCheck, contact_sheet, fetch, load, locate, verify, write_png
@@ -129,7 +130,7 @@ def verdict(check: FileCheck) -> tuple[str, str]:
 @DATA_DIR
 @MIRROR
 def show_(
-    name: str, split: str, label: str | None, columns: int, rows: int, out: Path | None, **where: str | None
+    name: str, split: str, label: str | None, columns: int, rows: int, out: Path | None, **where: Any
 ) -> None:
     """Show the first images of NAME, in a terminal with colors or as a PNG file."""
     if out is None and not is_screen():
@@ -144,8 +145,6 @@ def show_(
         chosen = chosen.select(np.flatnonzero(chosen.labels == dataset.classes.index(label)))
     chosen = chosen.take(columns * rows)
     if is_screen():
-        from minise_cli.render.images import draw_images
-
         draw_images(chosen.images, [dataset.classes[i] for i in chosen.labels], columns)
     if out is not None:
         write_png(out, contact_sheet(chosen.images, columns))

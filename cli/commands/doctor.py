@@ -112,9 +112,8 @@ def fast_kernels() -> Finding:
 
 def extras() -> Finding:
     """Which of the extras that commands need are there."""
-    there, missing = [], []
-    for extra, modules in EXTRAS.items():
-        (there if all(find_spec(module) for module in modules) else missing).append(extra)
+    there = [extra for extra, modules in EXTRAS.items() if all(map(find_spec, modules))]
+    missing = [extra for extra in EXTRAS if extra not in there]
     words = [", ".join(there)] if there else []
     words += [f"not there: pip install 'minise[{','.join(missing)}]'"] if missing else []
     return (True if not missing else None), "; ".join(words)
@@ -165,11 +164,10 @@ def data_sets() -> dict[str, Finding]:
 
 def terminal() -> dict[str, Finding]:
     stdout = "a screen: training is drawn" if is_screen() else "no screen: training prints lines"
-    size = shutil.get_terminal_size()
-    kind = f"{os.environ.get('TERM', 'none')}, colours {os.environ.get('COLORTERM', 'not announced')}"
+    size, colors = shutil.get_terminal_size(), os.environ.get("COLORTERM", "not announced")
     return {
         "stdout": (None, stdout),
         "size": (None, f"{size.columns} x {size.lines}"),
-        "kind": (None, kind),
+        "kind": (None, f"{os.environ.get('TERM', 'none')}, colors {colors}"),
         "encoding": (None, sys.stdout.encoding or "unknown"),
     }

@@ -63,11 +63,8 @@ def as_object(tested: Tested) -> dict[str, Any]:
         "event": "evaluation",
         "run": tested.run.path,
         "state": tested.run.state,
-        "top1": test.top1,
-        "top5": test.top5,
-        "loss": test.loss,
+        **vars(test),
         "images": test.images,
         "per_class": dict(zip(classes, test.per_class, strict=True)),
-        "confusion": test.confusion,
         "classes": classes,
     }

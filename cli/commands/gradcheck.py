@@ -45,9 +45,9 @@ class KeywordArgument(click.ParamType):
 @choice(
     *("--backend", "backends"),
     among=BACKENDS,
-    words="Of minise's ops: what computes; may be given again.",
-    multiple=True,
+    words="Of minise's ops: what computes.",
     show_default="all here",
+    multiple=True,
 )
 @number("--examples", words="Random cases each.", show_default="20; 100 of a file")
 @number("--seed", least=0, default=0, words="Of the cases.")

@@ -100,10 +100,7 @@ def as_object(imported: Imported) -> dict[str, Any]:
         "run": imported.run,
         "sha256": imported.sha256,
         "names": imported.names,
-        "model": config.model,
-        "dataset": config.dataset,
-        "act": config.act,
-        "reduction": config.reduction,
+        **{name: getattr(config, name) for name in ("model", "dataset", "act", "reduction")},
         "warnings": doubts(imported),
         **result_of(imported.test),
     }

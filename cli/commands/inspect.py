@@ -10,8 +10,9 @@ from minise_cli.arguments import PATH, json_option, number
 from minise_cli.commands.evaluate import doubts
 from minise_cli.options import train_option
 from minise_cli.render.console import Waiting, print_json, warn
+from minise_cli.render.gates import draw_blocks, draw_chains
 
-from minise.analysis.dying_chain import Chain, run_chain
+from minise.analysis.dying_chain import run_chain
 from minise.errors import ConfigError
 from minise.ops import ACTIVATIONS
 from minise.runs.reopen import inspect_run
@@ -39,20 +40,14 @@ def command(run: Path | None, chain: bool, as_json: bool, **options: Any) -> Non
     """
     if (run is None) != chain:
         raise click.UsageError("expected either RUN or --chain")
-    if run is None:
-        show_chains([run_chain(act) for act in SHOWN if act in ACTIVATIONS], as_json)
-    else:
+    if run is not None:
         show_run(run, as_json, options)
-
-
-def show_chains(chains: list[Chain], as_json: bool) -> None:
-    """The chain with each activation."""
+        return
+    chains = [run_chain(act) for act in SHOWN if act in ACTIVATIONS]
     if as_json:
         print_json(*(vars(chain) | {"dead": chain.dead} for chain in chains))
-        return
-    from minise_cli.render.gates import draw_chains
-
-    draw_chains(chains)
+    else:
+        draw_chains(chains)
 
 
 def show_run(path: Path, as_json: bool, options: dict[str, Any]) -> None:
@@ -66,7 +61,5 @@ def show_run(path: Path, as_json: bool, options: dict[str, Any]) -> None:
         )
     if as_json:
         print_json(*inspected.blocks)
-        return
-    from minise_cli.render.gates import draw_blocks
-
-    draw_blocks(inspected, inspected.run.lines(MICROSCOPE))
+    else:
+        draw_blocks(inspected, inspected.run.lines(MICROSCOPE))

@@ -58,7 +58,7 @@ def console() -> Console:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     bounded = sys.stdout.isatty() or os.environ.get("COLUMNS")
-    made = Console(highlight=False, width=None if bounded else WIDE)
+    made = Console(highlight=False, emoji=False, width=None if bounded else WIDE)
     made.on_broken_pipe = broken_pipe  # type: ignore[method-assign]  # Rich would exit with 1
     return made
 

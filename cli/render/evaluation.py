@@ -85,8 +85,9 @@ def draw_classes(out: Console, test: Evaluation, classes: Sequence[str]) -> None
     most = {pair.truth: pair for pair in reversed(test.confused_pairs)}
 
     def taken_for(i: int) -> str | None:
-        pair = most.get(i)
-        return pair and f"{classes[pair.answer]}, {percent(pair.times / pair.of)}"
+        if i not in most:
+            return None
+        return f"{classes[most[i].answer]}, {percent(most[i].times / most[i].of)}"
 
     columns = (
         Column("class", lambda i: classes[i], least=8),

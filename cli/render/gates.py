@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from minise_cli.render.console import console
 from minise_cli.render.format import count, histogram, number
 from minise_cli.render.tables import Column, figure, show
-from rich.text import Text
 
 from minise.analysis.dying_chain import BIASES, INPUT, TARGET, WEIGHTS, Chain
 from minise.runs.reopen import Inspected
 
 
-def mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def mean(values: Sequence[float]) -> float:
+    """NaN where there are none."""
+    return sum(values) / len(values) if values else math.nan
 
 
 BLOCKS = (
@@ -57,10 +58,11 @@ def draw_blocks(inspected: Inspected, recorded: Sequence[dict[str, Any]]) -> Non
     out = console()
     config, blocks = inspected.run.config, inspected.blocks
     images = f"{count(blocks[0].images)} test images of {config.dataset}"
-    out.print(Text(f"{inspected.run.path}: {config.model}, {config.act}, looked at on {images}", "dim"))
+    title = f"{inspected.run.path}: {config.model}, {config.act}, looked at on {images}"
+    out.print(title, style="dim", markup=False)
     shown = show(out, BLOCKS, blocks)
     words = "; ".join(f"{name}: {meaning}" for name, meaning in LEGEND.items() if name in shown)
-    out.print(Text(f"\n{words}", "dim"), width=LEGEND_WIDTH)
+    out.print(f"\n{words}", style="dim", width=LEGEND_WIDTH)
     if recorded:
         out.print()
         draw_history(recorded)
@@ -75,17 +77,17 @@ def draw_history(recorded: Sequence[dict[str, Any]]) -> None:
     most = min(len(recorded), MOST_EPOCHS, max(2, room // (digits + 2)))
     shown = [recorded[round(i * (len(recorded) - 1) / max(1, most - 1))] for i in range(most)]
 
-    def dead(block: int, line: dict[str, Any]) -> tuple[str, str]:
-        units = line["blocks"][block]["dead"]
-        return str(units), "red" if units else "dim"
+    def epoch(line: dict[str, Any]) -> Column:
+        dead = [view["dead"] for view in line["blocks"]]
+        return figure(str(line["epoch"]), lambda block: (str(dead[block]), "red" if dead[block] else "dim"))
 
     def alpha(block: int) -> str | None:
         first, last = (mean(recorded[i]["blocks"][block]["alpha"]) for i in (0, -1))
-        return None if last is None else f"{first:.2f} → {last:.2f}"
+        return None if math.isnan(last) else f"{first:.2f} → {last:.2f}"
 
     columns = (
         Column(HISTORY, names.__getitem__, least=12),
-        *(figure(str(line["epoch"]), lambda block, line=line: dead(block, line)) for line in shown),
+        *map(epoch, shown),
         figure("alpha", alpha, 1),
     )
     show(out, columns, range(len(names)))

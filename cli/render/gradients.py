@@ -10,7 +10,7 @@ from minise_cli.render.format import count
 from rich.console import Console
 from rich.text import Text
 
-from minise.gradcheck.search import Failure, Outcome
+from minise.gradcheck.search import Outcome
 
 SHOWN = 24
 """Inputs of up to so many elements are printed."""
@@ -27,21 +27,25 @@ def draw_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
             out.print(Text(f"{'':6}  {ROW.format(*HEADINGS)}", "dim"), soft_wrap=True)
         seen.append(o)
         state = ("failed  ", "bold red") if o.failure else ("ok      ", "green")
-        derivatives, kinks, seconds = count(o.derivatives), o.kinks or "-", f"{o.seconds:.1f} s"
-        row = ROW.format(o.kind, o.name, o.backend, f"{o.worst:.1e}", o.cases, derivatives, kinks, seconds)
+        kinks, time = o.kinks or "-", f"{o.seconds:.1f} s"
+        row = ROW.format(
+            o.kind, o.name, o.backend, f"{o.worst:.1e}", o.cases, count(o.derivatives), kinks, time
+        )
         out.print(Text.assemble(state, row), soft_wrap=True)
     failed = [o for o in seen if o.failure]
     for o in failed:
-        draw_failure(out, o.name, o.failure)
+        draw_failure(out, o)
     total, seconds = count(sum(o.derivatives for o in seen)), sum(o.seconds for o in seen)
     verdict = f"[bold red]{len(failed)} failed[/]" if failed else "[green]all agree[/]"
     out.print(f"\n{len(seen)} checked, {total} derivatives, {seconds:.1f} s: {verdict}")
     return failed
 
 
-def draw_failure(out: Console, name: str, failure: Failure) -> None:
+def draw_failure(out: Console, outcome: Outcome) -> None:
     """The smallest case that fails: inputs, index, both values, and the likeliest cause."""
-    out.print(Text(f"\n{name}", "bold"))
+    failure = outcome.failure
+    assert failure is not None
+    out.print(Text(f"\n{outcome.name}", "bold"))
     out.print(Text(f"  wrong   {failure.message}"), soft_wrap=True)
     for i, x in enumerate(failure.inputs):
         if isinstance(x, np.ndarray):

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from minise_cli.render.console import console
 from numpy.typing import NDArray
-from rich.color import Color
-from rich.style import Style
-from rich.text import Text
 
 
 def draw_images(images: NDArray[np.uint8], captions: Sequence[str], columns: int) -> None:
@@ -19,13 +16,10 @@ def draw_images(images: NDArray[np.uint8], captions: Sequence[str], columns: int
     for start in range(0, len(images), columns):
         row = [shrink(image, side) for image in images[start : start + columns]]
         for line in range(0, side, 2):
-            text = Text(no_wrap=True)
-            for picture in row:
-                _half_blocks(text, picture[:, line], picture[:, min(line + 1, side - 1)])
-                text.append(" ")
-            out.print(text, crop=True)
+            lines = (_half_blocks(image[:, line], image[:, min(line + 1, side - 1)]) for image in row)
+            out.print(" ".join(lines), no_wrap=True, crop=True)
         names = "".join(f"{name[:side]:<{side + 1}}" for name in captions[start : start + columns])
-        out.print(Text(names, style="dim", no_wrap=True))
+        out.print(names, style="dim", markup=False, no_wrap=True)
 
 
 def shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -37,8 +31,7 @@ def shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return small
 
 
-def _half_blocks(text: Text, upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> None:
-    """Append a line of characters whose upper half is one row of pixels (3, side), the lower another."""
-    for over, under in zip(upper.T, lower.T, strict=True):
-        above, below = (Color.from_rgb(*map(int, pixel)) for pixel in (over, under))
-        text.append("▀", Style(color=above, bgcolor=below))
+def _half_blocks(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> str:
+    """Characters, as markup, whose upper half is one row of pixels (3, side), the lower another."""
+    colors = (map("rgb({},{},{})".format, *half.tolist()) for half in (upper, lower))
+    return "".join(f"[{over} on {under}]▀[/]" for over, under in zip(*colors, strict=True))

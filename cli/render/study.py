@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from minise_cli.render.console import console
 from minise_cli.render.format import clock, count, flops, interval, number, p_value, percent, widths
 from minise_cli.render.tables import Column, figure, show
-from rich.markup import escape
-from rich.text import Text
 
 from minise.study import ArmSize, Estimate, Look, Study, Verdict, look_words, unequal
 from minise.study.verdict import NOT_SUPPORTED, OPEN, SUPPORTED, UNCLAIMED
@@ -59,10 +57,11 @@ def draw_plan(study: Study, found: Sequence[ArmSize], times: Estimate) -> None:
     out.print()
     for arm, options in unequal(config).items():
         differ = ", ".join(f"{name} = {mine}, not {claim}" for name, (mine, claim) in options.items())
-        out.print(Text(f"{arm} is trained otherwise than {config.claim}: {differ}", "yellow"))
+        words = f"{arm} is trained otherwise than {config.claim}: {differ}"
+        out.print(words, style="yellow", markup=False)
     left = len(times.seconds)
-    folder = escape(str(study.folder))
-    out.print(f"[b]{left} of {len(study.outcomes)} runs[/] to do · seeds: {len(config.seeds)} · {folder}")
+    out.print(f"[b]{left} of {len(study.outcomes)} runs[/] to do · seeds: {len(config.seeds)} · ", end="")
+    out.print(study.folder, markup=False)
     for (model, batch), speed in times.images_per_second.items():
         out.print(f"[dim]{model}, batch {batch}: {speed:.0f} images/s, timed just now[/]")
     if left:
