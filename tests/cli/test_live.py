@@ -8,10 +8,12 @@ import select
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from cli_runs import MINISE, TINY, environment
 from minise_cli.progress.live import EPOCH_ROWS, LiveRun, picture
+from minise_cli.progress.live_study import LiveStudy
 from minise_cli.progress.state import State
 from minise_cli.render.format import (
     clock,
@@ -26,7 +28,8 @@ from minise_cli.render.format import (
 )
 from rich.console import Console
 
-from minise.runs.job import Finished, Started, train
+from minise.runs.job import Compiling, Finished, Started, train
+from minise.study import RunEnded, RunEpoch, RunStarted, StudyStarted
 from minise.train import EpochDone, StepDone
 from minise.train.config import TrainConfig
 
@@ -221,6 +224,26 @@ def test_in_a_real_terminal(tmp_path):
     seen, code = read_terminal(["data", "show", "shapes10", "--rows", 1], tmp_path)
     assert code == 0, seen
     assert "▀" in seen
+
+
+def test_a_study_has_a_bar_and_a_line_for_each_run_that_ended():
+    screen = io.StringIO()
+    planned = SimpleNamespace(name="first[0]", config=SimpleNamespace(epochs=2))
+    done = SimpleNamespace(planned=planned, state="done", test_acc=0.5, seconds=75)
+    with LiveStudy(Console(file=screen, width=100, height=30, force_terminal=True)) as display:
+        study = SimpleNamespace(outcomes=[done, done], folder="runs/[b]")
+        display.show(StudyStarted(study, todo=1))
+        display.show(Compiling("numba"))
+        display.show(RunStarted(planned, resumed=False))
+        display.show(RunEpoch(planned, {"epoch": 1, "train_loss": 2.5, "val_acc": None}))
+        whole, run = display.progress.tasks
+        assert (whole.completed, whole.total, run.completed, run.total) == (1, 2, 1, 2)
+        assert run.fields["words"] == "loss 2.5000"
+        display.show(RunEnded(done))
+        assert [task.completed for task in display.progress.tasks] == [2]
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    for words in ("runs/[b]", "compiling the numba kernels", "first[0]  test 50.00 %  1:15"):
+        assert words in plain
 
 
 class TestWords:
