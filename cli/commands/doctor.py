@@ -141,8 +141,9 @@ def cudnn() -> Finding:
     except ConfigError as error:
         return None, f"only --conv cudnn needs it: {str(error).removeprefix('conv: found cudnn, but ')}"
     number = found.backend_version()
-    version = f"{number // 10000}.{number // 100 % 100}.{number % 100}"
-    return True, f"cuDNN {version}, frontend {found.__version__}"
+    return True, (
+        f"cuDNN {number // 10000}.{number // 100 % 100}.{number % 100}, frontend {found.__version__}"
+    )
 
 
 def cuda_version(number: int) -> str:
