@@ -7,7 +7,6 @@ import errno
 import os
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 
 import click
@@ -16,7 +15,7 @@ STOPPED = 130  # as a shell counts: 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
-class Failure(click.ClickException):
+class CommandError(click.ClickException):
     """One line for stderr (none where the message is empty), what it starts with, and an exit code."""
 
     def __init__(self, message: str, code: int = 1, label: str = "error") -> None:
@@ -44,45 +43,35 @@ def listen() -> None:
             signal.signal(number, stop)
 
 
-def failure(error: BaseException) -> Failure:
+def failure(error: BaseException) -> CommandError:
     """The line and the code for an error; `MINISE_TRACEBACK=1` shows where one comes from that is a bug."""
     from minise._util.plugins import plugins_here
     from minise.errors import ConfigError, MiniseError
 
     if isinstance(error, MiniseError):
-        return Failure(str(error), 2 if isinstance(error, ConfigError) else 1)
+        return CommandError(str(error), 2 if isinstance(error, ConfigError) else 1)
     if isinstance(error, KeyboardInterrupt):
         return interrupted("nothing was finished", error)
     if isinstance(error, OSError):
         return _system(error)
     if isinstance(error, MemoryError):
-        return Failure(
+        return CommandError(
             f"memory: not enough ({str(error) or 'allocation failed'}); try smaller sizes, such as --batch-size"
         )
     if type(error).__module__.split(".")[0] in ("cupy", "cupy_backends"):
-        return Failure(
+        return CommandError(
             f"device cuda: {' '.join(str(error).split())[:500]}; `minise doctor` shows what is there"
         )
     if os.environ.get("MINISE_TRACEBACK"):
         raise error
     words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     who = f"minise or a plugin ({', '.join(plugins_here())})" if plugins_here() else "minise"
-    return Failure(f"{who} has a bug: {words}; MINISE_TRACEBACK=1 shows where")
+    return CommandError(f"{who} has a bug: {words}; MINISE_TRACEBACK=1 shows where")
 
 
-def interrupted(message: str, error: KeyboardInterrupt) -> Failure:
+def interrupted(message: str, error: KeyboardInterrupt) -> CommandError:
     """The line for Ctrl-C and its like, with the code that tells a shell which signal it was."""
-    return Failure(message, getattr(error, "code", STOPPED), "interrupted")
-
-
-def stopped(run: Path, error: KeyboardInterrupt) -> Failure:
-    """The line for a training run that was interrupted: where it is, and how to go on."""
-    if not (run / "run.json").exists():
-        return interrupted("the training had not begun; no run was made", error)
-    if not (run / "model.safetensors").exists():
-        return interrupted(f"{run} has no weights yet; `minise train --resume {run}` starts anew", error)
-    ways = f"`minise evaluate {run}` tests it, `minise train --resume {run}` goes on"
-    return interrupted(f"the run is kept in {run}: {ways}", error)
+    return CommandError(message, getattr(error, "code", STOPPED), "interrupted")
 
 
 def drop_stdout() -> None:
@@ -91,9 +80,9 @@ def drop_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _system(error: OSError) -> Failure:
+def _system(error: OSError) -> CommandError:
     if error.errno == errno.EPIPE:
         drop_stdout()
-        return Failure("", BROKEN_PIPE)
+        return CommandError("", BROKEN_PIPE)
     what = f"{error.filename}: " if error.filename else ""
-    return Failure(f"{what}{error.strerror or error}")
+    return CommandError(f"{what}{error.strerror or error}")

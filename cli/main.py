@@ -40,7 +40,9 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`--plugin FILE` may stand behind the command as well."""
-        first, rest, left = [], [], iter(args)
+        first: list[str] = []
+        rest: list[str] = []
+        left = iter(args)
         for arg in left:
             (first if arg == "--plugin" or arg.startswith("--plugin=") else rest).append(arg)
             if arg == "--plugin":
@@ -81,16 +83,18 @@ class LazyGroup(click.Group):
             code = super().main(*args, **extra)
             sys.stdout.flush()
         except click.ClickException as error:
-            code = _report(error)
+            code = print_error(error)
         except (click.Abort, KeyboardInterrupt):  # outside any command
             code = STOPPED
-        except OSError as error:  # flushing to a pipe that is closed, or a disk that is full
+        except Exception as error:  # of a plugin; or nothing can be printed: a pipe is closed, a disk is full
+            failed = failure(error)
             drop_stdout()
-            code = _report(failure(error))
+            code = print_error(failed)
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _report(error: click.ClickException) -> int:
+def print_error(error: click.ClickException) -> int:
+    """Print the line of an error, if it has one; returns its exit code."""
     message = " ".join(error.format_message().split())
     if isinstance(error, click.UsageError) and error.ctx is not None:
         message = f"{message.removesuffix('.')} (see `{error.ctx.command_path} --help`)"
@@ -100,24 +104,19 @@ def _report(error: click.ClickException) -> int:
     return error.exit_code
 
 
-def import_plugins(files: tuple[str, ...]) -> None:
+def import_plugins(ctx: click.Context, option: click.Parameter, files: tuple[str, ...]) -> None:
     """Import what `--plugin` names."""
-    if not files:
-        return
-    from minise._util.plugins import load_plugins
-    from minise.errors import MiniseError
+    if files:
+        from minise._util.plugins import load_plugins
 
-    try:
         load_plugins(files)
-    except MiniseError as error:
-        raise failure(error) from error
 
 
 @click.group(
     "minise",
     cls=LazyGroup,
     invoke_without_command=True,
-    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.option(
     "--plugin",
@@ -127,7 +126,7 @@ def import_plugins(files: tuple[str, ...]) -> None:
     metavar="FILE",
     is_eager=True,  # before any command looks into a table
     expose_value=False,
-    callback=lambda ctx, option, files: import_plugins(files),
+    callback=import_plugins,
     help="A Python file with activations, models or data sets of your own; may be given again.  [env:"
     " MINISE_PLUGINS, joined as in PATH]",
 )

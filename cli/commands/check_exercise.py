@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import click
-from minise_cli.progress.lines import print_json
+from minise_cli.render.console import print_json
 
 from minise.teach.exercises import EXERCISES, Exercise, Result, check_file
 
@@ -51,7 +51,8 @@ def show_list(as_json: bool) -> None:
         for exercise in EXERCISES.values():
             print_json(as_object(exercise))
         return
-    from minise_cli.render.draw import console, table
+    from minise_cli.render.console import console
+    from minise_cli.render.fit import table
     from rich.text import Text
 
     rows = table("lesson", "exercise", "", "what is asked for")
@@ -82,7 +83,7 @@ def show_result(result: Result, as_json: bool, *, more: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(result))
         return
-    from minise_cli.render.draw import console
+    from minise_cli.render.console import console
     from rich.text import Text
 
     out = console()

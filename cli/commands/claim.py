@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+from minise_cli.arguments import FILE, PATH, choice, json_option, number
 from minise_cli.commands.report import PAGE, keep_look
-from minise_cli.errors import Failure, interrupted
+from minise_cli.errors import CommandError, interrupted
 from minise_cli.options import absolute, train_option
-from minise_cli.progress.lines import print_json
-from minise_cli.progress.study_lines import JsonStudyReport, StudyReport, TextStudyReport, verdict_object
-from minise_cli.render.console import Waiting, is_screen, warn
+from minise_cli.progress.display import follow
+from minise_cli.progress.lines import display_for
+from minise_cli.render.console import Waiting, print_json, warn
+from minise_cli.render.study import draw_plan, draw_verdict
 
 from minise._util.files import write_atomically
 from minise.data import DATASETS
@@ -45,6 +47,8 @@ from minise.train.config import read_toml
 from minise.train.recipes import recipes
 
 FOLDER = Path("runs/claim")
+PLANNED = ("datasets", "models", "arms", "seeds", "epochs")
+"""The options that change the plan; the others say where and how it is carried out."""
 
 
 @click.command(
@@ -53,80 +57,62 @@ FOLDER = Path("runs/claim")
     " for one look: fix the number of seeds before.",
 )
 @click.option(
-    "--study",
-    "folder",
-    type=click.Path(path_type=Path),
+    *("--study", "folder"),
+    type=PATH,
     metavar="DIR",
     default=FOLDER,
-    show_default=True,
     help="The folder of the study: to make, to go on with, or to extend.",
 )
 @click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    *("--config", "file"),
+    type=FILE,
     metavar="FILE",
-    help="A study as a TOML file, see --print.  [default: that of the folder, else the paper's claim]",
+    help="A study as a TOML file, see --print.",
+    show_default="that of the folder, else the paper's claim",
 )
 @click.option("--print", "as_toml", is_flag=True, help="Print the study as a TOML file to copy, and end.")
+@choice(
+    *("--dataset", "datasets"),
+    among=DATASETS,
+    words="On what.",
+    show_default="cifar10, cifar100",
+    multiple=True,
+)
+@choice(
+    *("--model", "models"),
+    among=[name for name, spec in MODELS.items() if spec.has_se],
+    words="A model with SE blocks.",
+    show_default="se-resnet20",
+    multiple=True,
+)
 @click.option(
-    "--dataset",
-    "datasets",
+    *("--arm", "arms"),
     multiple=True,
     metavar="NAME",
-    type=click.Choice(list(DATASETS)),
-    help="On what; may be given again.  [default: cifar10, cifar100]",
+    help="Only these arms of the study, or, once it is begun, these besides; may be given again.",
+    show_default="all",
 )
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    metavar="NAME",
-    type=click.Choice([name for name, spec in MODELS.items() if spec.has_se]),
-    help="A model with SE blocks; may be given again.  [default: se-resnet20]",
-)
-@click.option(
-    "--arm",
-    "arms",
-    multiple=True,
-    metavar="NAME",
-    help="Only these arms of the study, or, once it is begun, these besides; may be given again.  [default: all]",
-)
-@click.option("--seeds", type=click.IntRange(1), metavar="N", help="Seeds 0 to N - 1.  [default: 5]")
-@click.option("--epochs", type=click.IntRange(1), metavar="N", help="Of every run.  [default: 10]")
-@click.option(
-    "--recipe",
-    type=click.Choice(recipes()),
-    metavar="NAME",
-    help=f"How every run is trained, and its model. One of: {', '.join(recipes())}.",
-)
-@click.option(
-    "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Runs at a time."
-)
+@number("--seeds", words="Seeds 0 to N - 1.", show_default="5")
+@number("--epochs", words="Of every run.", show_default="10")
+@choice("--recipe", among=recipes(), words="How every run is trained, and its model.")
+@number("--jobs", default=1, words="Runs at a time.")
 @click.option("--retry", is_flag=True, help="Do the runs that failed anew.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and how long it takes, and end.")
 @train_option("data_dir", "Where the files are.")
 @train_option("mirror", "Where to download from.")
 @train_option("device", "auto takes the GPU where there is one.")
 @train_option("threads", "How many cores to use, for all runs together.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object a line: every event, then the verdict."
-)
+@json_option("One JSON object a line: every event, then the verdict.")
 def command(
     folder: Path,
     file: Path | None,
-    as_toml: bool,
-    datasets: tuple[str, ...],
-    models: tuple[str, ...],
-    arms: tuple[str, ...],
-    seeds: int | None,
-    epochs: int | None,
     recipe: str | None,
-    jobs: int,
-    retry: bool,
+    as_toml: bool,
     dry_run: bool,
     as_json: bool,
-    **machine: Any,
+    retry: bool,
+    jobs: int,
+    **options: Any,
 ) -> None:
     """Test the claim that FeLU helps SE: every arm with every seed, on equal terms, and a verdict.
 
@@ -135,18 +121,20 @@ def command(
     minise claim --recipe quick --jobs 2
     minise claim --seeds 8
     """
-    given = {"datasets": datasets, "models": models, "arms": arms, "seeds": seeds, "epochs": epochs}
-    config = study_config(folder, file, recipe, {k: v for k, v in given.items() if v})
+    given = {name: value for name in PLANNED if (value := options.pop(name))}
+    config = study_config(folder, file, recipe, given)
     if as_toml:
-        click.echo(config.to_toml() if file or recipe or any(given.values()) else claim_text(), nl=False)
+        click.echo(config.to_toml() if file or recipe or given else claim_text(), nl=False)
         return
-    machine["data_dir"] = absolute(machine["data_dir"])
+    machine = options | {"data_dir": absolute(options["data_dir"])}
     if dry_run:
         show_plan(planned_study(folder, config, **machine), machine, as_json=as_json, retry=retry)
         return
     sizes(config)  # parity, before anything is made
     foretell_verdict()
-    follow(folder, config, jobs=jobs, retry=retry, as_json=as_json, **machine)
+    with Waiting("preparing the study") as waiting:
+        events = run_study(folder, config, jobs=jobs, retry=retry, progress=waiting, **machine)
+        follow(events, waiting, display_for(as_json, study=True), stopped=partial(stopped, folder))
     show_verdict(folder, as_json)
 
 
@@ -201,53 +189,24 @@ def named(known: dict[str, Any], arms: Sequence[str]) -> dict[str, Any]:
 def show_plan(study: Study, machine: dict[str, Any], *, as_json: bool, retry: bool) -> None:
     """What would be done, and how long it would take."""
     found = sizes(study.config)
-    todo = study.todo(retry=retry)
     with Waiting("timing a few steps of every model"):
-        times = estimate(todo, threads=machine["threads"], device=machine["device"])
-    if as_json:
-        print_json(
-            {
-                "event": "plan",
-                "study": dataclasses.asdict(study.config),
-                "sizes": [dataclasses.asdict(size) for size in found],
-                "unequal": unequal(study.config),
-                "states": {o.planned.name: o.state for o in study.outcomes},
-                "seconds": times.total,
-            }
-        )
+        times = estimate(study.todo(retry=retry), threads=machine["threads"], device=machine["device"])
+    if not as_json:
+        draw_plan(study, found, times)
         return
-    from minise_cli.render.study import draw_plan
-
-    draw_plan(study, found, times)
-
-
-def make_report(as_json: bool) -> StudyReport:
-    """What suits the reader: a program, a screen, or a file."""
-    if as_json:
-        return JsonStudyReport()
-    if not is_screen():
-        return TextStudyReport()
-    from minise_cli.progress.live_study import LiveStudyReport
-
-    return LiveStudyReport()
+    print_json(
+        {
+            "event": "plan",
+            "study": study.config,
+            "sizes": found,
+            "unequal": unequal(study.config),
+            "states": {o.planned.name: o.state for o in study.outcomes},
+            "seconds": times.total,
+        }
+    )
 
 
-def follow(folder: Path, config: StudyConfig, *, as_json: bool, **options: Any) -> None:
-    """Do the runs and show them."""
-    with Waiting("preparing the study") as waiting:
-        events = run_study(folder, config, progress=waiting, **options)
-        with contextlib.closing(events):
-            try:
-                with make_report(as_json) as report:
-                    for event in events:
-                        waiting.close()
-                        report.show(event)
-            except KeyboardInterrupt as error:
-                events.close()
-                raise stopped(folder, error) from error
-
-
-def stopped(folder: Path, error: KeyboardInterrupt) -> Failure:
+def stopped(folder: Path, error: KeyboardInterrupt) -> CommandError:
     """The line for a study that was interrupted: how far it is."""
     if not is_study(folder):
         return interrupted("the study had not begun", error)
@@ -276,16 +235,13 @@ def show_verdict(folder: Path, as_json: bool) -> None:
         return
     looks = earlier_looks(study, verdict)
     if as_json:
-        print_json(verdict_object(verdict, looks))
+        print_json({"event": "verdict", **vars(verdict), "looks": looks})
     else:
-        from minise_cli.render.study import draw_verdict
-
         draw_verdict(study, verdict, looks)
     keep_look(study, verdict)
     if verdict.verdict == UNCLAIMED and study.config.effect:
-        warn(
-            f"study: no gain is claimed on {', '.join(study.config.datasets)}; [effect] in a file claims one"
-        )
+        names = ", ".join(study.config.datasets)
+        warn(f"study: no gain is claimed on {names}; [effect] in a file claims one")
     try:
         write_atomically(folder / PAGE, report(folder).encode())
     except MiniseError as error:

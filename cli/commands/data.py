@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
-from minise_cli.errors import Failure
+from minise_cli.arguments import FILE, json_option, number
+from minise_cli.errors import CommandError
 from minise_cli.options import METAVARS
-from minise_cli.progress.lines import print_json
-from minise_cli.render.console import Waiting, is_screen
+from minise_cli.render.console import Waiting, console, is_screen, print_json
+from minise_cli.render.format import count
+from minise_cli.render.images import draw_images
+from minise_cli.render.tables import Column, figure, show
 
 from minise.data import DATASETS, FileCheck, contact_sheet, fetch, load, locate, verify, write_png
 from minise.data.places import search_places
@@ -19,7 +23,20 @@ from minise.errors import ConfigError
 NAME = click.argument("name", type=click.Choice(list(DATASETS)))
 DATA_DIR = click.option("--data-dir", metavar=METAVARS["data_dir"], help="The folder of the files.")
 MIRROR = click.option("--mirror", metavar=METAVARS["mirror"], help="Where to download from.")
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+JSON = json_option("One JSON object a line.")
+
+
+DATASETS_SHOWN = (
+    Column("data set", lambda row: (row["name"], "bold")),
+    figure("images", lambda row: f"{count(row['train'])} + {count(row['test'])}", 1),
+    figure("classes", lambda row: row["classes"], 2),
+    Column("where", lambda row: place(row), least=20, wraps=True),
+)
+CHECKS_SHOWN = (
+    Column("file", lambda check: check.path.name, least=16),
+    Column("MD5", lambda check: check.found, 1),
+    Column("verdict", lambda check: verdict(check), least=12, wraps=True),
+)
 
 
 @click.group("data")
@@ -34,12 +51,9 @@ def list_(data_dir: str | None, as_json: bool) -> None:
     """List the data sets, and where each is or how to get it."""
     rows = [describe(name, data_dir) for name in DATASETS]
     if as_json:
-        for row in rows:
-            print_json(row)
-        return
-    from minise_cli.render.draw import draw_datasets
-
-    draw_datasets(rows)
+        print_json(*rows)
+    else:
+        show(console(), DATASETS_SHOWN, rows)
 
 
 def describe(name: str, data_dir: str | None = None) -> dict[str, Any]:
@@ -52,10 +66,15 @@ def describe(name: str, data_dir: str | None = None) -> dict[str, Any]:
         "train": spec.train,
         "test": spec.test,
         "classes": len(spec.classes),
-        "path": str(path) if path else None,
+        "path": path and str(path),
         "ready": path is not None or not spec.downloadable,
         "how": how,
     }
+
+
+def place(row: dict[str, Any]) -> tuple[str, str]:
+    """Where a data set is, or how to get it."""
+    return (row["path"], "green") if row["path"] else (row["how"], "" if row["ready"] else "yellow")
 
 
 @command.command("fetch")
@@ -80,70 +99,53 @@ def verify_(name: str, data_dir: str | None, as_json: bool) -> None:
     """Compare the MD5 of every file of NAME with the official one; exit code 1 where one is not that."""
     checks = verify(name, data_dir)
     if as_json:
-        for check in checks:
-            print_json(as_object(check))
+        print_json(*(check._asdict() for check in checks))
     elif not checks:
         click.echo(f"{name} is generated when it is used: there is nothing to verify")
     else:
-        from minise_cli.render.draw import draw_checks
+        out = console()
+        for folder, files in itertools.groupby(checks, key=lambda check: check.path.parent):
+            out.print(str(folder), style="bold", markup=False)
+            show(out, CHECKS_SHOWN, list(files))
+    if wrong := sum(not check.ok for check in checks):
+        raise CommandError(f"{name}: {wrong} of {len(checks)} files are missing or not the official ones")
 
-        draw_checks(checks)
-    wrong = [check for check in checks if not check.ok]
-    if wrong:
-        raise Failure(f"{name}: {len(wrong)} of {len(checks)} files are missing or not the official ones")
 
-
-def as_object(check: FileCheck) -> dict[str, Any]:
-    """The verdict on a file, for JSON."""
-    return {"path": str(check.path), "found": check.found, "expected": check.expected, "ok": check.ok}
+def verdict(check: FileCheck) -> tuple[str, str]:
+    """What a file's MD5 says, and its color."""
+    if check.found is None:
+        return "missing", "red"
+    if check.expected is None:
+        return "no official MD5", "yellow"
+    return ("official", "green") if check.ok else (f"differs from {check.expected}", "red")
 
 
 @command.command("show")
 @NAME
-@click.option(
-    "--split", type=click.Choice(["train", "test"]), default="train", show_default=True, help="Which images."
-)
+@click.option("--split", type=click.Choice(["train", "test"]), default="train", help="Which images.")
 @click.option("--label", metavar="CLASS", help="Only images of this class.")
-@click.option(
-    "--columns", type=click.IntRange(1), default=5, show_default=True, metavar="N", help="Images in a row."
-)
-@click.option(
-    "--rows", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Rows of images."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png", help="Write a PNG."
-)
+@number("--columns", default=5, words="Images in a row.")
+@number("--rows", default=3, words="Rows of images.")
+@click.option("--out", type=FILE, metavar="FILE.png", help="Write a PNG.")
 @DATA_DIR
 @MIRROR
 def show_(
-    name: str,
-    split: str,
-    label: str | None,
-    columns: int,
-    rows: int,
-    out: Path | None,
-    data_dir: str | None,
-    mirror: str | None,
+    name: str, split: str, label: str | None, columns: int, rows: int, out: Path | None, **where: Any
 ) -> None:
-    """Show the first images of NAME, in a terminal with colours or as a PNG file."""
+    """Show the first images of NAME, in a terminal with colors or as a PNG file."""
     if out is None and not is_screen():
         raise ConfigError("show: stdout is no terminal, expected one, or --out FILE.png")
-    generated = not DATASETS[name].downloadable
-    some = 1000 if generated else None  # drawing all of them takes long
+    some = None if DATASETS[name].downloadable else 1000  # drawing all of them takes long
     with Waiting(f"preparing {name}") as waiting:
-        dataset = load(
-            name, data_dir=data_dir, mirror=mirror, progress=waiting, limit_train=some, limit_test=some
-        )
+        dataset = load(name, limit_train=some, limit_test=some, progress=waiting, **where)
     chosen = dataset.train if split == "train" else dataset.test
     if label is not None:
         if label not in dataset.classes:
             raise ConfigError(f"label: found {label!r}, expected one of {', '.join(dataset.classes)}")
         chosen = chosen.select(np.flatnonzero(chosen.labels == dataset.classes.index(label)))
     chosen = chosen.take(columns * rows)
-    from minise_cli.render.draw import draw_images, draw_saved
-
     if is_screen():
         draw_images(chosen.images, [dataset.classes[i] for i in chosen.labels], columns)
     if out is not None:
         write_png(out, contact_sheet(chosen.images, columns))
-        draw_saved(out, len(chosen))
+        click.echo(f"{len(chosen)} images in {out}")

@@ -7,13 +7,12 @@ import platform
 import shutil
 import sys
 from importlib.util import find_spec
-from typing import Any
 
 import click
 import numpy as np
+from minise_cli.arguments import json_option
 from minise_cli.commands.data import describe
-from minise_cli.progress.lines import print_json
-from minise_cli.render.console import is_screen
+from minise_cli.render.console import console, is_screen, print_json
 from threadpoolctl import threadpool_info
 
 import minise
@@ -37,7 +36,7 @@ EXTRAS = {
 
 
 @click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option()
 def command(as_json: bool) -> None:
     """Show what this machine has, what is missing and how to get it."""
     sections = {
@@ -48,15 +47,31 @@ def command(as_json: bool) -> None:
     }
     if as_json:
         print_json({heading: as_object(findings) for heading, findings in sections.items()})
-        return
-    from minise_cli.render.draw import draw_findings
-
-    draw_findings(sections)
+    else:
+        draw(sections)
 
 
-def as_object(findings: dict[str, Finding]) -> dict[str, Any]:
+def as_object(findings: dict[str, Finding]) -> dict[str, dict[str, bool | str | None]]:
     """The findings, for JSON."""
-    return {name: {"ok": good, "found": words} for name, (good, words) in findings.items()}
+    return {name: {"ok": ok, "found": words} for name, (ok, words) in findings.items()}
+
+
+def draw(sections: dict[str, dict[str, Finding]]) -> None:
+    """Headings with findings below: a tick, a cross or neither, a name and words."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    out = console()
+    signs = {True: "[green]✓[/]", False: "[red]✗[/]", None: " "}
+    for heading, findings in sections.items():
+        out.print(f"[b]{heading}[/b]")
+        made = Table.grid(padding=(0, 2, 0, 0))
+        made.add_column(width=1)
+        made.add_column(style="dim", no_wrap=True)
+        made.add_column(overflow="fold")
+        for name, (ok, words) in findings.items():
+            made.add_row(signs[ok], name, escape(words))
+        out.print(made)
 
 
 def software() -> dict[str, Finding]:
@@ -97,9 +112,8 @@ def fast_kernels() -> Finding:
 
 def extras() -> Finding:
     """Which of the extras that commands need are there."""
-    there, missing = [], []
-    for extra, modules in EXTRAS.items():
-        (there if all(find_spec(module) for module in modules) else missing).append(extra)
+    there = [extra for extra, modules in EXTRAS.items() if all(map(find_spec, modules))]
+    missing = [extra for extra in EXTRAS if extra not in there]
     words = [", ".join(there)] if there else []
     words += [f"not there: pip install 'minise[{','.join(missing)}]'"] if missing else []
     return (True if not missing else None), "; ".join(words)
@@ -111,11 +125,11 @@ def gpu() -> Finding:
     except MiniseError as error:
         return None, str(error).removeprefix("device cuda: ")
     runtime = cupy.cuda.runtime
-    properties = runtime.getDeviceProperties(0)
+    card = runtime.getDeviceProperties(0)
     free, memory = (size / 2**30 for size in runtime.memGetInfo())
     driver, nvrtc = cuda_version(runtime.driverGetVersion()), ".".join(map(str, cupy.cuda.nvrtc.getVersion()))
     return True, (
-        f"{properties['name'].decode()} (compute capability {properties['major']}.{properties['minor']}),"
+        f"{card['name'].decode()} (compute capability {card['major']}.{card['minor']}),"
         f" {free:.1f} of {memory:.1f} GiB free, driver for CUDA {driver}, CuPy {cupy.__version__}, NVRTC {nvrtc}"
     )
 
@@ -150,14 +164,11 @@ def data_sets() -> dict[str, Finding]:
 
 
 def terminal() -> dict[str, Finding]:
-    size = shutil.get_terminal_size()
-    kind = f"{os.environ.get('TERM', 'none')}, colours {os.environ.get('COLORTERM', 'not announced')}"
+    stdout = "a screen: training is drawn" if is_screen() else "no screen: training prints lines"
+    size, colors = shutil.get_terminal_size(), os.environ.get("COLORTERM", "not announced")
     return {
-        "stdout": (
-            None,
-            "a screen: training is drawn" if is_screen() else "no screen: training prints lines",
-        ),
+        "stdout": (None, stdout),
         "size": (None, f"{size.columns} x {size.lines}"),
-        "kind": (None, kind),
+        "kind": (None, f"{os.environ.get('TERM', 'none')}, colors {colors}"),
         "encoding": (None, sys.stdout.encoding or "unknown"),
     }

@@ -6,21 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import click
+from minise_cli.arguments import PATH, json_option
 from minise_cli.options import train_option
-from minise_cli.progress.lines import print_json
-from minise_cli.render.console import Waiting, warn
+from minise_cli.render.console import Waiting, print_json, unofficial, warn
 
 from minise._util.plugins import plugin_words, plugins_here
 from minise.runs.reopen import Opened, Tested, evaluate_run
 
 
 @click.command("evaluate")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @train_option("data_dir", "Where the files are.", "where the run found them, else as in training")
 @train_option("limit_test", "Take only the first N test images.", "as many as the run")
 @train_option("device", "auto takes the GPU where there is one.")
 @train_option("threads", "How many cores to use.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option()
 def command(run: Path, as_json: bool, **options: Any) -> None:
     """Test the model in the run folder RUN on the test images: in all, by class, what is taken for what.
 
@@ -28,8 +28,7 @@ def command(run: Path, as_json: bool, **options: Any) -> None:
     """
     with Waiting(f"testing {run}") as waiting:
         tested = evaluate_run(run, progress=waiting, **options)
-    for message in doubts(tested):
-        warn(message)
+    warn(*doubts(tested))
     if as_json:
         print_json(as_object(tested))
         return
@@ -52,13 +51,9 @@ def doubts(tested: Opened) -> list[str]:
         found.append(
             f"{run.path}: made with the plugins {plugin_words(run.plugins)}, here are {plugin_words(plugins_here())}"
         )
-    if not tested.same_data:
-        found.append(f"{dataset.name}: {dataset.source} is not the data of the run (another checksum)")
-    elif dataset.official is False:
-        found.append(
-            f"{dataset.name}: not the official files; results on them are not comparable with others'"
-        )
-    return found
+    if tested.same_data:
+        return found + unofficial(dataset)
+    return [*found, f"{dataset.name}: {dataset.source} is not the data of the run (another checksum)"]
 
 
 def as_object(tested: Tested) -> dict[str, Any]:
@@ -66,13 +61,10 @@ def as_object(tested: Tested) -> dict[str, Any]:
     test, classes = tested.test, tested.dataset.classes
     return {
         "event": "evaluation",
-        "run": str(tested.run.path),
+        "run": tested.run.path,
         "state": tested.run.state,
-        "top1": test.top1,
-        "top5": test.top5,
-        "loss": test.loss,
+        **vars(test),
         "images": test.images,
-        "per_class": dict(zip(classes, test.per_class.tolist(), strict=True)),
-        "confusion": test.confusion.tolist(),
-        "classes": list(classes),
+        "per_class": dict(zip(classes, test.per_class, strict=True)),
+        "classes": classes,
     }

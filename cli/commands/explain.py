@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from minise_cli.progress.lines import print_json
+from minise_cli.render.console import print_json
 
 from minise.teach.explain import TOPICS, as_data, explain
 from minise.teach.explain.rules import RULES

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from minise_cli.progress.lines import print_json
-from minise_cli.render.console import warn
+from minise_cli.arguments import FILE, PATH, json_option
+from minise_cli.render.console import print_json, warn
 from minise_cli.render.format import scaled
 
 from minise._util.files import write_atomically
@@ -17,7 +17,7 @@ from minise.runs.run import Run
 
 
 @click.command("export")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.option(
     "--format",
     "format_",
@@ -25,23 +25,15 @@ from minise.runs.run import Run
     required=True,
     help="A state_dict as torch.save writes it, safetensors, or the whole network for onnxruntime.",
 )
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    metavar="FILE",
-    help="Where to write it.",
-)
+@click.option("-o", "--out", type=FILE, required=True, metavar="FILE", help="Where to write it.")
 @click.option(
     "--names",
     type=click.Choice(list(NAMES)),
     default="minise",
-    show_default=True,
     help="What the arrays are called: as here, as in bench/torch_models.py, or as in the repositories"
     " listed in docs/interchange.md.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option()
 def command(run: Path, format_: str, out: Path, names: str, as_json: bool) -> None:
     """Write the weights of the run folder RUN to a file; no PyTorch is needed for it.
 
@@ -52,15 +44,15 @@ def command(run: Path, format_: str, out: Path, names: str, as_json: bool) -> No
     opened = Run.open(run)
     content = export_run(opened, format_, names=names)
     if str(out) == "-":
-        raise ConfigError("export: found - for the file, expected a name: these are no lines to print")
+        raise ConfigError(
+            "export: found - for the file, expected a name: a binary file does not go to stdout"
+        )
     if out.resolve().parent == run.resolve():
         raise ConfigError(f"export: {out} lies in the run's own folder, expected a file elsewhere")
     write_atomically(out, content)
     if opened.state != "done":
         warn(f"{run}: the run {opened.state_words}; these are its weights so far")
     if as_json:
-        print_json(
-            {"event": "export", "run": str(run), "out": str(out), "format": format_, "bytes": len(content)}
-        )
-        return
-    click.echo(f"{opened.config.model} as {format_} in {out}, {scaled(len(content), 'B')}")
+        print_json({"event": "export", "run": run, "out": out, "format": format_, "bytes": len(content)})
+    else:
+        click.echo(f"{opened.config.model} as {format_} in {out}, {scaled(len(content), 'B')}")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from minise_cli.arguments import FILE, PATH, choice, json_option
 from minise_cli.options import absolute, train_option
-from minise_cli.progress.lines import print_json
-from minise_cli.render.console import Waiting, warn
+from minise_cli.render.console import Waiting, print_json, unofficial, warn
 from minise_cli.render.format import percent
 
 from minise.data import DATASETS
@@ -20,31 +20,30 @@ from minise.ops import ACTIVATIONS
 from minise.runs.job import result_of
 
 NOTED = "as `minise export` noted"
-
-
-def noted_option(name: str, table: dict[str, Any], words: str, default: str = NOTED) -> Any:
-    """An option that the file may answer itself."""
-    flag = "--" + name.replace("_", "-")
-    help = f"{words} One of: {', '.join(table)}."
-    return click.option(
-        flag, name, type=click.Choice(list(table)), metavar="NAME", show_default=default, help=help
-    )
+"""Where a file may answer itself."""
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--run", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The folder to make."
+@click.argument("file", type=FILE)
+@click.option("--run", type=PATH, required=True, metavar="DIR", help="The folder to make.")
+@choice("--model", among=MODELS, words="What the weights are of.", show_default=NOTED)
+@choice("--dataset", among=DATASETS, words="What they are tested on.", show_default=NOTED)
+@choice(
+    "--act",
+    among=ACTIVATIONS,
+    words="The activation inside SE blocks.",
+    show_default=f"{NOTED}, else that of --names",
 )
-@noted_option("model", MODELS, "What the weights are of.")
-@noted_option("dataset", DATASETS, "What they are tested on.")
-@noted_option("act", ACTIVATIONS, "The activation inside SE blocks.", f"{NOTED}, else that of --names")
-@noted_option("trunk_act", ACTIVATIONS, "The activation outside SE blocks.", f"{NOTED}, else relu")
+@choice(
+    "--trunk-act",
+    among=ACTIVATIONS,
+    words="The activation outside SE blocks.",
+    show_default=f"{NOTED}, else relu",
+)
 @click.option(
     "--names",
     type=click.Choice(["auto", *NAMES]),
     default="auto",
-    show_default=True,
     help="How the arrays are named, see docs/interchange.md; auto: as most of them are.",
 )
 @click.option(
@@ -57,7 +56,7 @@ def noted_option(name: str, table: dict[str, Any], words: str, default: str = NO
 @train_option("limit_test", "Take only the first N test images.")
 @train_option("device", "auto takes the GPU where there is one.")
 @train_option("threads", "How many cores to use.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option()
 def command(file: Path, run: Path, as_json: bool, **options: Any) -> None:
     """Make a run folder from the weights in FILE: a state_dict of PyTorch's, or safetensors.
 
@@ -69,8 +68,7 @@ def command(file: Path, run: Path, as_json: bool, **options: Any) -> None:
     options["data_dir"] = absolute(options["data_dir"])
     with Waiting(f"reading {file}") as waiting:
         imported = import_run(file, run, progress=waiting, **options)
-    for message in doubts(imported):
-        warn(message)
+    warn(*doubts(imported))
     if as_json:
         print_json(as_object(imported))
         return
@@ -91,10 +89,7 @@ def doubts(imported: Imported) -> list[str]:
             "the code behind these names normalises images in another way; if these weights were trained with it,"
             f" --normalised {imported.unheeded} makes up for that"
         )
-    if imported.dataset.official is False:
-        name = imported.dataset.name
-        found.append(f"{name}: not the official files; results on them are not comparable with others'")
-    return found
+    return found + unofficial(imported.dataset)
 
 
 def as_object(imported: Imported) -> dict[str, Any]:
@@ -102,13 +97,10 @@ def as_object(imported: Imported) -> dict[str, Any]:
     config = imported.config
     return {
         "event": "import",
-        "run": str(imported.run),
+        "run": imported.run,
         "sha256": imported.sha256,
         "names": imported.names,
-        "model": config.model,
-        "dataset": config.dataset,
-        "act": config.act,
-        "reduction": config.reduction,
+        **{name: getattr(config, name) for name in ("model", "dataset", "act", "reduction")},
         "warnings": doubts(imported),
         **result_of(imported.test),
     }

@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import click
+from minise_cli.arguments import PATH, json_option, number
 from minise_cli.commands.evaluate import doubts
 from minise_cli.options import train_option
-from minise_cli.progress.lines import print_json
-from minise_cli.render.console import Waiting, warn
+from minise_cli.render.console import Waiting, print_json, warn
+from minise_cli.render.gates import draw_blocks, draw_chains
 
-from minise.analysis.dying_chain import Chain, run_chain
+from minise.analysis.dying_chain import run_chain
 from minise.errors import ConfigError
 from minise.ops import ACTIVATIONS
 from minise.runs.reopen import inspect_run
 from minise.runs.run import MICROSCOPE
 
-IMAGES = 1000
 SHOWN = ("relu", "felu", "elu", "leaky_relu")
 
 
 @click.command("inspect")
-@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.argument("run", required=False, type=PATH)
 @click.option(
     "--chain", is_flag=True, help="Without RUN: the paper's chain of four neurons, with its numbers."
 )
-@click.option(
-    "--images",
-    "limit_test",
-    type=click.IntRange(1),
-    default=IMAGES,
-    show_default=True,
-    metavar="N",
-    help="Look on the first N test images.",
-)
+@number("--images", "limit_test", default=1000, words="Look on the first N test images.")
 @train_option("data_dir", "Where the files are.", "where the run found them, else as in training")
 @train_option("device", "auto takes the GPU where there is one.")
 @train_option("threads", "How many cores to use.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object a block, or an activation, one a line."
-)
+@json_option("One JSON object a block, or an activation, one a line.")
 def command(run: Path | None, chain: bool, as_json: bool, **options: Any) -> None:
     """Look into the SE blocks of the run folder RUN: dead units, gates, and how they came about.
 
@@ -51,37 +40,26 @@ def command(run: Path | None, chain: bool, as_json: bool, **options: Any) -> Non
     """
     if (run is None) != chain:
         raise click.UsageError("expected either RUN or --chain")
-    if run is None:
-        show_chains([run_chain(act) for act in SHOWN if act in ACTIVATIONS], as_json)
-    else:
+    if run is not None:
         show_run(run, as_json, options)
-
-
-def show_chains(chains: list[Chain], as_json: bool) -> None:
-    """The chain with each activation."""
-    if as_json:
-        for chain in chains:
-            print_json(dataclasses.asdict(chain) | {"dead": list(chain.dead)})
         return
-    from minise_cli.render.gates import draw_chains
-
-    draw_chains(chains)
+    chains = [run_chain(act) for act in SHOWN if act in ACTIVATIONS]
+    if as_json:
+        print_json(*(vars(chain) | {"dead": chain.dead} for chain in chains))
+    else:
+        draw_chains(chains)
 
 
 def show_run(path: Path, as_json: bool, options: dict[str, Any]) -> None:
     """The blocks of a run, now and over its training."""
     with Waiting(f"looking into {path}") as waiting:
         inspected = inspect_run(path, progress=waiting, **options)
-    for message in doubts(inspected):
-        warn(message)
+    warn(*doubts(inspected))
     if not inspected.blocks:
         raise ConfigError(
             f"inspect: {path} is a {inspected.run.config.model}, which has no SE blocks, expected a run with some"
         )
     if as_json:
-        for block in inspected.blocks:
-            print_json(dataclasses.asdict(block))
-        return
-    from minise_cli.render.gates import draw_blocks
-
-    draw_blocks(inspected, inspected.run.lines(MICROSCOPE))
+        print_json(*inspected.blocks)
+    else:
+        draw_blocks(inspected, inspected.run.lines(MICROSCOPE))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import itertools
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from minise_cli.errors import stopped
+from minise_cli.arguments import FILE, PATH, choice, json_option
+from minise_cli.errors import CommandError, interrupted
 from minise_cli.options import GroupedCommand, given_options, merged_config, train_options
-from minise_cli.progress.lines import JsonReport, Report, TextReport
-from minise_cli.render.console import Waiting, is_screen, warn
+from minise_cli.progress.display import Display, follow
+from minise_cli.progress.lines import display_for
+from minise_cli.render.console import Waiting
 
 from minise._util.files import new_folder
-from minise.runs.job import Event, Started, train
+from minise.runs.job import train
 from minise.runs.run import Run
 from minise.train.config import MACHINE, TrainConfig
 from minise.train.recipes import DEFAULT, recipes
@@ -30,24 +32,17 @@ from minise.train.recipes import DEFAULT, recipes
 )
 @train_options
 @click.option(
-    "--run",
-    "run",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The folder to make. Default: runs/DATASET-MODEL-ACT-TIME.",
+    "--run", type=PATH, metavar="DIR", help="The folder to make. Default: runs/DATASET-MODEL-ACT-TIME."
 )
-@click.option(
+@choice(
     "--recipe",
-    "recipe",
-    type=click.Choice(recipes()),
-    metavar="NAME",
-    help=f"A whole training, see `minise recipes`. One of: {', '.join(recipes())}."
-    f"  [default: {DEFAULT}, unless --model or --config is given]",
+    among=recipes(),
+    words="A whole training, see `minise recipes`.",
+    show_default=f"{DEFAULT}, unless --model or --config is given",
 )
 @click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    *("--config", "file"),
+    type=FILE,
     metavar="FILE",
     help="Options from a TOML file, such as the config.toml of a run.",
 )
@@ -57,7 +52,7 @@ from minise.train.recipes import DEFAULT, recipes
     metavar="RUN",
     help="Go on with a run that was interrupted; of the options, only the machine and data ones may change.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: start, every epoch, done.")
+@json_option("One JSON object a line: start, every epoch, done.")
 @click.option(
     "--tensorboard", is_flag=True, help="Also write event files for TensorBoard, in RUN/tensorboard."
 )
@@ -90,8 +85,10 @@ def command(
         config = merged_config(given, file, recipe)
         path = run or own_folder(config)
     try:
-        board = board_at(path) if tensorboard else None
-        follow(config, path, resume=resume is not None, as_json=as_json, board=board)
+        with Waiting(f"preparing {config.dataset}") as waiting:
+            displays = [display_for(as_json), *([tensorboard_files(path)] if tensorboard else [])]
+            events = train(config, path, resume=resume is not None, progress=waiting)
+            follow(events, waiting, *displays, stopped=partial(stopped, path))
     finally:
         if path not in (run, resume):
             with contextlib.suppress(OSError):  # of a training that never began
@@ -118,46 +115,18 @@ def own_folder(config: TrainConfig) -> Path:
     return new_folder(Path("runs") / name)
 
 
-def make_report(as_json: bool) -> Report:
-    """What suits the reader: a program, a screen, or a file."""
-    if as_json:
-        return JsonReport()
-    if not is_screen():
-        return TextReport()
-    from minise_cli.progress.live import LiveReport  # Rich takes longer to import than the others to run
-
-    return LiveReport()
-
-
-def board_at(path: Path) -> Report:
+def tensorboard_files(path: Path) -> Display:
     """What writes TensorBoard's event files into the run folder."""
-    from minise_cli.progress.tensorboard import BoardReport
+    from minise_cli.progress.tensorboard import TensorBoardFiles
 
-    return BoardReport(path / "tensorboard")
-
-
-def follow(
-    config: TrainConfig, path: Path, *, resume: bool, as_json: bool, board: Report | None = None
-) -> None:
-    """Run the training and show its events; whatever ends it, the run folder is left in order."""
-    with Waiting(f"preparing {config.dataset}") as waiting:
-        events = train(config, path, resume=resume, progress=waiting)
-        with contextlib.closing(events):  # a stop between two events is a stop of the training, too
-            try:
-                first = next(events)
-                waiting.close()
-                warn_if_unofficial(first)
-                with make_report(as_json) as report, board or contextlib.nullcontext():
-                    for event in itertools.chain([first], events):
-                        report.show(event)
-                        if board is not None:
-                            board.show(event)
-            except KeyboardInterrupt as error:
-                events.close()
-                raise stopped(path, error) from error
+    return TensorBoardFiles(path / "tensorboard")
 
 
-def warn_if_unofficial(event: Event) -> None:
-    """Results on other files than the official ones must not be compared with published ones."""
-    if isinstance(event, Started) and event.dataset.official is False:
-        warn(f"{event.dataset.name}: not the official files; results on them are not comparable with others'")
+def stopped(path: Path, error: KeyboardInterrupt) -> CommandError:
+    """The line for a training run that was interrupted: where it is, and how to go on."""
+    if not (path / "run.json").exists():
+        return interrupted("the training had not begun; no run was made", error)
+    if not (path / "model.safetensors").exists():
+        return interrupted(f"{path} has no weights yet; `minise train --resume {path}` starts anew", error)
+    ways = f"`minise evaluate {path}` tests it, `minise train --resume {path}` goes on"
+    return interrupted(f"the run is kept in {path}: {ways}", error)

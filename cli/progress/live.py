@@ -7,20 +7,22 @@ Rich's tables take ten times as long.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Self
 
-from minise_cli.progress.lines import is_epoch_end
-from minise_cli.progress.state import State
-from minise_cli.render.format import clock, count, flops, percent, sparkline, widths
+from minise_cli.progress.display import Display
+from minise_cli.progress.state import State, is_epoch_end
+from minise_cli.render.console import console
+from minise_cli.render.format import clock, count, flops, number, percent, sparkline, widths
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
 from minise.runs.job import Event, Finished, Started
-from minise.train import EpochDone, StepDone
+from minise.train import StepDone
 
 EVERY = 0.25  # seconds between two drawings, at least
 SHARE = 100  # of the time, at most one part goes into drawing
@@ -29,13 +31,15 @@ WIDEST = 100
 
 Part = str | tuple[str, str]
 """Words, or words and their style."""
+text = Text.assemble
+"""Makes one line of parts."""
 
 
-class LiveReport:
-    """Shows events on a terminal, as `with LiveReport() as report: report.show(event)`."""
+class LiveRun(Display):
+    """Shows events on a terminal, as `with LiveRun() as display: display.show(event)`."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+    def __init__(self, out: Console | None = None) -> None:
+        self.console = out or console()
         self.state = State()
         self.live = Live(console=self.console, auto_refresh=False, vertical_overflow="crop")
         self.next = 0.0
@@ -81,11 +85,6 @@ def picture(state: State, width: int, height: int) -> RenderableType:
     return Group(*top, *above, *table, *below)
 
 
-def text(*parts: Part) -> Text:
-    """One line."""
-    return Text.assemble(*parts)
-
-
 def header(started: Started, width: int) -> Panel:
     """What is trained, on what, how, where."""
     config, model, dataset = started.config, started.model, started.dataset
@@ -95,10 +94,7 @@ def header(started: Started, width: int) -> Panel:
     resumed = f" · goes on after epoch {started.start}" if started.start else ""
     rows: dict[str, tuple[Part, ...]] = {
         "data": ((config.dataset, "bold"), f" · {images}"),
-        "model": (
-            (config.model, "bold"),
-            f" · {count(model.parameters)} parameters · {flops(model.flops)}",
-        ),
+        "model": ((config.model, "bold"), f" · {count(model.parameters)} parameters · {flops(model.flops)}"),
         "se": ((config.act or "none", "bold"), se),
         "recipe": (
             f"{config.optimizer} · lr {config.lr:g} {config.schedule}"
@@ -119,23 +115,17 @@ def bars(state: State, started: Started, width: int) -> Iterator[Text]:
     """How far the epoch and the run are."""
     step, total = state.step, started.config.epochs
     done, _, _ = state.done()
-    number = f"epoch {step.epoch if step else started.start + 1}/{total}"
+    epoch = f"epoch {step.epoch if step else started.start + 1}/{total}"
     part = step.step / step.steps if step else 0.0
-    room = width - len(number) - 36
+    room = width - len(epoch) - 36
     if state.phase != "training":
         now: Part = (state.phase, "yellow")
     else:
         now = f"step {step.step}/{step.steps}, {clock(state.epoch_left())} left" if step else ""
-    yield text(f"{number}  ", *bar(part, room, "green"), now)
+    yield text(f"{epoch}  ", *bar(part, room, "green"), now)
     left = (clock(state.seconds_left()), "bold")
-    yield text(
-        "run".ljust(len(number) + 2),
-        *bar(done / total, room, "cyan"),
-        state.clock,
-        " so far, ",
-        left,
-        " left",
-    )
+    so_far = f"{clock(state.elapsed)} so far, "
+    yield text(f"{'run':<{len(epoch)}}  ", *bar(done / total, room, "cyan"), so_far, left, " left")
 
 
 def bar(part: float, room: int, style: str) -> tuple[Part, ...]:
@@ -165,56 +155,45 @@ def curves(state: State, width: int) -> Iterator[Text]:
     accuracies = [e.val_acc for e in state.epochs if e.val_acc is not None]
     room = max(4, width - 28)
     for name, values, show, style in (
-        ("loss", state.losses.values, "{:.3f}".format, "magenta"),
+        ("loss", state.losses, "{:.3f}".format, "magenta"),
         ("val", accuracies, percent, "green"),
     ):
-        if not values:
-            yield text((f"{name:<6}", "dim"))
-            continue
-        line = sparkline(values, room)
-        yield text(
-            (f"{name:<6}", "dim"),
-            (f"{line:<{room}}", style),
-            f"  {show(values[0])} → ",
-            (show(values[-1]), "bold"),
-        )
+        line = text((f"{name:<6}", "dim"))
+        if values:
+            first, last = show(values[0]), show(values[-1])
+            line.append(f"{sparkline(values, room):<{room}}", style).append(f"  {first} → ").append(
+                last, "bold"
+            )
+        yield line
 
 
-COLUMNS = {"epoch": 6, "loss": 9, "train": 10, "val": 10, "val loss": 10, "lr": 11, "images/s": 10, "time": 8}
-"""Name -> width. Where they do not all fit, the last ones are left out."""
+COLUMNS = {
+    "epoch": (6, lambda epoch: str(epoch.epoch)),
+    "loss": (9, lambda epoch: f"{epoch.train_loss:.4f}"),
+    "train": (10, lambda epoch: percent(epoch.train_acc)),
+    "val": (10, lambda epoch: percent(epoch.val_acc)),
+    "val loss": (10, lambda epoch: number(epoch.val_loss, ".4f")),
+    "lr": (11, lambda epoch: f"{epoch.lr:.3g}"),
+    "images/s": (10, lambda epoch: count(round(epoch.images_per_second))),
+    "time": (8, lambda epoch: clock(epoch.seconds)),
+}
+"""Name -> width, and what it says of an epoch. Where they do not all fit, the last ones are left out."""
 HEADINGS = ("", "epochs")
 
 
 def epochs(state: State, rows: int, width: int) -> Iterator[Text]:
     """The last epochs and the running one; a star marks the best validation accuracy."""
+    ends = itertools.accumulate(room for room, _ in COLUMNS.values())
+    columns = {
+        name: COLUMNS[name] for name, end in zip(COLUMNS, ends, strict=True) if end + len(" ★") <= width
+    }
     best, running = state.best(), state.running()
     yield Text()
-    yield text((_columns({name: name for name in COLUMNS}, width), "dim"))
-    for event in [*state.epochs, *([running] if running else [])][-rows:]:
-        line = text((_columns(_cells(event), width), "yellow" if event is running else ""))
-        yield line.append(" ★", "green") if event is best else line
-
-
-def _columns(cells: dict[str, str], width: int) -> str:
-    line = ""
-    for name, room in COLUMNS.items():
-        if len(line) + room + 2 > width:  # 2 for the star
-            break
-        line += f"{cells[name]:>{room}}"
-    return line
-
-
-def _cells(event: EpochDone) -> dict[str, str]:
-    return {
-        "epoch": str(event.epoch),
-        "loss": f"{event.train_loss:.4f}",
-        "train": percent(event.train_acc),
-        "val": "-" if event.val_acc is None else percent(event.val_acc),
-        "val loss": "-" if event.val_loss is None else f"{event.val_loss:.4f}",
-        "lr": f"{event.lr:.3g}",
-        "images/s": count(round(event.images_per_second)),
-        "time": clock(event.seconds),
-    }
+    yield text(("".join(f"{name:>{room}}" for name, (room, _) in columns.items()), "dim"))
+    for epoch in [*state.epochs, *([running] if running else [])][-rows:]:
+        cells = "".join(f"{cell(epoch):>{room}}" for room, cell in columns.values())
+        line = text((cells, "yellow" if epoch is running else ""))
+        yield line.append(" ★", "green") if epoch is best else line
 
 
 def summary(state: State, finished: Finished) -> Iterator[Text]:
@@ -234,5 +213,5 @@ def summary(state: State, finished: Finished) -> Iterator[Text]:
             f"last {percent(last)}   best {percent(best.val_acc or 0.0)} in epoch {best.epoch}",
             ("   (the last one is what was tested)", "dim"),
         )
-    yield text(("time  ", "dim"), state.clock)
+    yield text(("time  ", "dim"), clock(state.elapsed))
     yield text(("next  ", "dim"), (f"minise evaluate {finished.run}", "cyan"))

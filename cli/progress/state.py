@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
-
-from minise_cli.progress.lines import is_epoch_end
-from minise_cli.render.format import Curve, clock
 
 from minise.runs.job import Compiling, Event, Finished, Started
 from minise.runs.run import Run
@@ -23,22 +19,29 @@ class State:
         self.step: StepDone | None = None
         self.finished: Finished | None = None
         self.epochs: list[EpochDone] = []
-        self.losses = Curve()
+        self.losses: list[float] = []
         self.loss_sum = self.right = 0.0
         self.images = 0
         self.phase = "preparing …"
         self.began = time.perf_counter()
 
     def take(self, event: Event) -> None:
-        TAKE[type(event)](self, event)
-
-    def take_started(self, event: Started) -> None:
-        self.started, self.began = event, time.perf_counter()
-        if event.start:  # a resumed run shows what it has done before
-            self.epochs = [EpochDone(**line) for line in Run.open(event.run).metrics()]
-
-    def take_compiling(self, event: Compiling) -> None:
-        self.phase = "compiling kernels, once on this machine …"
+        match event:
+            case Started():
+                self.started, self.began = event, time.perf_counter()
+                if event.start:  # a resumed run shows what it has done before
+                    self.epochs = [EpochDone(**line) for line in Run.open(event.run).metrics()]
+            case Compiling():
+                self.phase = "compiling kernels, once on this machine …"
+            case StepDone():
+                self.take_step(event)
+            case EpochDone():
+                self.epochs.append(event)
+                self.images = 0
+                last = self.started is not None and event.epoch == self.started.config.epochs
+                self.phase = "testing …" if last else "training"
+            case Finished():
+                self.finished, self.phase = event, "done"
 
     def take_step(self, event: StepDone) -> None:
         if self.step is None:  # what was prepared before is no part of the pace
@@ -49,26 +52,13 @@ class State:
         self.step, self.images = event, event.images
         self.loss_sum += event.loss * n
         self.right += event.accuracy * n
-        self.losses.add(event.loss)
+        self.losses.append(event.loss)
         validates = self.started is not None and self.started.val_images > 0
         self.phase = "validating …" if is_epoch_end(event) and validates else "training"
-
-    def take_epoch(self, event: EpochDone) -> None:
-        self.epochs.append(event)
-        self.images = 0
-        last = self.started is not None and event.epoch == self.started.config.epochs
-        self.phase = "testing …" if last else "training"
-
-    def take_finished(self, event: Finished) -> None:
-        self.finished, self.phase = event, "done"
 
     @property
     def elapsed(self) -> float:
         return time.perf_counter() - self.began
-
-    @property
-    def clock(self) -> str:
-        return clock(self.elapsed)
 
     def done(self) -> tuple[float, float, float]:
         """Epochs done: in all, with the part of the running one; at the start of this session; to do."""
@@ -89,10 +79,9 @@ class State:
         if self.step is None or not self.images:
             return None
         step, n = self.step, self.images
+        loss, right = self.loss_sum / n, self.right / n
         pace = n / step.seconds if step.seconds else 0.0
-        return EpochDone(
-            step.epoch, self.loss_sum / n, self.right / n, None, None, step.lr, step.seconds, pace
-        )
+        return EpochDone(step.epoch, loss, right, None, None, step.lr, step.seconds, pace)
 
     def epoch_left(self) -> float:
         """Seconds until the epoch's last step; NaN before its first."""
@@ -101,15 +90,10 @@ class State:
 
     def best(self) -> EpochDone | None:
         """The epoch with the highest validation accuracy, the first of equals."""
-        return max(
-            (e for e in self.epochs if e.val_acc is not None), key=lambda e: e.val_acc or 0, default=None
-        )
+        validated = [e for e in self.epochs if e.val_acc is not None]
+        return max(validated, key=lambda e: e.val_acc or 0, default=None)
 
 
-TAKE: dict[type, Any] = {
-    Started: State.take_started,
-    Compiling: State.take_compiling,
-    StepDone: State.take_step,
-    EpochDone: State.take_epoch,
-    Finished: State.take_finished,
-}
+def is_epoch_end(event: Event) -> bool:
+    """Whether the event is the last step of an epoch: what follows is validation, not another step."""
+    return isinstance(event, StepDone) and event.step == event.steps

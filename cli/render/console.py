@@ -1,16 +1,48 @@
-"""What goes to stderr beside errors: warnings, and how far a download is. Rich is imported only for a bar."""
+"""What commands print: JSON and warnings as lines, the console that drawings go to, and how far a download is.
+
+Rich is imported only for what is drawn.
+"""
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
 from minise_cli.render.format import scaled
 
+from minise._util.to_json import plain
+
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
+
+    from minise.data import Dataset
+
+WIDE = 160
+"""Columns where neither a terminal nor COLUMNS bounds them."""
+
+
+def print_json(*values: Any) -> None:
+    """One value per line, at once."""
+    for value in values:
+        click.echo(json.dumps(plain(value), allow_nan=False, default=str))
+
+
+def warn(*messages: str) -> None:
+    """Each message as a line on stderr."""
+    for message in messages:
+        click.echo(f"warning: {message}", err=True)
+
+
+def unofficial(dataset: Dataset) -> list[str]:
+    """The warning about results on other files than the official ones, which published results are of."""
+    if dataset.official is not False:
+        return []
+    return [f"{dataset.name}: not the official files; results on them are not comparable with others'"]
 
 
 def is_screen() -> bool:
@@ -18,9 +50,17 @@ def is_screen() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
 
 
-def warn(message: str) -> None:
-    """One line on stderr."""
-    click.echo(f"warning: {message}", err=True)
+def console() -> Console:
+    """Standard output, without colors that nobody asked for. A closed pipe raises BrokenPipeError."""
+    from rich.console import Console
+
+    def broken_pipe() -> NoReturn:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    bounded = sys.stdout.isatty() or os.environ.get("COLUMNS")
+    made = Console(highlight=False, emoji=False, width=None if bounded else WIDE)
+    made.on_broken_pipe = broken_pipe  # type: ignore[method-assign]  # Rich would exit with 1
+    return made
 
 
 class Waiting:
@@ -52,15 +92,13 @@ class Waiting:
 
     def start(self, total: int | None) -> None:
         """A download has begun."""
-        if not self.screen:
+        if self.screen:
+            self.clear()
+            self.bar = byte_bar()
+            self.bar.add_task("downloading", total=total)
+            self.bar.start()
+        else:
             click.echo(f"downloading ({scaled(total, 'B') if total else 'size unknown'}) …", err=True)
-            return
-        from minise_cli.render.draw import byte_bar
-
-        self.clear()
-        self.bar = byte_bar()
-        self.bar.add_task("downloading", total=total)
-        self.bar.start()
 
     def clear(self) -> None:
         """Take the words away."""
@@ -75,3 +113,18 @@ class Waiting:
             click.echo(f"downloaded {scaled(self.done, 'B')}", err=True)
         self.clear()
         self.bar, self.done = None, None
+
+
+def byte_bar() -> Progress:
+    """A bar for a download, on stderr."""
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    return progress.Progress(*columns, console=Console(stderr=True), transient=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
 
 HEIGHT = 8
-DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 """The bit of each dot of a braille character, by row and column."""
 GAP = 3
 
@@ -42,25 +42,17 @@ def canvas(
 ) -> list[str]:
     """The curve as lines of braille, with the axes where it is not."""
     low, high = limits
-    bits = np.zeros((HEIGHT, width), int)
+    dots = np.zeros((4 * HEIGHT, 2 * width), int)
     across = np.interp(np.linspace(x[0], x[-1], 2 * width), x, y)
     heights = [_row(float(value), low, high, 4 * HEIGHT) for value in across]
-    for i, height in enumerate(heights):
-        before = heights[max(i - 1, 0)]
-        for dot in _between(before, height):
-            bits[dot // 4, i // 2] |= DOTS[dot % 4][i % 2]
+    for i, (before, height) in enumerate(itertools.pairwise([heights[0], *heights])):
+        dots[min(before, height) : max(before, height) + 1, i] = 1  # so that a steep curve has no gaps
+        dots[before, i] = before == height
+    bits = np.einsum("rdcs,ds->rc", dots.reshape(HEIGHT, 4, width, 2), DOTS)
     zero, origin = _row(0.0, low, high, HEIGHT), _column(0.0, x, width)
     return [
         "".join(_character(bits[r, c], r == zero, c == origin) for c in range(width)) for r in range(HEIGHT)
     ]
-
-
-def _between(before: int, height: int) -> Sequence[int]:
-    """The dots from one height to the next, so that a steep curve has no gaps."""
-    if abs(height - before) <= 1:
-        return (height,)
-    step = 1 if height > before else -1
-    return range(before + step, height + step, step)
 
 
 def _row(value: float, low: float, high: float, n: int) -> int:

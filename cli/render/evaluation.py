@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from minise_cli.render.draw import console
+from minise_cli.render.console import console
+from minise_cli.render.fit import shortened
 from minise_cli.render.format import count, percent
-from minise_cli.render.tables import Column, figure, shortened, show
+from minise_cli.render.tables import Column, figure, show
 from rich.color import Color
 from rich.console import Console
 from rich.style import Style
@@ -30,7 +31,7 @@ COLD, HOT, GOOD = (38, 38, 44), (214, 70, 56), (46, 150, 84)
 def draw_evaluation(title: str, test: Evaluation, classes: Sequence[str]) -> None:
     """Top-1, top-5, loss; then the confusion matrix, or with many classes what matters most of it."""
     out = console()
-    out.print(Text(title, style="dim"))
+    out.print(Text(title, "dim"))
     out.print(
         f"[b green]top-1 {percent(test.top1)}[/]   top-5 {percent(test.top5)}   loss {test.loss:.4f}"
         f"   [dim]{count(test.images)} images[/]\n"
@@ -81,31 +82,45 @@ def _heat(n: int, of: int, right: bool, width: int = 5) -> Text:
 
 def draw_classes(out: Console, test: Evaluation, classes: Sequence[str]) -> None:
     """A row for each class: how many of its images are right, and what the others are taken for most."""
-    columns = (Column("class", least=8), figure("right"), Column("most taken for", least=12, wraps=True))
-    rows, accuracy, pairs = [], test.per_class, test.confused_pairs
-    for i, name in enumerate(classes):
-        wrong = [pair for pair in pairs if pair.truth == i][:1]
-        most = "".join(f"{classes[p.answer]}, {percent(p.times / p.of)}" for p in wrong)
-        rows.append((name, Text(percent(accuracy[i]), "bold"), most or "-"))
-    show(out, columns, rows)
+    most = {pair.truth: pair for pair in reversed(test.confused_pairs)}
+
+    def taken_for(i: int) -> str | None:
+        if i not in most:
+            return None
+        return f"{classes[most[i].answer]}, {percent(most[i].times / most[i].of)}"
+
+    columns = (
+        Column("class", lambda i: classes[i], least=8),
+        figure("right", lambda i: (percent(test.per_class[i]), "bold")),
+        Column("most taken for", taken_for, least=12, wraps=True),
+    )
+    show(out, columns, range(len(classes)))
 
 
 def draw_extremes(out: Console, test: Evaluation, classes: Sequence[str]) -> None:
     """The worst and the best classes, side by side where they fit, and the pairs that are confused most."""
     accuracy = test.per_class
     order = [int(i) for i in np.argsort(accuracy, kind="stable") if np.isfinite(accuracy[i])]
-    worst = [(Text(classes[i], "red"), percent(accuracy[i])) for i in order[:LISTED]]
-    best = [(Text(classes[i], "green"), percent(accuracy[i])) for i in order[::-1][:LISTED]]
-    low = (Column("worst classes", least=12), figure("right"))
-    high = (Column("best classes", least=12), figure("right"))
+    rows = list(zip(order[:LISTED], order[::-1][:LISTED], strict=True))
+
+    def extremes(name: str, color: str, at: int) -> tuple[Column, Column]:
+        return (
+            Column(f"{name} classes", lambda row: (classes[row[at]], color), least=12),
+            figure("right", lambda row: percent(accuracy[row[at]])),
+        )
+
+    worst, best = extremes("worst", "red", 0), extremes("best", "green", 1)
     if out.width >= BESIDE:
-        show(out, low + high, [one + other for one, other in zip(worst, best, strict=True)])
+        show(out, worst + best, rows)
     else:
-        show(out, low, worst)
+        show(out, worst, rows)
         out.print()
-        show(out, high, best)
+        show(out, best, rows)
     out.print()
-    columns = (Column("is", least=8), Column("taken for", least=9), figure("times"), figure("of", rank=1))
-    pairs = test.confused_pairs[:LISTED]
-    rows = [(classes[p.truth], classes[p.answer], str(p.times), str(p.of)) for p in pairs]
-    show(out, columns, rows)
+    columns = (
+        Column("is", lambda pair: classes[pair.truth], least=8),
+        Column("taken for", lambda pair: classes[pair.answer], least=9),
+        figure("times", lambda pair: pair.times),
+        figure("of", lambda pair: pair.of, 1),
+    )
+    show(out, columns, test.confused_pairs[:LISTED])

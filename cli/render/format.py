@@ -1,4 +1,4 @@
-"""Numbers as people read them, and curves as block characters. Plain strings, nothing drawn."""
+"""Numbers as people read them, and curves as block characters: plain strings. What is unknown is "-"."""
 
 from __future__ import annotations
 
@@ -9,9 +9,24 @@ from collections.abc import Sequence
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def percent(fraction: float) -> str:
-    """0.12345 -> "12.35 %", "-" for NaN."""
-    return f"{100 * fraction:.2f} %" if math.isfinite(fraction) else "-"
+def number(value: float | None, spec: str) -> str:
+    """(0.12345, ".2f") -> "0.12"; "-" for None, NaN and infinity."""
+    return format(value, spec) if value is not None and math.isfinite(value) else "-"
+
+
+def percent(fraction: float | None) -> str:
+    """0.12345 -> "12.35 %", "-" for None and NaN."""
+    return f"{100 * fraction:.2f} %" if fraction is not None and math.isfinite(fraction) else "-"
+
+
+def interval(low: float, high: float, spec: str) -> str:
+    """(0.1, 0.9, ".2f") -> "0.10 … 0.90", "-" where the ends are unknown."""
+    return f"{low:{spec}} … {high:{spec}}" if math.isfinite(low) else "-"
+
+
+def p_value(p: float) -> str:
+    """0.01234 -> "0.012", 0.00001 -> "<0.001"."""
+    return "<0.001" if p < 0.001 else number(p, ".3f")
 
 
 def count(number: int) -> str:
@@ -62,26 +77,6 @@ def means(values: Sequence[float], n: int) -> list[float]:
         return list(values) if n >= 1 else []
     edges = [round(i * len(values) / n) for i in range(n + 1)]
     return [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
-
-
-class Curve:
-    """A value for every step of a long run, kept as at most `most` means of equally many steps."""
-
-    def __init__(self, most: int = 512) -> None:
-        self.most, self.stride = most, 1
-        self.values: list[float] = []
-        self._sum, self._n = 0.0, 0
-
-    def add(self, value: float) -> None:
-        self._sum += value
-        self._n += 1
-        if self._n < self.stride:
-            return
-        self.values.append(self._sum / self._n)
-        self._sum, self._n = 0.0, 0
-        if len(self.values) == self.most:
-            self.values = means(self.values, self.most // 2)
-            self.stride *= 2
 
 
 def histogram(counts: Sequence[int]) -> str:

@@ -2,53 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from minise_cli.render.draw import console
-from minise_cli.render.format import count, histogram
+from minise_cli.render.console import console
+from minise_cli.render.format import count, histogram, number
 from minise_cli.render.tables import Column, figure, show
-from rich.text import Text
 
 from minise.analysis.dying_chain import BIASES, INPUT, TARGET, WEIGHTS, Chain
-from minise.analysis.microscope import BlockView
 from minise.runs.reopen import Inspected
 
 
-def draw_blocks(inspected: Inspected, recorded: Sequence[dict[str, Any]]) -> None:
-    """A row for each SE block, and, where it was recorded, how dead units and alpha went."""
-    out = console()
-    config, blocks = inspected.run.config, inspected.blocks
-    out.print(
-        Text(
-            f"{inspected.run.path}: {config.model}, {config.act}, looked at on {count(blocks[0].images)} test images"
-            f" of {config.dataset}",
-            "dim",
-        )
-    )
-    rows = [(b.block, *block_cells(b), histogram(b.histogram)) for b in blocks]
-    shown = show(out, BLOCKS, rows)
-    words = "; ".join(f"{name}: {meaning}" for name, meaning in LEGEND.items() if name in shown)
-    out.print(Text(f"\n{words}", "dim"), width=LEGEND_WIDTH)
-    if recorded:
-        out.print()
-        draw_history(recorded)
+def mean(values: Sequence[float]) -> float:
+    """NaN where there are none."""
+    return sum(values) / len(values) if values else math.nan
 
 
 BLOCKS = (
-    Column("block", least=12),
-    figure("channels", 6),
-    figure("width", 1),
-    figure("silent", 5),
-    figure("dead"),
-    figure("active", 2),
-    figure("slope", 8),
-    figure("alpha", 4),
-    figure("gate", 3),
-    figure("collapsed", 7),
-    figure("images", 9),
-    figure("classes", 10),
-    Column("gates 0 … 1", 11),
+    Column("block", lambda b: b.block, least=12),
+    figure("channels", lambda b: b.channels, 6),
+    figure("width", lambda b: b.hidden, 1),
+    figure("silent", lambda b: b.silent, 5),
+    figure(
+        "dead",
+        lambda b: (str(b.dead), "bold red" if b.dead == b.hidden else "red" if b.dead else "green"),
+    ),
+    figure("active", lambda b: f"{100 * mean(b.active):.0f} %", 2),
+    figure("slope", lambda b: number(mean(b.slope), ".3f"), 8),
+    figure("alpha", lambda b: number(mean(b.alpha), ".3f"), 4),
+    figure("gate", lambda b: number(mean(b.gate_mean), ".2f"), 3),
+    figure("collapsed", lambda b: (str(b.collapsed), "red" if b.collapsed else ""), 7),
+    figure("images", lambda b: f"{1e3 * b.between_images:.2f}", 9),
+    figure("classes", lambda b: f"{1e3 * b.between_classes:.2f}", 10),
+    Column("gates 0 … 1", lambda b: histogram(b.histogram), 11),
 )
 LEGEND = {
     "width": "units of the bottleneck",
@@ -66,24 +53,19 @@ HISTORY, MOST_EPOCHS = "dead by epoch", 12
 """The heading of the history, which shows the first epoch, the last and some between."""
 
 
-def block_cells(b: BlockView) -> list[str | Text]:
-    """The numbers of a block."""
-    mean = sum(b.active) / len(b.active)
-    slope = sum(b.slope) / len(b.slope)
-    alpha = "-" if not b.alpha else f"{sum(b.alpha) / len(b.alpha):.3f}"
-    return [
-        str(b.channels),
-        str(b.hidden),
-        str(b.silent),
-        Text(str(b.dead), "bold red" if b.dead == b.hidden else "red" if b.dead else "green"),
-        f"{100 * mean:.0f} %",
-        f"{slope:.3f}",
-        alpha,
-        f"{sum(b.gate_mean) / len(b.gate_mean):.2f}",
-        Text(str(b.collapsed), "red" if b.collapsed else ""),
-        f"{1e3 * b.between_images:.2f}",
-        f"{1e3 * b.between_classes:.2f}",
-    ]
+def draw_blocks(inspected: Inspected, recorded: Sequence[dict[str, Any]]) -> None:
+    """A row for each SE block, and, where it was recorded, how dead units and alpha went."""
+    out = console()
+    config, blocks = inspected.run.config, inspected.blocks
+    images = f"{count(blocks[0].images)} test images of {config.dataset}"
+    title = f"{inspected.run.path}: {config.model}, {config.act}, looked at on {images}"
+    out.print(title, style="dim", markup=False)
+    shown = show(out, BLOCKS, blocks)
+    words = "; ".join(f"{name}: {meaning}" for name, meaning in LEGEND.items() if name in shown)
+    out.print(f"\n{words}", style="dim", width=LEGEND_WIDTH)
+    if recorded:
+        out.print()
+        draw_history(recorded)
 
 
 def draw_history(recorded: Sequence[dict[str, Any]]) -> None:
@@ -94,27 +76,34 @@ def draw_history(recorded: Sequence[dict[str, Any]]) -> None:
     room = out.width - max(len(HISTORY), *map(len, names)) - len("  0.00 → 0.00")
     most = min(len(recorded), MOST_EPOCHS, max(2, room // (digits + 2)))
     shown = [recorded[round(i * (len(recorded) - 1) / max(1, most - 1))] for i in range(most)]
+
+    def epoch(line: dict[str, Any]) -> Column:
+        dead = [view["dead"] for view in line["blocks"]]
+        return figure(str(line["epoch"]), lambda block: (str(dead[block]), "red" if dead[block] else "dim"))
+
+    def alpha(block: int) -> str | None:
+        first, last = (mean(recorded[i]["blocks"][block]["alpha"]) for i in (0, -1))
+        return None if math.isnan(last) else f"{first:.2f} → {last:.2f}"
+
     columns = (
-        Column(HISTORY, least=12),
-        *(figure(str(line["epoch"])) for line in shown),
-        figure("alpha", 1),
+        Column(HISTORY, names.__getitem__, least=12),
+        *map(epoch, shown),
+        figure("alpha", alpha, 1),
     )
-    rows = []
-    for k, name in enumerate(names):
-        first, last = (recorded[i]["blocks"][k]["alpha"] for i in (0, -1))
-        alpha = f"{sum(first) / len(first):.2f} → {sum(last) / len(last):.2f}" if last else "-"
-        dead = [line["blocks"][k]["dead"] for line in shown]
-        rows.append((name, *(Text(str(n), "red" if n else "dim") for n in dead), alpha))
-    show(out, columns, rows)
+    show(out, columns, range(len(names)))
+
+
+def _signed(value: float) -> tuple[str, str]:
+    return f"{value:+.4f}", "red" if value == 0 else ""
 
 
 NEURONS = (
-    Column("neuron"),
-    figure("z", 2),
-    figure("a", 4),
-    figure("act'(z)", 1),
-    figure("dC/db"),
-    figure("by the tape", 3),
+    Column("neuron", lambda row: row[0]),
+    figure("z", lambda row: _signed(row[1]), 2),
+    figure("a", lambda row: _signed(row[2]), 4),
+    figure("act'(z)", lambda row: _signed(row[3]), 1),
+    figure("dC/db", lambda row: _signed(row[4])),
+    figure("by the tape", lambda row: _signed(row[5]), 3),
 )
 
 
@@ -130,9 +119,5 @@ def draw_chains(chains: Sequence[Chain]) -> None:
         dead = f"   [red]neuron {chain.dead[0]} is dead: nothing before it learns[/]" if chain.dead else ""
         out.print(f"[b]{chain.act}[/b]   C = {chain.cost:.4f}{dead}")
         numbers = zip(chain.z, chain.a, chain.slopes, chain.db, chain.tape, strict=True)
-        rows = [
-            (str(i), *(Text(f"{v:+.4f}", "red" if v == 0 else "") for v in values))
-            for i, values in enumerate(numbers, start=1)
-        ]
-        show(out, NEURONS, rows)
+        show(out, NEURONS, [(i, *values) for i, values in enumerate(numbers, start=1)])
         out.print()

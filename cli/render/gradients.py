@@ -5,48 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from minise_cli.render.draw import console
+from minise_cli.render.console import console
 from minise_cli.render.format import count
 from rich.console import Console
 from rich.text import Text
 
-from minise.gradcheck.search import Failure, Outcome
+from minise.gradcheck.search import Outcome
 
 SHOWN = 24
 """Inputs of up to so many elements are printed."""
+ROW = "{:8}  {:24}  {:9}  {:>11}  {:>5}  {:>11}  {:>5}  {:>7}"
+HEADINGS = ("kind", "name", "backend", "worst error", "cases", "derivatives", "kinks", "time")
 
 
 def draw_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Print each as it comes, then the failures and a line that sums up; returns the failures."""
     out = console()
-    header = f"{'':6}  {'kind':8}  {'name':24}  {'backend':9}  {'worst error':>11}  {'cases':>5}  {'derivatives':>11}"
     seen: list[Outcome] = []
     for o in outcomes:
         if not seen:
-            out.print(Text(f"{header}  {'kinks':>5}  {'time':>7}", "dim"), soft_wrap=True)
+            out.print(Text(f"{'':6}  {ROW.format(*HEADINGS)}", "dim"), soft_wrap=True)
         seen.append(o)
-        row = Text("failed  " if o.failure else "ok      ", "bold red" if o.failure else "green")
-        row.append(
-            f"{o.kind:8}  {o.name:24}  {o.backend:9}  {o.worst:11.1e}  {o.cases:5}  {count(o.derivatives):>11}"
-            f"  {o.kinks or '-':>5}  {o.seconds:5.1f} s",
-            "default",
+        state = ("failed  ", "bold red") if o.failure else ("ok      ", "green")
+        kinks, time = o.kinks or "-", f"{o.seconds:.1f} s"
+        row = ROW.format(
+            o.kind, o.name, o.backend, f"{o.worst:.1e}", o.cases, count(o.derivatives), kinks, time
         )
-        out.print(row, soft_wrap=True)
+        out.print(Text.assemble(state, row), soft_wrap=True)
     failed = [o for o in seen if o.failure]
-    for outcome in failed:
-        if outcome.failure is not None:
-            draw_failure(out, outcome.name, outcome.failure)
-    total = sum(o.derivatives for o in seen)
-    out.print(
-        f"\n{len(seen)} checked, {count(total)} derivatives, {sum(o.seconds for o in seen):.1f} s: "
-        + ("[green]all agree[/]" if not failed else f"[bold red]{len(failed)} failed[/]")
-    )
+    for o in failed:
+        draw_failure(out, o)
+    total, seconds = count(sum(o.derivatives for o in seen)), sum(o.seconds for o in seen)
+    verdict = f"[bold red]{len(failed)} failed[/]" if failed else "[green]all agree[/]"
+    out.print(f"\n{len(seen)} checked, {total} derivatives, {seconds:.1f} s: {verdict}")
     return failed
 
 
-def draw_failure(out: Console, name: str, failure: Failure) -> None:
+def draw_failure(out: Console, outcome: Outcome) -> None:
     """The smallest case that fails: inputs, index, both values, and the likeliest cause."""
-    out.print(Text(f"\n{name}", "bold"))
+    failure = outcome.failure
+    assert failure is not None
+    out.print(Text(f"\n{outcome.name}", "bold"))
     out.print(Text(f"  wrong   {failure.message}"), soft_wrap=True)
     for i, x in enumerate(failure.inputs):
         if isinstance(x, np.ndarray):

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from minise_cli.render.arrays import beside, rows_of
+from minise_cli.render.console import console
 from minise_cli.render.curves import panels
-from minise_cli.render.draw import console, table
+from minise_cli.render.fit import table
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.syntax import Syntax

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_runs import failed, lines, minise, succeeded
-from minise_cli.render import draw as draw
+from minise_cli.render import images as draw
 
 from minise.data import DATASETS
 

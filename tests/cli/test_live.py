@@ -8,15 +8,28 @@ import select
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from cli_runs import MINISE, TINY, environment
-from minise_cli.progress.live import EPOCH_ROWS, LiveReport, picture
+from minise_cli.progress.live import EPOCH_ROWS, LiveRun, picture
+from minise_cli.progress.live_study import LiveStudy
 from minise_cli.progress.state import State
-from minise_cli.render.format import Curve, clock, means, percent, scaled, sparkline, widths
+from minise_cli.render.format import (
+    clock,
+    interval,
+    means,
+    number,
+    p_value,
+    percent,
+    scaled,
+    sparkline,
+    widths,
+)
 from rich.console import Console
 
-from minise.runs.job import Finished, Started, train
+from minise.runs.job import Compiling, Finished, Started, train
+from minise.study import RunEnded, RunEpoch, RunStarted, StudyStarted
 from minise.train import EpochDone, StepDone
 from minise.train.config import TrainConfig
 
@@ -74,9 +87,9 @@ def test_every_phase_fits_every_terminal(events, width, height):
 def test_a_terminal_is_drawn_to_without_a_line_too_long(events, width):
     screen = io.StringIO()
     console = Console(file=screen, width=width, height=30, force_terminal=True, color_system="truecolor")
-    with LiveReport(console) as report:
+    with LiveRun(console) as display:
         for event in events:
-            report.show(event)
+            display.show(event)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
     assert max(map(len, re.split(r"[\r\n]+", plain))) <= width
     assert "minise evaluate" in plain
@@ -160,13 +173,13 @@ def test_drawing_costs_less_than_a_hundredth(events, monkeypatch):
         drawings.append(now[0])
         now[0] += 0.02
 
-    report = LiveReport(console)
-    monkeypatch.setattr(report.live, "update", lambda *args, **options: slow(report))
+    display = LiveRun(console)
+    monkeypatch.setattr(display.live, "update", lambda *args, **options: slow(display))
     step = next(event for event in events if isinstance(event, StepDone))
-    report.show(events[0])
+    display.show(events[0])
     for _ in range(1000):
         now[0] += 0.01
-        report.show(step)
+        display.show(step)
     assert len(drawings) * 0.02 < 0.011 * now[0] + 0.02
 
 
@@ -213,6 +226,26 @@ def test_in_a_real_terminal(tmp_path):
     assert "▀" in seen
 
 
+def test_a_study_has_a_bar_and_a_line_for_each_run_that_ended():
+    screen = io.StringIO()
+    planned = SimpleNamespace(name="first[0]", config=SimpleNamespace(epochs=2))
+    done = SimpleNamespace(planned=planned, state="done", test_acc=0.5, seconds=75)
+    with LiveStudy(Console(file=screen, width=100, height=30, force_terminal=True)) as display:
+        study = SimpleNamespace(outcomes=[done, done], folder="runs/[b]")
+        display.show(StudyStarted(study, todo=1))
+        display.show(Compiling("numba"))
+        display.show(RunStarted(planned, resumed=False))
+        display.show(RunEpoch(planned, {"epoch": 1, "train_loss": 2.5, "val_acc": None}))
+        whole, run = display.progress.tasks
+        assert (whole.completed, whole.total, run.completed, run.total) == (1, 2, 1, 2)
+        assert run.fields["words"] == "loss 2.5000"
+        display.show(RunEnded(done))
+        assert [task.completed for task in display.progress.tasks] == [2]
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    for words in ("runs/[b]", "compiling the numba kernels", "first[0]  test 50.00 %  1:15"):
+        assert words in plain
+
+
 class TestWords:
     def test_percent(self):
         assert percent(0.12345) == "12.35 %" or percent(0.12345) == "12.34 %"
@@ -244,10 +277,9 @@ class TestWords:
         assert means([1, 2], 5) == [1, 2]
         assert means([1, 2], 0) == []
 
-    def test_a_curve_stays_small_and_keeps_its_mean(self):
-        curve = Curve(most=8)
-        for i in range(1024):
-            curve.add(i)
-            assert len(curve.values) < 8
-        held = len(curve.values) * curve.stride
-        assert sum(curve.values) / len(curve.values) == pytest.approx((held - 1) / 2)
+    def test_numbers_that_are_not_known(self):
+        for missing in (None, float("nan"), float("inf")):
+            assert number(missing, ".2f") == percent(missing) == "-"
+        assert (number(0.5, "+.2f"), p_value(0.01234), p_value(1e-9)) == ("+0.50", "0.012", "<0.001")
+        assert interval(0.1, 0.9, "+.2f") == "+0.10 … +0.90"
+        assert interval(float("nan"), float("nan"), ".2f") == p_value(float("nan")) == "-"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from operator import itemgetter
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,9 +11,10 @@ from cli_runs import TINY, minise, succeeded
 from hypothesis import given
 from hypothesis import strategies as st
 from minise_cli.render.evaluation import draw_evaluation
+from minise_cli.render.fit import shortened
 from minise_cli.render.gates import draw_history
 from minise_cli.render.study import draw_verdict
-from minise_cli.render.tables import Column, figure, shortened, show
+from minise_cli.render.tables import Column, figure, show
 from rich.console import Console
 
 from minise.study.verdict import ArmResult, Comparison, Verdict
@@ -20,11 +22,11 @@ from minise.train.metrics import Evaluation
 
 WIDTHS = (200, 120, 100, 80, 60, 40)
 COLUMNS = (
-    Column("run", least=8),
-    figure("loss", 3),
-    figure("test"),
-    Column("words", 2, least=10, wraps=True),
-    figure("epochs", 1),
+    Column("run", itemgetter(0), least=8),
+    figure("loss", itemgetter(1), 3),
+    figure("test", itemgetter(2)),
+    Column("words", itemgetter(3), 2, least=10, wraps=True),
+    figure("epochs", itemgetter(4), 1),
 )
 ROWS = [
     ("runs/study/first-relu-s0", "2.3026", "91.20 %", "not enough seeds to tell", "10"),
@@ -76,7 +78,11 @@ def test_one_row_is_not_the_same_in_every_row():
 
 
 def test_where_nothing_fits_a_row_is_a_block():
-    columns = (Column("difference of"), figure("difference"), Column("verdict", least=13, wraps=True))
+    columns = (
+        Column("difference of", itemgetter(0)),
+        figure("difference", itemgetter(1)),
+        Column("verdict", itemgetter(2), least=13, wraps=True),
+    )
     rows = [
         ("se-felu - plain", "+0.10", "not enough seeds to tell"),
         ("se-felu - relu", "-1.00", "supported"),
@@ -109,7 +115,7 @@ def test_names_lose_what_they_share_then_their_middles():
     width=st.integers(8, 40),
 )
 def test_names_that_differ_differ_in_a_table(names, width):
-    columns = (Column("run", least=3), figure("row"))
+    columns = (Column("run", itemgetter(0), least=3), figure("row", itemgetter(1)))
     rows = [(name, str(i % 10)) for i, name in enumerate(names)]
     lines = [line.rstrip() for line in shown(width, columns, rows)]
     assert max(map(len, lines)) <= width
@@ -153,7 +159,7 @@ def test_compare_says_which_run_a_row_is(width, runs):
 
 
 def test_compare_says_how_far_a_run_is(runs, tmp_path):
-    from minise_cli.render.compare import epochs_words
+    from minise_cli.commands.compare import epochs_words
 
     run = {"state": "interrupted", "epochs": 2, "config": {"epochs": 5}}
     assert epochs_words(run) == "2 of 5 interrupted"
