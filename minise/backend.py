@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -26,6 +26,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from minise._util.context import held
 from minise._util.gpu import cupy_module as cupy_module
 from minise.errors import ConfigError, MiniseError
 
@@ -105,16 +106,11 @@ def register(backend: str, op: str, kernel: Kernel) -> None:
     BACKENDS[backend].kernels[op] = kernel
 
 
-@contextmanager
-def use_backend(name: str) -> Iterator[None]:
+def use_backend(name: str) -> AbstractContextManager[None]:
     """Compute with the named backend inside the block; arrays of another module use the reference."""
     if name != "auto" and name not in BACKENDS:
         raise ConfigError(f"backend: {name!r} is unknown, expected one of auto, {', '.join(BACKENDS)}")
-    token = _active.set(name)
-    try:
-        yield
-    finally:
-        _active.reset(token)
+    return held(_active, name)
 
 
 def find_kernel(op: str, arrays: tuple[Any, ...], options: dict[str, Any]) -> Kernel | None:

@@ -15,8 +15,8 @@ tensors, and how two gradients are added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from minise._util.context import held
 from minise.backend import Array, Backward, Forward, Kernel, array_module, find_kernel, wait_for
 from minise.errors import MiniseError, ShapeError
 
@@ -110,15 +111,15 @@ def _record(
     return Tensor(y, node=Node(op.name, inputs, needs, saved, pair.backward))
 
 
+@dataclass(eq=False, slots=True)
 class Node:
     """One application of an op on the tape. `backward` empties it: what is used up is let go at once."""
 
-    __slots__ = ("backward", "inputs", "name", "needs", "saved")
-
-    def __init__(
-        self, name: str, inputs: tuple[Any, ...], needs: tuple[bool, ...], saved: Any, backward: Backward
-    ) -> None:
-        self.name, self.inputs, self.needs, self.saved, self.backward = name, inputs, needs, saved, backward
+    name: str
+    inputs: tuple[Any, ...]
+    needs: tuple[bool, ...]
+    saved: Any
+    backward: Backward
 
     def parents(self) -> list[Tensor]:
         """The input tensors into which a gradient flows, in order, repeats included."""
@@ -196,14 +197,9 @@ def _array(numbers: Any) -> Array:
     raise ShapeError(f"tensor: found {numbers!r:.60}, expected an array or numbers")
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+def no_grad() -> AbstractContextManager[None]:
     """Compute inside the block without recording anything."""
-    token = _recording.set(False)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+    return held(_recording, False)
 
 
 @dataclass(frozen=True)
@@ -221,14 +217,9 @@ class Call:
     options: dict[str, Any]
 
 
-@contextmanager
-def watch(watcher: Callable[[Call], None]) -> Iterator[None]:
+def watch(watcher: Callable[[Call], None]) -> AbstractContextManager[None]:
     """Call `watcher` after every op's forward and backward inside the block."""
-    token = _watchers.set((*_watchers.get(), watcher))
-    try:
-        yield
-    finally:
-        _watchers.reset(token)
+    return held(_watchers, (*_watchers.get(), watcher))
 
 
 def backward(y: Tensor, gy: Array | None = None) -> None:

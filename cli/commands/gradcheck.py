@@ -16,7 +16,7 @@ from minise.errors import MiniseError
 from minise.gradcheck.values import VALUES
 
 if TYPE_CHECKING:
-    from minise.gradcheck.search import Outcome
+    from minise.gradcheck.search import Checked
 
 EXAMPLES = {"minise": 20, "user": 100}
 
@@ -100,7 +100,7 @@ def command(targets: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
 def outcomes(
     targets: tuple[str, ...], backends: tuple[str, ...], examples: int | None, seed: int, **of_files: Any
-) -> Iterator[Outcome]:
+) -> Iterator[Checked]:
     """What becomes of each target, as it is checked."""
     from hypothesis.configuration import set_hypothesis_home_dir
 
@@ -121,7 +121,7 @@ def outcomes(
             yield from check_file(file, examples=examples or EXAMPLES["user"], seed=seed, **of_files)
 
 
-def as_object(outcome: Outcome) -> dict[str, Any]:
+def as_object(outcome: Checked) -> dict[str, Any]:
     """A row, for JSON; of a failure the message, the shapes, the worst derivative and the cause."""
     row = {name: value for name, value in vars(outcome).items() if name != "failure"}
     failure = outcome.failure

@@ -10,7 +10,7 @@ from minise_cli.render.format import count
 from rich.console import Console
 from rich.text import Text
 
-from minise.gradcheck.search import Outcome
+from minise.gradcheck.search import Checked
 
 SHOWN = 24
 """Inputs of up to so many elements are printed."""
@@ -18,10 +18,10 @@ ROW = "{:8}  {:24}  {:9}  {:>11}  {:>5}  {:>11}  {:>5}  {:>7}"
 HEADINGS = ("kind", "name", "backend", "worst error", "cases", "derivatives", "kinks", "time")
 
 
-def draw_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
+def draw_outcomes(outcomes: Iterable[Checked]) -> list[Checked]:
     """Print each as it comes, then the failures and a line that sums up; returns the failures."""
     out = console()
-    seen: list[Outcome] = []
+    seen: list[Checked] = []
     for o in outcomes:
         if not seen:
             out.print(Text(f"{'':6}  {ROW.format(*HEADINGS)}", "dim"), soft_wrap=True)
@@ -41,7 +41,7 @@ def draw_outcomes(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return failed
 
 
-def draw_failure(out: Console, outcome: Outcome) -> None:
+def draw_failure(out: Console, outcome: Checked) -> None:
     """The smallest case that fails: inputs, index, both values, and the likeliest cause."""
     failure = outcome.failure
     assert failure is not None

@@ -6,7 +6,7 @@ else an op must keep to; `diagnosis.py` says what is probably wrong; `suite.py` 
 `user.py` over what a file has. Shapes are drawn by hypothesis, the extra `check`.
 """
 
-from minise.gradcheck.compare import Comparison as Comparison
+from minise.gradcheck.compare import GradientComparison as GradientComparison
 from minise.gradcheck.compare import GradientError as GradientError
 from minise.gradcheck.compare import check_gradients as check_gradients
 from minise.gradcheck.compare import compare_gradients as compare_gradients

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import BACKENDS, Array, to_device, to_numpy, use_backend
-from minise.gradcheck.compare import Comparison, Mismatch, largest
+from minise.gradcheck.compare import GradientComparison, Mismatch, largest
 from minise.gradcheck.contract import ContractError
 from minise.gradcheck.values import is_float
 from minise.tape import Tensor
@@ -16,7 +16,7 @@ from minise.tape import Tensor
 
 def against_reference(
     f: Callable[..., Tensor], inputs: Sequence[Array], backend: str, dtype: Any, *, tolerance: float
-) -> Comparison:
+) -> GradientComparison:
     """The result and the gradients of `f` by the backend in `dtype`, and by the reference in float64.
 
     An error is relative to the largest gradient of all. Raises ContractError where the results differ.
@@ -30,7 +30,7 @@ def against_reference(
         )
     scale = max((float(np.abs(g).max(initial=0)) for g in right.values()), default=0.0)
     worst = largest(_largest_difference(i, found[i], g, max(scale, 1e-6)) for i, g in right.items() if g.size)
-    return Comparison(worst, sum(g.size for g in right.values()), 0, exact, found, right)
+    return GradientComparison(worst, sum(g.size for g in right.values()), 0, exact, found, right)
 
 
 def _gradients(

@@ -48,7 +48,7 @@ class Mismatch:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class GradientComparison:
     """All derivatives of one function at one point.
 
     compared: how many; kinks: how many of them at a kink, where a value between the two sides is right.
@@ -101,7 +101,7 @@ def compare_gradients(
     directions: int | None = None,
     wrt: Sequence[int] | None = None,
     by_complex_step: bool = True,
-) -> Comparison:
+) -> GradientComparison:
     """Compare the gradients of `f` at the point `inputs` with what small steps give.
 
     f: takes a Tensor for each input and gives one Tensor; called many times, so it must be deterministic.
@@ -143,7 +143,7 @@ def compare_gradients(
     numeric = {
         i: np.reshape([line.numeric for line in lines if line.input == i], inputs[i].shape) for i in arrays
     }
-    return Comparison(worst, len(lines), kinks, to_numpy(y.data), analytic, numeric)
+    return GradientComparison(worst, len(lines), kinks, to_numpy(y.data), analytic, numeric)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from minise.backend import Array
 from minise.gradcheck.cases import SIZES, Case, Draw
-from minise.gradcheck.compare import Comparison
+from minise.gradcheck.compare import GradientComparison
 from minise.gradcheck.values import Rng, signed
 from minise.nn import SE, Activation, BatchNorm, Conv2d, Linear, Module, Parameter
 from minise.ops import ACTIVATIONS
@@ -44,7 +44,7 @@ def module_function(module: Module, x: Array) -> tuple[Function, list[Array]]:
     return f, [x, *(p.data for _, _, p in places)]
 
 
-def named(module: Module, comparison: Comparison) -> Comparison:
+def named(module: Module, comparison: GradientComparison) -> GradientComparison:
     """The comparison of a module, with the worst derivative's parameter by its name."""
     labels = ["the input", *(f"parameter {name}" for name, _ in module.named_parameters())]
     worst = comparison.worst

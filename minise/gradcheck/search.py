@@ -12,7 +12,7 @@ import numpy as np
 
 from minise.errors import MiniseError
 from minise.gradcheck.cases import Case
-from minise.gradcheck.compare import TOLERANCE, Comparison, Mismatch
+from minise.gradcheck.compare import TOLERANCE, GradientComparison, Mismatch
 from minise.gradcheck.diagnosis import Evidence, likeliest_cause, same
 
 LOOKED_AT, KEPT = 40, 4
@@ -20,7 +20,7 @@ LOOKED_AT, KEPT = 40, 4
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailingCase:
     """The smallest case that was found to fail. message: what was wrong, in one line.
 
     mismatch: the worst derivative, where numbers were wrong; cause: what is probably wrong, where that can be told.
@@ -34,7 +34,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Checked:
     """What became of one thing that was checked. worst: the largest relative error of all cases.
 
     cases, derivatives, kinks: how many were tried, compared, and found at a kink. seconds: how long it took.
@@ -48,18 +48,19 @@ class Outcome:
     derivatives: int
     kinks: int
     seconds: float
-    failure: Failure | None = None
+    failure: FailingCase | None = None
 
 
 class WrongGradientError(MiniseError):
     """A case whose gradient is wrong; what was compared goes with it."""
 
-    def __init__(self, comparison: Comparison, tolerance: float) -> None:
+    def __init__(self, comparison: GradientComparison, tolerance: float) -> None:
         super().__init__(f"the gradient of {comparison.worst}, expected at most {tolerance:g}")
         self.comparison = comparison
 
 
-Check = Callable[[Case], Comparison]
+Wrong = tuple[Case, GradientComparison]
+Check = Callable[[Case], GradientComparison]
 """Checks a case, and raises MiniseError for what is wrong other than a number."""
 
 
@@ -73,15 +74,15 @@ def search(
     examples: int,
     seed: int,
     tolerance: float = TOLERANCE,
-) -> Outcome:
+) -> Checked:
     """Check up to `examples` cases of a hypothesis strategy, until one fails; the same seed draws the same cases."""
     from hypothesis.errors import Flaky
 
     began = time.perf_counter()
-    good: list[Comparison] = []
+    good: list[GradientComparison] = []
     failed: list[tuple[Case, MiniseError]] = []
 
-    def attempt(case: Case) -> Comparison:
+    def attempt(case: Case) -> GradientComparison:
         with np.errstate(all="ignore"):
             comparison = check(case)
         if not comparison.worst.error <= tolerance:
@@ -101,7 +102,7 @@ def search(
         draw_cases(strategy, run, examples, seed, shrink=True)
     failure = describe(*failed[-1], lambda: more_failures(strategy, attempt, seed)) if failed else None
     tried = good + [error.comparison for _, error in failed[:1] if isinstance(error, WrongGradientError)]
-    return Outcome(
+    return Checked(
         kind,
         name,
         backend,
@@ -133,12 +134,12 @@ def draw_cases(
     )(with_seed(seed)(given(case=strategy)(lambda case: run(case))))()
 
 
-def more_failures(strategy: Any, attempt: Check, seed: int) -> list[tuple[Case, Comparison]]:
+def more_failures(strategy: Any, attempt: Check, seed: int) -> list[Wrong]:
     """Cases with a wrong gradient among some more, those with the most sizes of axes and the largest of these first.
 
     The smallest of all seldom tells the cause.
     """
-    found: list[tuple[Case, Comparison]] = []
+    found: list[Wrong] = []
 
     def collect(case: Case) -> None:
         try:
@@ -157,17 +158,17 @@ def sizes_in(case: Case) -> set[int]:
     return {size for x in case.inputs if isinstance(x, np.ndarray) for size in x.shape if size > 1}
 
 
-def describe(case: Case, error: MiniseError, more: Callable[[], list[tuple[Case, Comparison]]]) -> Failure:
+def describe(case: Case, error: MiniseError, more: Callable[[], list[Wrong]]) -> FailingCase:
     """The smallest case that fails, with the likeliest cause if it is a wrong gradient."""
     if not isinstance(error, WrongGradientError):
-        return Failure(str(error), case.inputs, case.options)
+        return FailingCase(str(error), case.inputs, case.options)
     worst = error.comparison.worst
     evidence = [evidence_of(*pair, worst.input) for pair in more() if worst.input in pair[1].analytic]
     cause = likeliest_cause([e for e in evidence if not same(e.a, e.n)])
-    return Failure(str(error), case.inputs, case.options, worst, cause)
+    return FailingCase(str(error), case.inputs, case.options, worst, cause)
 
 
-def evidence_of(case: Case, comparison: Comparison, i: int) -> Evidence:
+def evidence_of(case: Case, comparison: GradientComparison, i: int) -> Evidence:
     """What a failed case says about what is wrong with the gradient of input i."""
     arrays = [x for x in case.inputs if isinstance(x, np.ndarray)]
     return Evidence(i, comparison.y, comparison.analytic, comparison.numeric, arrays)

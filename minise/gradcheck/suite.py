@@ -13,9 +13,9 @@ from minise.backend import BACKENDS, Kernel, to_device, use_backend
 from minise.errors import ConfigError
 from minise.gradcheck.agreement import against_reference
 from minise.gradcheck.cases import Case, as_function, cases, wide_cases
-from minise.gradcheck.compare import TOLERANCE, Comparison, compare_gradients
+from minise.gradcheck.compare import TOLERANCE, GradientComparison, compare_gradients
 from minise.gradcheck.layers import LAYERS, layer_cases, module_function, named, together
-from minise.gradcheck.search import Check, Outcome, search
+from minise.gradcheck.search import Check, Checked, search
 from minise.gradcheck.values import is_float
 from minise.models import MODELS, build
 from minise.tape import FusedOp, Op, Tensor
@@ -28,7 +28,7 @@ DEEP = 10
 """Times as far in a whole model: there rounding grows, and turns the odd ReLU on or off."""
 TABLE: dict[str, Op | FusedOp] = {**ops.OPS, **ops.FUSED}
 
-Job = Callable[[int, int], Outcome]
+Job = Callable[[int, int], Checked]
 """A row of the table that is still to be checked, with (examples, seed)."""
 
 
@@ -86,13 +86,13 @@ def _op_job(name: str, backend: str) -> Job:
     def draw(seed: int) -> Any:
         return cases(name) if kernel is None else _supported(name, kernel, PRECISION.get(backend, FLOAT32)[0])
 
-    def against(case: Case, backend: str, dtype: Any, tolerance: float) -> Comparison:
+    def against(case: Case, backend: str, dtype: Any, tolerance: float) -> GradientComparison:
         return against_reference(*as_function(op, case), backend, dtype, tolerance=tolerance)
 
     return _job("op", name, backend, draw, partial(by_small_steps, op), against)
 
 
-def by_small_steps(f: Callable[..., Tensor], case: Case) -> Comparison:
+def by_small_steps(f: Callable[..., Tensor], case: Case) -> GradientComparison:
     """The function's gradients by the reference's pairs against small steps."""
     with use_backend("reference"):
         return compare_gradients(*as_function(f, case), np.random.default_rng(1))
@@ -108,14 +108,14 @@ def _supported(name: str, kernel: Kernel, dtype: Any) -> Any:
     return (cases(name) | wide_cases(name)).filter(takes)
 
 
-def by_small_steps_of_module(case: Case) -> Comparison:
+def by_small_steps_of_module(case: Case) -> GradientComparison:
     """A layer's gradients by the reference's pairs against small steps: of its input and of every parameter."""
     module, x = case.inputs
     with use_backend("reference"):
         return named(module, compare_gradients(*module_function(module, x), np.random.default_rng(1)))
 
 
-def by_few_directions(case: Case) -> Comparison:
+def by_few_directions(case: Case) -> GradientComparison:
     """The same of a whole model: one direction for its input, and one through each group of its parameters."""
     model, x = case.inputs
     f, inputs = together(*module_function(model, x), groups=4, rng=np.random.default_rng(2))
@@ -123,7 +123,7 @@ def by_few_directions(case: Case) -> Comparison:
         return compare_gradients(f, inputs, np.random.default_rng(1), by_complex_step=False)
 
 
-def module_against_reference(case: Case, backend: str, dtype: Any, tolerance: float) -> Comparison:
+def module_against_reference(case: Case, backend: str, dtype: Any, tolerance: float) -> GradientComparison:
     """A layer or model by a backend's kernels, in the dtype that they are made for, against the reference."""
     module, x = case.inputs
     f, inputs = module_function(module, x)
@@ -148,7 +148,7 @@ def _job(
     backend: str,
     draw: Callable[[int], Any],
     by_steps: Check,
-    against: Callable[[Case, str, Any, float], Comparison],
+    against: Callable[[Case, str, Any, float], GradientComparison],
     *,
     times: float = 1,
     most: int | None = None,
@@ -157,10 +157,10 @@ def _job(
     dtype, tolerance = PRECISION.get(backend, FLOAT32)
     tolerance = TOLERANCE if backend == "reference" else times * tolerance
 
-    def check(case: Case) -> Comparison:
+    def check(case: Case) -> GradientComparison:
         return by_steps(case) if backend == "reference" else against(case, backend, dtype, tolerance)
 
-    def job(examples: int, seed: int) -> Outcome:
+    def job(examples: int, seed: int) -> Checked:
         named = {"kind": kind, "name": name, "backend": backend}
         return search(draw(seed), check, **named, examples=most or examples, seed=seed, tolerance=tolerance)
 

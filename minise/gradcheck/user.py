@@ -18,10 +18,10 @@ from minise._util.plugins import import_file
 from minise.backend import use_backend
 from minise.errors import ConfigError, MiniseError
 from minise.gradcheck.cases import Case, Draw, as_function
-from minise.gradcheck.compare import Comparison, compare_gradients
+from minise.gradcheck.compare import GradientComparison, compare_gradients
 from minise.gradcheck.contract import ContractError, check_contract, in_words, shapes_of
 from minise.gradcheck.layers import module_function, named
-from minise.gradcheck.search import Check, Outcome, search
+from minise.gradcheck.search import Check, Checked, search
 from minise.gradcheck.values import VALUES
 from minise.nn import Module
 from minise.tape import FusedOp, Op, Tensor
@@ -48,7 +48,7 @@ def check_file(
     values: str = "signed",
     examples: int,
     seed: int,
-) -> Iterator[Outcome]:
+) -> Iterator[Checked]:
     """Check what FILE.py:NAME names, or with FILE.py alone all ops that the file defines; yields as it goes.
 
     shapes: one an input, such as "n,c,h,w" or "3,c" or "" for a scalar; a letter is one random size from 1 to 5,
@@ -176,7 +176,7 @@ def _one_line(who: str) -> Iterator[None]:
 
 
 def _check_op(target: Target) -> Check:
-    def check(case: Case) -> Comparison:
+    def check(case: Case) -> GradientComparison:
         check_contract(target.value, case.inputs, case.options, np.random.default_rng(1))
         return _compare(target.name, *as_function(target.value, case))
 
@@ -190,13 +190,13 @@ def _check_function(target: Target) -> Check:
 def _check_module(target: Target) -> Check:
     target.value.to(dtype=np.float64)
 
-    def check(case: Case) -> Comparison:
+    def check(case: Case) -> GradientComparison:
         return named(target.value, _compare(target.name, *module_function(target.value, case.inputs[0])))
 
     return check
 
 
-def _compare(name: str, f: Callable[..., Any], inputs: list[Any]) -> Comparison:
+def _compare(name: str, f: Callable[..., Any], inputs: list[Any]) -> GradientComparison:
     with _one_line(f"{name}: for inputs of {shapes_of(inputs)} it"), use_backend("reference"):
         before = [x.copy() for x in inputs]
         y, again = (f(*(Tensor(x, requires_grad=True) for x in inputs)) for _ in range(2))
