@@ -51,9 +51,7 @@ class Op:
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Apply the op to tensors, arrays, numbers or None; the result is recorded if a gradient can flow."""
-        arrays = tuple(x.data if isinstance(x, Tensor) else x for x in inputs)
-        pair = find_kernel(self.name, arrays, options) or self
-        return _record(self, pair, inputs, arrays, options)
+        return _apply(self, inputs, options)
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
@@ -73,11 +71,7 @@ class FusedOp:
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Apply the kernel to tensors, arrays, numbers or None, or else the composition."""
-        arrays = tuple(x.data if isinstance(x, Tensor) else x for x in inputs)
-        kernel = find_kernel(self.name, arrays, options)
-        if kernel is None:
-            return self.composed(*inputs, **options)
-        return _record(self, kernel, inputs, arrays, options)
+        return _apply(self, inputs, options)
 
     def __repr__(self) -> str:
         return f"FusedOp({self.name})"
@@ -89,14 +83,12 @@ def positional(function: Callable[..., Any]) -> int:
     return 0 if code is None else code.co_argcount
 
 
-def _record(
-    op: Op | FusedOp,
-    pair: Kernel | Op,
-    inputs: tuple[Any, ...],
-    arrays: tuple[Any, ...],
-    options: dict[str, Any],
-) -> Tensor:
-    """Run the pair's forward, and remember its backward if a gradient can flow."""
+def _apply(op: Op | FusedOp, inputs: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
+    """Run the forward of the pair that the backend chooses, and remember its backward if a gradient can flow."""
+    arrays = tuple(x.data if isinstance(x, Tensor) else x for x in inputs)
+    pair: Kernel | Op | FusedOp = find_kernel(op.name, arrays, options) or op
+    if isinstance(pair, FusedOp):
+        return pair.composed(*inputs, **options)
     began = perf_counter()
     y, saved = pair.forward(*arrays, **options)
     if watchers := _watchers.get():
@@ -268,10 +260,8 @@ def _run(node: Node, gy: Array) -> list[Array]:
         watcher(Call(node.name, True, (gy, *arrays), gradients, perf_counter() - began, {}))
     inputs, node.inputs, node.saved = node.inputs, (), USED_UP
     if len(gradients) > len(inputs) or any(node.needs[len(gradients) :]):
-        raise MiniseError(
-            f"{node.name}: backward gave {len(gradients)} gradients, expected one for each of"
-            f" {len(inputs)} inputs"
-        )
+        counts = f"{len(gradients)} gradients, expected one for each of {len(inputs)} inputs"
+        raise MiniseError(f"{node.name}: backward gave {counts}")
     needed = []
     for i, (x, gx, need) in enumerate(
         zip(inputs, gradients, node.needs, strict=False)
