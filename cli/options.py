@@ -63,7 +63,6 @@ GROUPS: dict[str, dict[str, str]] = {
         "seed": "Of the weights, the order of the data and its augmentation.",
         "device": "auto takes the GPU where there is one.",
         "precision": "Of the maps between layers; fp16 needs a GPU.",
-        "conv": "On a GPU, whose convolutions: ours, or cuDNN's; auto takes these for wide layers in fp16.",
         "graph": "On a GPU, capture the training step once and replay it.",
         "threads": "How many cores to use.",
     },

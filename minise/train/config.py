@@ -15,7 +15,6 @@ from typing import Any
 
 from minise.data import DATASETS
 from minise.errors import ConfigError
-from minise.kernels.cuda.cudnn import CHOICES as CONVS
 from minise.models import MODELS
 from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
 from minise.nn.layers import MOST_GATE_BIAS
@@ -24,9 +23,10 @@ from minise.optim.optimizers import OPTIMIZERS
 from minise.optim.schedules import SCHEDULES
 from minise.train.tta import VIEWS
 
-MACHINE = ("data_dir", "mirror", "device", "conv", "graph", "threads")
+MACHINE = ("data_dir", "mirror", "device", "graph", "threads")
 """The options that say where a training computes, not what: they may differ when it goes on."""
-
+RETIRED = {"conv": ("own", "auto", "cudnn")}
+"""Options that files of earlier versions may have, and their values: they are read and ignored."""
 
 PRECISIONS = ("fp32", "fp16")
 """What maps are stored in on a GPU; parameters, statistics and gradients of parameters are float32 in both."""
@@ -77,7 +77,6 @@ class TrainConfig:
     seed: int = 0
     device: str = "auto"
     precision: str = "fp32"
-    conv: str = "own"
     graph: bool = True
     threads: int | None = None
 
@@ -185,7 +184,6 @@ RULES = {
     "seed": at_least(0),
     "device": one_of(("auto", "cpu", "cuda")),
     "precision": one_of(PRECISIONS),
-    "conv": one_of(CONVS),
     "threads": at_least(1),
 }
 
@@ -227,7 +225,7 @@ def plain_keys(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def config_from_dict(values: Mapping[str, Any], *, where: str = "config") -> TrainConfig:
     """A TrainConfig from keys and values; a dash in a key counts as an underscore. Unknown keys: ConfigError."""
-    known = plain_keys(values, where)
+    known = {k: v for k, v in plain_keys(values, where).items() if v not in RETIRED.get(k, ())}
     for key in known:
         if key not in _TYPES:
             raise ConfigError(f"{where}: unknown key {key!r}, expected some of {', '.join(_TYPES)}")
