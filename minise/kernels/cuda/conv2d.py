@@ -17,6 +17,7 @@ from minise.kernels.cuda.launch import cover, dense, empty_maps, half, is_map_ty
 from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
 
+CORRELATE, CORRELATE_WEIGHTS = "correlate.cu", "correlate_weights.cu"
 THREADS = 128
 SHARED_LIMIT = 96 * 1024
 """The bytes of shared memory per block that every GPU from compute capability 8.0 on has."""
@@ -136,19 +137,11 @@ def correlate(
     nt, chunk = plan.constants["NT"], plan.constants["CHUNK"] * 4 // x.itemsize
     w, b = dense(w, b)
     packed = array_module(x).empty(up(c, chunk) * kh * kw * up(k, nt), x.dtype)
-    launch(
-        "correlate.cu",
-        "pack",
-        w,
-        packed,
-        turned,
-        grid=cover(packed.size, THREADS),
-        block=THREADS,
-        **constants,
-    )
+    blocks = cover(packed.size, THREADS)
+    launch(CORRELATE, "pack", w, packed, turned, grid=blocks, block=THREADS, **constants)
     y = empty_maps(x, (n, k, *size))
     launch(
-        "correlate.cu", "correlate", nhwc(x), packed, b, nhwc(y), n, grid=(plan.tiles.count(n), cover(k, nt)),
+        CORRELATE, "correlate", nhwc(x), packed, b, nhwc(y), n, grid=(plan.tiles.count(n), cover(k, nt)),
         block=THREADS, shared=plan.shared, **constants,
     )  # fmt: skip
     return y
@@ -164,7 +157,7 @@ def correlate_weights(x: Array, gy: Array, w: Array, *, stride: int, padding: in
     shares = max(1, min(plan.tiles.count(n), WEIGHT_BLOCKS // (blocks[0] * blocks[1])))
     parts = array_module(x).empty((shares, *w.shape), np.float32)
     launch(
-        "correlate_weights.cu", "correlate_weights", nhwc(x), nhwc(gy), parts, n, grid=(shares, *blocks),
+        CORRELATE_WEIGHTS, "correlate_weights", nhwc(x), nhwc(gy), parts, n, grid=(shares, *blocks),
         block=THREADS, shared=plan.shared, HALF=half(x), C=c, K=k, H=x.shape[2], W=x.shape[3], HO=ho, WO=wo, R=kh,
         S=kw, STRIDE=stride, PAD=padding, **plan.constants,
     )  # fmt: skip

@@ -58,7 +58,7 @@ def stamp() -> Path:
 
 
 def cached() -> bool:
-    """Whether any of these sources was compiled here before. CuPy finds the programs with the same constants again."""
+    """Whether any of these sources was compiled here before. CuPy finds programs with the same constants."""
     return stamp().exists()
 
 

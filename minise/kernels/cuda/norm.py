@@ -42,8 +42,8 @@ def pieces_of(hw: int) -> int:
 
 def supports(
     x: Array,
-    w: Array,
-    b: Array,
+    w: Array | None,
+    b: Array | None,
     residual: Array | None = None,
     alpha: Array | None = None,
     *se: Any,
@@ -89,61 +89,70 @@ def batch_norm_act_forward(
     if se_act is not None:
         check_se(x, *gate_of, act=se_act)
     w, b, *gate_of = dense(w, b, *gate_of)
-    xp = array_module(x)
-    n, c, hw = len(x), len(w), x.shape[2] * x.shape[3]
+    n, c, hw, maps = len(x), len(w), x.shape[2] * x.shape[3], nhwc(x)
     d = 0 if se_act is None else len(gate_of[0])
-    pieces = pieces_of(hw)
     constants = dict(
-        HALF=half(x), C=c, HW=hw, PIECES=pieces, D=d, SE_ACT=list(SE_ACTS).index(se_act) if se_act else 0,
+        HALF=half(x), C=c, HW=hw, PIECES=pieces_of(hw), D=d, SE_ACT=list(SE_ACTS).index(se_act) if se_act else 0,
         ALPHAS=1 if gate_of[4] is None else gate_of[4].size, TRAIN=train, RELU=act == "relu", GELU=act == "gelu",
         RESIDUAL=residual is not None,
     )  # fmt: skip
-    maps = nhwc(x)
-    parts, z = None, xp.empty((n, c), np.float32) if d else None
-    if train or d:
-        parts = xp.empty((n, pieces, 2, c), np.float32)
-        launch(FORWARD, "moments", maps, parts, grid=n * pieces, **constants)
-    mean, inv = xp.empty((2, c), np.float32)
-    launch(
-        FORWARD, "statistics", parts, z, mean, inv, *(running or (None, None)), n, float(momentum), float(eps),
-        grid=cover(c, LANES), block=LANES * STATISTICS_ROWS, **constants,
-    )  # fmt: skip
-    hidden, gate = (xp.empty((n, d), np.float32), xp.empty((n, c), np.float32)) if d else (None, None)
+    z, mean, inv = statistics(maps, running, float(momentum), float(eps), constants)
+    hidden, gate = (floats(x, n, d), floats(x, n, c)) if d else (None, None)
     fixed = SE_ACTS[se_act] if se_act else 0.0
     y = empty_maps(x, x.shape)
     launch(
         FORWARD, "normalise", maps, None if residual is None else nhwc(residual), z, mean, inv, w, b, *gate_of, fixed,
-        hidden, gate, nhwc(y), grid=n * pieces, **constants,
+        hidden, gate, nhwc(y), grid=n * constants["PIECES"], **constants,
     )  # fmt: skip
     cut = act == "relu" and residual is not None  # else x tells what was cut off, or nothing was
     return y, (x, y if cut else None, z, mean, inv, w, b, gate_of, fixed, hidden, gate, constants)
+
+
+def statistics(
+    maps: Array, running: tuple[Array, Array] | None, momentum: float, eps: float, constants: dict[str, Any]
+) -> tuple[Array | None, Array, Array]:
+    """(the planes' means (n, c) if there is a gate, μ (c,), 1 / √(σ² + eps) (c,)); running statistics are updated."""
+    n, c, pieces = len(maps), constants["C"], constants["PIECES"]
+    z = floats(maps, n, c) if constants["D"] else None
+    parts = None
+    if constants["TRAIN"] or constants["D"]:
+        parts = floats(maps, n, pieces, 2, c)
+        launch(FORWARD, "moments", maps, parts, grid=n * pieces, **constants)
+    mean, inv = floats(maps, 2, c)
+    launch(
+        FORWARD, "statistics", parts, z, mean, inv, *(running or (None, None)), n, momentum, eps,
+        grid=cover(c, LANES), block=LANES * STATISTICS_ROWS, **constants,
+    )  # fmt: skip
+    return z, mean, inv
+
+
+def floats(like: Array, *shape: int) -> Array:
+    """An uninitialized array in float32."""
+    return array_module(like).empty(shape, np.float32)
 
 
 def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """The gradients as the formulas in `src/norm_backward.cu` have them."""
     x, y, z, mean, inv, w, b, gate_of, fixed, hidden, gate, constants = saved
     w1, _, w2, _, alpha = gate_of
-    n, c, d, pieces = len(x), len(w), constants["D"], constants["PIECES"]
+    n, c, d = len(x), len(w), constants["D"]
+    pieces = constants["PIECES"]
     given = len(needs)
     needs = (*needs, *(False,) * (INPUTS - given))
     gy = gy.astype(x.dtype, copy=False)
     maps = nhwc(gy), None if y is None else nhwc(y), nhwc(x)
-
-    def floats(*shape: int) -> Array:
-        return array_module(x).empty(shape, np.float32)
-
-    planes = parts = floats(n, pieces, 2, c)
+    planes = parts = floats(x, n, pieces, 2, c)
     launch(BACKWARD, "sums", *maps, mean, inv, w, b, gate, parts, grid=n * pieces, **constants)
     gz = by_gate = by_hidden = by_alpha = None
     if d:
-        planes, gz, by_gate = floats(n, 2, c), floats(n, c), floats(n, c)
-        by_hidden, by_alpha = floats(n, d), floats(n, d)
+        planes, gz, by_gate = floats(x, n, 2, c), floats(x, n, c), floats(x, n, c)
+        by_hidden, by_alpha = floats(x, n, d), floats(x, n, d)
         launch(
             BACKWARD, "gates", parts, z, mean, inv, w, b, w1, w2, alpha, fixed, hidden, gate,
             planes, gz, by_gate, by_hidden, by_alpha, grid=n, **constants,
         )  # fmt: skip
-    gw, gb = floats(c), floats(c)
-    gse = [None if p is None else floats(*p.shape) for p in gate_of]
+    gw, gb = floats(x, c), floats(x, c)
+    gse = [None if p is None else floats(x, *p.shape) for p in gate_of]
     launch(
         BACKWARD, "parameters", planes, n if d else n * pieces, z, mean, inv, w, b, hidden, alpha, fixed,
         by_gate, by_hidden, by_alpha, gw, gb, *gse,
@@ -161,20 +170,15 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 def se_supports(u: Array, w1: Array, *others: Any, **options: Any) -> bool:
     """What `supports` says of the same with a batch norm."""
-    if u.ndim != 4:
-        return False
-    ones = array_module(u).ones(u.shape[1], np.float32)
-    return supports(u, ones, ones, None, None, w1, *others, se_act=options.get("act"))
+    return supports(u, None, None, None, None, w1, *others, se_act=options.get("act"))
 
 
 def se_forward(u: Array, *se: Any, act: str = "relu") -> tuple[Array, Any]:
     """`minise.ops.se.se_forward`: the gate behind a batch norm that changes nothing."""
     xp = array_module(u)
     ones, zeros = xp.ones(u.shape[1], np.float32), xp.zeros(u.shape[1], np.float32)
-    nothing = (zeros, ones)
-    return batch_norm_act_forward(
-        u, ones, zeros, None, None, *se, se_act=act, running=nothing, train=False, eps=0.0
-    )
+    nothing: dict[str, Any] = {"running": (zeros, ones), "train": False, "eps": 0.0}
+    return batch_norm_act_forward(u, ones, zeros, None, None, *se, se_act=act, **nothing)
 
 
 def se_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:

@@ -15,7 +15,7 @@ TILE, THREADS = 64, 128
 
 
 def lies(a: Array) -> tuple[Array, int, int]:
-    """A matrix's numbers, copied if there are gaps; how many lie from one row to the next, and from column to column."""
+    """A matrix without gaps, copied if need be, and the steps from row to row and from column to column."""
     if a.T.flags.c_contiguous:
         return a.T, 1, a.shape[0]
     return array_module(a).ascontiguousarray(a), a.shape[1], 1
