@@ -1,8 +1,8 @@
 """The cuda backend's kernels on a CPU: compiled by g++ against `primitives.cuh` beside this file, on NumPy arrays.
 
 It shows that kernels compute the right numbers and wait where they must; not that they are fast, and not what
-the hardware itself may do otherwise. What is compiled is kept beside this file, for as long as the machine that it
-runs on (`machine.cpp`) stays as it is.
+the hardware itself may do otherwise. What is compiled is kept in `__pycache__` beside this file, until a source or
+the compiler changes.
 """
 
 import ctypes
@@ -22,7 +22,6 @@ from minise import backend
 from minise.kernels.cuda import launch as cuda_launch
 
 HERE = Path(__file__).parent
-MACHINE = ("primitives.cuh", "machine.cpp")
 COMPILER = shutil.which("g++")
 GXX = [COMPILER, "-std=c++17", "-w", "-fPIC"]
 KERNELS = [*GXX, "-O1"]
@@ -39,11 +38,11 @@ def compile_to(path, command):
 
 @cache
 def build_folder():
-    """The folder of what is compiled for this machine by this compiler, with the machine in it."""
-    version = subprocess.run([COMPILER, "--version"], capture_output=True, check=True).stdout
-    digest = hashlib.sha256(
-        b"".join([version, *((HERE / name).read_bytes() for name in MACHINE)])
-    ).hexdigest()
+    """The folder of what is compiled of these sources by this compiler, with the machine that it runs on in it."""
+    compiler = subprocess.run([COMPILER, "--version"], capture_output=True, check=True).stdout
+    machine_sources = [(HERE / name).read_bytes() for name in ("primitives.cuh", "machine.cpp")]
+    made_of = b"".join([compiler, cuda_launch.digest().encode(), *machine_sources])
+    digest = hashlib.sha256(made_of).hexdigest()
     kept = HERE / "__pycache__"
     folder = kept / f"cuda-{digest[:16]}"
     try:
@@ -54,7 +53,9 @@ def build_folder():
         folder = Path(tempfile.mkdtemp(prefix="minise-cuda-on-cpu-"))
     header, machine = folder / "primitives.cuh", folder / "machine.so"
     if not machine.exists():
-        shutil.copy(HERE / "primitives.cuh", header)
+        part = header.with_name(f"{header.name}.{os.getpid()}")
+        shutil.copy(HERE / "primitives.cuh", part)
+        part.replace(header)
         compile_to(Path(f"{header}.gch"), [*KERNELS, "-x", "c++-header", header])
         compile_to(machine, [*GXX, "-O2", "-shared", HERE / "machine.cpp"])
     ctypes.CDLL(machine, ctypes.RTLD_GLOBAL)
