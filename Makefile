@@ -48,7 +48,7 @@ parity: $(VENV)/dev.stamp  ## Compare with PyTorch, which is installed for it
 
 gpu-check: $(VENV)/dev.stamp  ## The tests that need an NVIDIA GPU; CUDA=12 for drivers before 580
 	$(BIN)/pip install --quiet -e ".[dev,cuda$(CUDA)]"
-	$(BIN)/python -m pytest -m gpu tests/kernels/cuda/test_cuda_kernels.py tests/kernels/test_gpu.py
+	$(BIN)/python -m pytest -m gpu tests/kernels/cuda/test_kernels.py tests/kernels/test_gpu.py
 	$(BIN)/minise gradcheck --backend cuda
 
 docs: $(VENV)/docs.stamp  ## Build the documentation site into build/docs, and check it

@@ -22,13 +22,11 @@ PYTEST = (PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu")
 MINISE = (PYTHON, "-m", "minise_cli.main")
 STEP = (PYTHON, "bench/gpu_step_vs_torch.py", "--bursts", "6")
 EAGER = ("--forms", "torch eager fp16", "torch eager bf16")
-WIDE = (*EAGER, "minise fp16 graph, cudnn", "minise fp16 graph, cudnn if wide")
 GRAPHS = (
     *EAGER,
     "torch eager fp32",
     "torch graph bf16",
     "minise fp32 graph",
-    "minise fp16 graph, one stream",
 )
 RECIPE = (*MINISE, "train", "--device", "cuda", "--precision", "fp16", "--recipe", "accurate")
 FAST_SHAPES = ("24,64,32,1", "64,64,16,1", "64,256,16,1", "256,256,8,1", "256,256,4,1")
@@ -42,7 +40,7 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "recipe-compiles": (60, (*RECIPE, "--epochs", "1", "--limit-train", "8000")),
     "recipe": (90, RECIPE),
     "se-resnet20-1024": (60, (*STEP, *EAGER, "--batch-size", "1024")),
-    "se-fastnet-wide": (120, (*STEP, *WIDE, "--model", "se-fastnet-wide", "--batch-size", "1024")),
+    "se-fastnet-wide": (120, (*STEP, *EAGER, "--model", "se-fastnet-wide", "--batch-size", "1024")),
     "convolutions-1024": (
         60,
         (PYTHON, "bench/gpu_conv_vs_cudnn.py", "--batch-size", "1024", "--shapes", *FAST_SHAPES),
@@ -51,9 +49,8 @@ TASKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "se-resnet20-compiled": (300, (*STEP, *COMPILED, "--model", "se-resnet20")),
     "se-resnet110-compiled": (500, (*STEP, *COMPILED, "--model", "se-resnet110")),
     "seeds": (240, (PYTHON, "bench/gpu_seeds.py")),
-    "cudnn": (120, (*PYTEST, "tests/kernels/cuda/test_cuda_cudnn.py")),
     "gradcheck": (200, (*MINISE, "gradcheck", "--backend", "cuda", "--examples", "3")),
-    "kernels": (300, (*PYTEST, "tests/kernels/cuda/test_cuda_kernels.py")),
+    "kernels": (300, (*PYTEST, "tests/kernels/cuda/test_kernels.py")),
 }
 """Seconds and command, the most telling first."""
 

@@ -5,8 +5,7 @@
 For each shape (3 x 3, C to K channels on MAP x MAP pixels): forward, the gradient of x and that of w, alone, in
 microseconds, TFLOP/s, and cuDNN's time over ours. Each is captured REPEATS times into a CUDA graph, so that neither
 side waits for Python; both have channels side by side, and cuDNN searches for its fastest algorithm. Ours packs its
-weights each time, and its forward gathers the moments of a batch norm on the way, which cuDNN's does not. "y 128" is
-our forward with 128 pixels a block, where it has 256; "y 1" and "gw 1" have room for one load, where it is for two.
+weights each time.
 Needs CuPy, PyTorch and an NVIDIA GPU.
 """
 
@@ -14,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import unittest.mock
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +20,6 @@ import numpy as np
 import torch
 
 from minise.backend import cupy_module, to_numpy
-from minise.kernels.cuda import conv2d as cuda_conv2d
 from minise.kernels.cuda.conv2d import correlate, correlate_weights
 
 REPEATS = 50
@@ -59,7 +56,7 @@ def cases(c: int, k: int, size: int, stride: int, n: int, dtype: Any) -> dict[st
         )[mask.index(True)]
 
     def forward() -> Any:
-        return correlate(x, w, None, (out, out), stride=stride, pad=(1, 1), moments=True)
+        return correlate(x, w, None, (out, out), stride=stride, pad=(1, 1))
 
     def gradient_of_x() -> Any:
         return correlate(gy, w, None, (size, size), pad=(1, 1), dilate=stride, turned=True)
@@ -70,26 +67,11 @@ def cases(c: int, k: int, size: int, stride: int, n: int, dtype: Any) -> dict[st
     def theirs() -> Any:
         return torch.nn.functional.conv2d(tx, tw, stride=stride, padding=1)
 
-    def having(constant: str, value: int, ours: Call) -> Call:
-        def call() -> Any:
-            with unittest.mock.patch.object(cuda_conv2d, constant, value):
-                return ours()
-
-        return call
-
-    shapes = n, (out, out), c, k, (3, 3), stride, x.itemsize
-    plan, plan_w = cuda_conv2d.plan_correlate(*shapes), cuda_conv2d.plan_weights(*shapes)
-    assert plan is not None
-    assert plan_w is not None
-    variants = {
-        "y": (True, forward, theirs),
-        "y 128": (plan.tiles.pixels > 128, having("WIDE_CHANNELS", max(c, k) + 1, forward), theirs),
-        "y 1": (plan.constants["STAGES"] > 1, having("STAGES", 1, forward), theirs),
-        "gx": (True, gradient_of_x, backward(True, False)),
-        "gw": (True, gradient_of_w, backward(False, True)),
-        "gw 1": (plan_w.constants["STAGES"] > 1, having("STAGES", 1, gradient_of_w), backward(False, True)),
+    return {
+        "y": (forward, theirs),
+        "gx": (gradient_of_x, backward(True, False)),
+        "gw": (gradient_of_w, backward(False, True)),
     }
-    return {name: (ours, other) for name, (on, ours, other) in variants.items() if on}
 
 
 def captured_ours(call: Call) -> Call:

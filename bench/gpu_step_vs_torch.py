@@ -7,11 +7,9 @@ A step is forward, loss, backward and SGD with momentum on a batch that lies on 
 same weights; their first losses must agree to 1 %, since float16 and bfloat16 round. The sides take bursts of --steps
 steps in turn, each between two waits for the GPU; what counts is the median over bursts of their time over ours.
 
-Ours: fp16 captured, the same on one stream (without a branch for the gradients of weights) and with convolutions by
-cuDNN (all, or the wide ones), fp16 uncaptured, fp32 captured. PyTorch's, all with channels_last and
-cudnn.benchmark: eager under autocast to float16 (with a GradScaler, as it is used) and to bfloat16, eager in float32
-(TF32 off); eager bfloat16 in a CUDA graph captured by hand; torch.compile, as it is and with max-autotune, both on
-bfloat16.
+Ours: fp16 captured, fp16 uncaptured, fp32 captured. PyTorch's, all with channels_last and cudnn.benchmark: eager
+under autocast to float16 (with a GradScaler, as it is used) and to bfloat16, eager in float32 (TF32 off); eager
+bfloat16 in a CUDA graph captured by hand; torch.compile, as it is and with max-autotune, both on bfloat16.
 Needs CuPy, PyTorch and an NVIDIA GPU.
 """
 
@@ -31,8 +29,6 @@ from step_vs_torch import batch
 from torch_models import copy_weights, like
 
 from minise.backend import cupy_module, to_device
-from minise.kernels.cuda import cudnn as cuda_cudnn
-from minise.kernels.cuda import side_stream as cuda_aside
 from minise.models import MODELS, build
 from minise.optim import SGD
 from minise.train.step import Stepper
@@ -45,11 +41,7 @@ HYPER = {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}
 BASE = "minise fp16 graph"
 
 
-def ours(
-    args: argparse.Namespace, *, half: bool, graph: bool, lag: int = cuda_aside.LAG, conv: str = "own"
-) -> Side:
-    cuda_aside.LAG = lag  # read by the steps before the capture, and by the one that is captured
-    cuda_cudnn.choose(conv)
+def ours(args: argparse.Namespace, *, half: bool, graph: bool) -> Side:
     x, y = batch(args.batch_size)
     model = build(args.model, act="relu" if MODELS[args.model].has_se else None).to(device="cuda")
     step = Stepper(model, SGD(model.named_parameters(), **HYPER), device="cuda", half=half, graph=graph)
@@ -59,15 +51,9 @@ def ours(
     def loss() -> float:
         if graph and step.take.why_not:
             raise RuntimeError(f"the step was not captured: {step.take.why_not}")
-        if conv != "own" and not any(cuda_cudnn.plans.values()):
-            raise RuntimeError(f"no convolution was cuDNN's: {cuda_cudnn.problems or 'none is wide'}")
         return step.read()[0]
 
-    def take() -> None:
-        cuda_cudnn.choose(conv)  # of what is not captured, every time
-        step(images, labels)
-
-    return take, loss
+    return lambda: step(images, labels), loss
 
 
 def theirs(args: argparse.Namespace, *, dtype: Any, graph: bool = False, compiled: str | None = None) -> Side:
@@ -116,9 +102,6 @@ def theirs(args: argparse.Namespace, *, dtype: Any, graph: bool = False, compile
 
 SIDES: dict[str, Callable[[argparse.Namespace], Side]] = {
     BASE: lambda a: ours(a, half=True, graph=True),
-    "minise fp16 graph, one stream": lambda a: ours(a, half=True, graph=True, lag=0),
-    "minise fp16 graph, cudnn": lambda a: ours(a, half=True, graph=True, conv="cudnn"),
-    "minise fp16 graph, cudnn if wide": lambda a: ours(a, half=True, graph=True, conv="auto"),
     "minise fp16": lambda a: ours(a, half=True, graph=False),
     "minise fp32 graph": lambda a: ours(a, half=False, graph=True),
     "torch eager fp16": lambda a: theirs(a, dtype=torch.float16),

@@ -25,7 +25,7 @@ GROUPS = {
     ),
     "Augmentation": ("crop", "flip", "cutout", "tta"),
     "Microscope": ("microscope",),
-    "Machine": ("seed", "device", "precision", "conv", "graph", "threads"),
+    "Machine": ("seed", "device", "precision", "graph", "threads"),
 }
 """Heading of the help -> fields of TrainConfig under it."""
 METAVARS = {"data_dir": "DIR", "mirror": "URL", "reduction": "R", "lr": "RATE", "seed": "SEED"}

@@ -19,8 +19,7 @@ import minise
 from minise.backend import BACKENDS, cupy_module, resolve_device, usable_backend
 from minise.data import DATASETS
 from minise.data.places import search_places
-from minise.errors import ConfigError, MiniseError
-from minise.kernels.cuda.cudnn import frontend
+from minise.errors import MiniseError
 from minise.kernels.threads import available_threads
 
 Finding = tuple[bool | None, str]
@@ -92,7 +91,6 @@ def compute() -> dict[str, Finding]:
         "CPU": (True, f"{platform.machine()}, {os.cpu_count()} cores, {available_threads()} usable threads"),
         "fast kernels": fast_kernels(),
         "GPU": gpu(),
-        "cuDNN": cudnn(),
         "device": (None, f"--device auto is {device}, with the backend {backend}"),
     }
 
@@ -131,18 +129,6 @@ def gpu() -> Finding:
     return True, (
         f"{card['name'].decode()} (compute capability {card['major']}.{card['minor']}),"
         f" {free:.1f} of {memory:.1f} GiB free, driver for CUDA {driver}, CuPy {cupy.__version__}, NVRTC {nvrtc}"
-    )
-
-
-def cudnn() -> Finding:
-    """The library that `--conv` may choose on a GPU."""
-    try:
-        found = frontend()
-    except ConfigError as error:
-        return None, f"only --conv cudnn needs it: {str(error).removeprefix('conv: found cudnn, but ')}"
-    number = found.backend_version()
-    return True, (
-        f"cuDNN {number // 10000}.{number // 100 % 100}.{number % 100}, frontend {found.__version__}"
     )
 
 

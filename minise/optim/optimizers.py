@@ -39,6 +39,7 @@ class Optimizer:
                 self.state[slot][name] = array_module(p.data).zeros_like(p.data)
         self.steps = 0
         self.scaling: Array | None = None
+        self.on_device: Any = None  # what a kernel that takes the step keeps from step to step
 
     def step(self) -> None:
         """Change every parameter that has a gradient, all at once where the backend has a kernel for that."""

@@ -17,7 +17,6 @@ from minise.data import Augment, Batches, Dataset, Split, holdout, load
 from minise.data.augment import normalise
 from minise.data.on_device import DeviceBatches
 from minise.errors import ConfigError, RunError
-from minise.kernels.cuda import cudnn as cuda_cudnn
 from minise.kernels.cuda import launch as cuda_launch
 from minise.kernels.threads import set_threads
 from minise.models import ModelInfo, build, describe
@@ -198,12 +197,6 @@ def _device(config: TrainConfig) -> str:
     device = resolve_device(config.device)
     if config.precision == "fp16" and device == "cpu":
         raise ConfigError("precision: found fp16 on the CPU, expected fp32 there; fp16 needs --device cuda")
-    if device == "cuda":
-        cuda_cudnn.choose(config.conv)
-    elif config.conv == "cudnn":
-        raise ConfigError(
-            "conv: found cudnn on the CPU, expected auto or own there; cudnn needs --device cuda"
-        )
     return device
 
 

@@ -17,7 +17,6 @@ from msgspec import Meta
 from minise._util.decode import LARGEST, Count, Fraction, NotNegative, Positive, Whole, check_keys, decoded
 from minise.data import DATASETS
 from minise.errors import ConfigError
-from minise.kernels.cuda.cudnn import CHOICES as CONVS
 from minise.models import MODELS
 from minise.models.options import DEFAULT_ACT, DEFAULT_REDUCTION
 from minise.nn.layers import MOST_GATE_BIAS
@@ -26,8 +25,10 @@ from minise.optim.optimizers import OPTIMIZERS
 from minise.optim.schedules import SCHEDULES
 from minise.train.tta import VIEWS
 
-MACHINE = ("data_dir", "mirror", "device", "conv", "graph", "threads")
+MACHINE = ("data_dir", "mirror", "device", "graph", "threads")
 """The options that say where a training computes, not what: they may differ when it goes on."""
+RETIRED = {"conv": ("own", "auto", "cudnn")}
+"""Options that files of earlier versions may have, and their values: they are read and ignored."""
 PRECISIONS = ("fp32", "fp16")
 """What maps are stored in on a GPU; parameters, statistics and gradients of parameters are float32 in both."""
 CHOICES: dict[str, Collection[str]] = {
@@ -42,7 +43,6 @@ CHOICES: dict[str, Collection[str]] = {
     "tta": VIEWS,
     "device": ("auto", "cpu", "cuda"),
     "precision": PRECISIONS,
-    "conv": CONVS,
 }
 """Option -> the names that it takes. Tables may still grow: a plugin adds rows to them."""
 GateBias = Annotated[float, Meta(ge=-MOST_GATE_BIAS, le=MOST_GATE_BIAS)]
@@ -111,9 +111,6 @@ class TrainConfig:
     seed: Whole = option(0, "Of the weights, the order of the data and its augmentation.")
     device: str = option("auto", "auto takes the GPU where there is one.")
     precision: str = option("fp32", "Of the maps between layers; fp16 needs a GPU.")
-    conv: str = option(
-        "own", "On a GPU, whose convolutions: ours, or cuDNN's; auto takes these for wide layers in fp16."
-    )
     graph: bool = option(True, "On a GPU, capture the training step once and replay it.")
     threads: Count | None = option(None, "How many cores to use.", "all cores")
 
@@ -184,7 +181,7 @@ def plain_keys(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def config_from_dict(values: Mapping[str, Any], *, where: str = "config") -> TrainConfig:
     """A TrainConfig from keys and values; a dash in a key counts as an underscore. Unknown keys: ConfigError."""
-    known = plain_keys(values, where)
+    known = {k: v for k, v in plain_keys(values, where).items() if v not in RETIRED.get(k, ())}
     check_keys(known, FIELDS, where)
     return TrainConfig(**known)
 

@@ -19,7 +19,7 @@ from minise.optim.optimizers import Optimizer
 from minise.optim.schedules import Schedule
 from minise.tape import Tensor, no_grad
 from minise.train.metrics import Evaluation, score
-from minise.train.step import Stepper, constant_weights, update
+from minise.train.step import Stepper, update
 from minise.train.tta import VIEWS
 
 Batch = tuple[Array, Array]
@@ -170,7 +170,7 @@ def predict(
     The model's mode is restored.
     """
     logits, labels = [], []
-    with evaluating(model), no_grad(), constant_weights(device):
+    with evaluating(model), no_grad():
         for x, y in batches:
             x = to_device(x, device)
             contiguous = array_module(x).ascontiguousarray

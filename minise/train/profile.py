@@ -15,7 +15,7 @@ from minise.errors import ConfigError, MiniseError
 from minise.models import build
 from minise.optim.optimizers import SGD
 from minise.tape import Call, Tensor, no_grad, watch
-from minise.train.step import constant_weights, update
+from minise.train.step import update
 
 
 @dataclass
@@ -114,12 +114,11 @@ def _taker(
     y = to_device(rng.integers(0, 10, batch_size), device)
     net = build(model, seed=seed, **options).to(device=device)
     optimizer = SGD(net.named_parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
-    weights = constant_weights(device)
 
     def take() -> None:
         with use_backend(backend):
             if training:
-                float(update(net, optimizer, x, y, within=[weights])[0])
+                float(update(net, optimizer, x, y)[0])
                 return
             with no_grad():
                 net(Tensor(x))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable
 from typing import Any
 
-from minise.backend import Array, array_module, find_kernel
+from minise.backend import Array, array_module
 from minise.errors import ConfigError
 from minise.nn import Module
 from minise.ops import softmax_cross_entropy
@@ -26,50 +25,25 @@ def update(
     *,
     smoothing: float = 0.0,
     scale: Array | None = None,
-    within: Iterable[AbstractContextManager[Any]] = (),
+    step: Callable[[], None] | None = None,
 ) -> tuple[Array, Array]:
     """Forward, loss, backward and update on one batch; (loss, share of right answers), both of before the update.
 
-    scale: what the loss is multiplied by on the way back; the optimiser must know of it. within: contexts for what
-    goes before the update, made once for all steps.
+    scale: what the loss is multiplied by on the way back; the optimizer must know of it. step: what updates the
+    parameters, if it is not the optimizer's own step.
     """
     model.zero_grad()
-    with ExitStack() as stack:
-        for context in within:
-            stack.enter_context(context)
-        logits = model(Tensor(x))
-        loss: Tensor = softmax_cross_entropy(logits, y, smoothing=smoothing)
-        right = share_right(logits.data, y)
-        loss.backward(scale)
-    optimizer.step()
+    logits = model(Tensor(x))
+    loss: Tensor = softmax_cross_entropy(logits, y, smoothing=smoothing)
+    right = share_right(logits.data, y)
+    loss.backward(scale)
+    (step or optimizer.step)()
     return loss.data, right
 
 
 def share_right(logits: Array, labels: Array) -> Array:
     """The share of the rows of logits (n, k) whose largest number, of equal ones the first, is at the label."""
-    kernel = find_kernel("share_right", (logits, labels), {})
-    if kernel is not None:
-        right, _ = kernel.forward(logits, labels)
-        return right
     return array_module(logits).mean(logits.argmax(axis=1) == labels)
-
-
-def constant_weights(device: str) -> Any:
-    """A context in which a model's weights do not change: kernels keep what they make of them."""
-    if device == "cpu":
-        return nullcontext()
-    from minise.kernels.cuda.weights import ConstantWeights
-
-    return ConstantWeights()
-
-
-def aside(device: str, model: Module) -> Any:
-    """A context in which the gradients of a model's parameters may be computed beside the rest of a captured step."""
-    if device == "cpu":
-        return nullcontext()
-    from minise.kernels.cuda.side_stream import Aside
-
-    return Aside(model.parameters())
 
 
 class Stepper:
@@ -96,7 +70,7 @@ class Stepper:
         self.right: Any = 0.0
         self.steps = self.images = 0
         self.read_at = time.perf_counter()
-        scale = None
+        options: dict[str, Any] = {"smoothing": smoothing}
         whole = optimizer.kernel() is not None
         if half:
             if not whole:
@@ -106,17 +80,11 @@ class Stepper:
                 )
             from minise.kernels.cuda.update import update_of
 
-            scale = update_of(optimizer).scale_losses(optimizer)
-        self.weights = constant_weights(device)
-        within = self.weights, aside(device, model)
-        options: dict[str, Any] = {"smoothing": smoothing, "scale": scale, "within": within}
+            options["scale"] = update_of(optimizer).scale_losses(optimizer)
+        self.model, self.captured = model, graph and whole
         self.take: Any = lambda x, y: update(model, optimizer, x, y, **options)
-        self.model, self.optimizer, self.captured = model, optimizer, graph and whole
         if self.captured:
-            from minise.kernels.cuda.capture import CapturedStep
-            from minise.kernels.cuda.update import announce
-
-            self.take = CapturedStep(self.take, before=lambda: announce(optimizer))
+            self.take = captured_step(model, optimizer, options)
 
     def __call__(self, x: Array, y: Array) -> None:
         """Take a step on the batch x (n, 3, h, w), y (n,)."""
@@ -128,13 +96,8 @@ class Stepper:
 
     def release(self) -> None:
         """Give back the memory of a captured step, and with it the gradients of the last; no step follows."""
-        if not self.waits:
-            self.weights.forget()
         if self.captured:
-            from minise.kernels.cuda.update import forget
-
             self.model.zero_grad()
-            forget(self.optimizer)
             self.take.release()
 
     def due(self) -> bool:
@@ -148,3 +111,20 @@ class Stepper:
         self.steps = self.images = 0
         self.read_at = time.perf_counter()
         return found
+
+
+def captured_step(model: Module, optimizer: Optimizer, options: dict[str, Any]) -> Any:
+    """`update` as one CUDA graph. What changes from step to step is brought to the GPU ahead of each."""
+    from minise.kernels.cuda.capture import CapturedStep
+    from minise.kernels.cuda.update import update_of
+
+    on_device = update_of(optimizer)
+
+    def before() -> None:
+        optimizer.steps += 1
+        on_device.announce(optimizer)
+
+    def take(x: Array, y: Array) -> tuple[Array, Array]:
+        return update(model, optimizer, x, y, step=lambda: on_device.apply(optimizer), **options)
+
+    return CapturedStep(take, before)

@@ -7,10 +7,11 @@ import pytest
 
 from minise.data import Split, load
 from minise.data.augment import normalise
-from minise.errors import ConfigError
+from minise.errors import ConfigError, RunError
 from minise.models import build
 from minise.nn import Module
 from minise.runs import job
+from minise.runs.reopen import evaluate_run
 from minise.runs.run import Run
 from minise.tape import Tensor
 from minise.train import EpochDone, StepDone, evaluate
@@ -75,6 +76,22 @@ def test_a_run_is_resumed_by_the_configuration_it_was_begun_with_and_by_no_other
     epochs = Run.open(tmp_path / "run").metrics()
     assert done.seconds == sum(line["seconds"] for line in epochs)  # with those before it stopped
     assert len(epochs) == 2
+
+
+@pytest.mark.parametrize("conv", ["own", "auto", "cudnn"])
+def test_a_run_with_an_option_of_an_earlier_version_opens_and_goes_on(tmp_path, conv):
+    options = {"model": "convnet", "limit_train": 20, "limit_test": 10, "val_size": 0, "batch_size": 10}
+    config = TrainConfig(dataset="shapes10", epochs=2, **options)
+    begun = job.train(config, tmp_path / "run")
+    next(event for event in begun if isinstance(event, EpochDone))
+    begun.close()
+    file = tmp_path / "run/config.toml"
+    file.write_text(f'{file.read_text()}conv = "{conv}"\n')
+    *_, done = job.train(Run.open(tmp_path / "run").config, tmp_path / "run", resume=True)
+    assert evaluate_run(tmp_path / "run").test.loss == pytest.approx(done.test.loss)
+    file.write_text(file.read_text().replace(f'"{conv}"', '"fast"'))
+    with pytest.raises(RunError, match="unknown key 'conv'"):
+        Run.open(tmp_path / "run")
 
 
 def test_other_seeds_see_other_batches(shapes):

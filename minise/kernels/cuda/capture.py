@@ -1,21 +1,18 @@
 """A training step as one CUDA graph: captured once, then replayed.
 
 A small network's step is some hundred kernels of a few microseconds, less than Python takes to launch them. A graph
-is launched as one. It repeats the launches with the same arguments; so everything in it lies where it lay: the batch
-in two arrays that the next batch is copied into, and the rest in a memory pool that the graph keeps for itself. What
-varies from step to step is read from the device (see `cuda/update.cu`).
+is launched as one. It repeats the launches with the same arguments, so everything in it keeps its address: the batch
+in two arrays that the next batch is copied into, and the rest in a memory pool that belongs to the graph. What
+varies from step to step is read from the device (see `src/update.cu`).
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any
 
 from minise.backend import Array, cupy_module
-
-_later: ContextVar[list[Callable[[], None]] | None] = ContextVar("minise_after_capture", default=None)
 
 OUT_OF_MEMORY = 2
 """cudaErrorMemoryAllocation, for which CuPy has no name."""
@@ -23,24 +20,10 @@ WARM_UP = 2
 """Steps before the capture: they compile the kernels, and let memory settle."""
 
 
-def capturing() -> bool:
-    """Whether launches are being captured, which then do not run."""
-    return _later.get() is not None
-
-
-def once_captured(action: Callable[[], None]) -> None:
-    """Do it now; or while launches are being captured, once that is over: a copy from the host would break it."""
-    later = _later.get()
-    if later is None:
-        action()
-    else:
-        later.append(action)
-
-
 def lasting_pool(cupy: Any) -> Any:
     """A memory pool that gives nothing back by itself.
 
-    Short of memory, CuPy's pools free what no array holds at the moment and ask again; in a graph's pool, that is
+    Short of memory, CuPy's pools free what no array holds at the moment and ask again. In a graph's pool, that is
     memory which its kernels will write to. So the lack of memory is an error at once here, and there is no limit.
     """
 
@@ -61,9 +44,9 @@ class CapturedStep:
     """`step(x, y)`, a function on arrays of the GPU that returns such arrays, captured at the third call in a row
     with arrays of the same shapes, and replayed from then on.
 
-    before: called ahead of every replay, to bring to the device what has changed since the last step. A batch of
-    another shape than the captured one is computed without the graph, and so are all batches if a step cannot be
-    captured: if it has an op that waits for the GPU, or that CuPy computes by cuBLAS, or if memory is short.
+    before: called ahead of every step, to bring to the device what has changed since the last one. A batch of another
+    shape than the captured one is computed without the graph, and so are all batches if a step cannot be captured:
+    if it has an op that waits for the GPU, or that CuPy computes by cuBLAS, or if memory is short.
     """
 
     def __init__(self, step: Callable[[Array, Array], Any], before: Callable[[], None]) -> None:
@@ -78,6 +61,7 @@ class CapturedStep:
 
     def __call__(self, x: Array, y: Array) -> Any:
         """What `step` returns; of a replayed step, arrays that the next one writes again."""
+        self.before()
         kind = x.shape, x.dtype
         if self.inputs is None and self.why_not is None:
             self.warm = self.warm + 1 if kind == self.kind else 1
@@ -88,7 +72,6 @@ class CapturedStep:
             return self.step(x, y)
         for own, given in zip(self.inputs, (x, y), strict=True):
             own[...] = given
-        self.before()
         self.graph.launch()
         return self.results
 
@@ -97,11 +80,9 @@ class CapturedStep:
         cupy = cupy_module()
         inputs = x.copy(order="K"), y.copy()
         self.pool = lasting_pool(cupy)
-        stream = cupy.cuda.Stream(non_blocking=True, priority=-1)  # ahead of what runs beside
+        stream = cupy.cuda.Stream(non_blocking=True)
         cupy.cuda.get_current_stream().synchronize()
         cupy.get_default_memory_pool().free_all_blocks()  # the steps before had theirs there
-        later: list[Callable[[], None]] = []
-        token = _later.set(later)
         try:
             with cupy.cuda.using_allocator(self.pool.malloc), stream:
                 stream.begin_capture(cupy.cuda.runtime.streamCaptureModeRelaxed)
@@ -112,16 +93,10 @@ class CapturedStep:
                         stream.end_capture()
                     raise
                 self.graph = stream.end_capture()
+            self.inputs = inputs
         except (RuntimeError, MemoryError) as error:
             # What cannot be captured, CuPy says by several kinds; a GPU that fails will say so again.
             self.why_not = str(error) or "an op of the step cannot be captured"
-        finally:
-            _later.reset(token)
-        for action in later:
-            action()
-        if self.why_not is None:
-            self.inputs = inputs
-        else:
             self.release()
 
     def release(self) -> None:

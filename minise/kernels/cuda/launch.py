@@ -1,8 +1,8 @@
 """From a `.cu` file to a launched kernel: source, constants, compiler, launch.
 
-A kernel's sizes are constants of its source, so that the compiler unrolls its loops and knows every index; one
-file gives as many programs as there are sizes. NVRTC compiles a program when it is first used, and CuPy keeps
-the result on disk.
+A kernel's sizes are constants of its source, so that the compiler unrolls its loops and knows every index. One
+file gives one program per set of sizes. NVRTC compiles a program when it is first used, and CuPy caches the result
+on disk.
 """
 
 from __future__ import annotations
@@ -11,40 +11,28 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from minise.backend import Array, array_module
 
 FOLDER = files("minise") / "kernels" / "cuda" / "src"
+THREADS = 256
+"""Threads per block, where a kernel needs no other number."""
 SHARED_BY_DEFAULT = 48 * 1024
 """The bytes of shared memory that a block may have without asking for more."""
 
 Defines = tuple[tuple[str, int], ...]
 
 
-class Program(Protocol):
-    """A compiled source: `launch` starts one of its kernels on the current stream."""
-
-    def launch(
-        self,
-        kernel: str,
-        grid: Sequence[int],
-        block: Sequence[int],
-        arguments: Sequence[Any],
-        shared: int,
-        through: Sequence[Array],
-    ) -> None: ...
-
-
 @cache
 def source(name: str) -> str:
-    """The text of a file of `minise/kernels/cuda/src` with the headers of that folder in the place of their #include.
+    """The text of a file of `minise/kernels/cuda/src`, with every #include replaced by the header's text.
 
     Letters outside ASCII, which only comments have, are left out: CuPy writes the source in the locale's encoding.
     """
@@ -54,7 +42,7 @@ def source(name: str) -> str:
 
 def with_constants(text: str, defines: Defines) -> str:
     """The source after a #define for each constant."""
-    return "".join(f"#define {key} {value}\n" for key, value in defines) + text
+    return "".join(f"#define {key} {int(value)}\n" for key, value in defines) + text
 
 
 @cache
@@ -65,17 +53,17 @@ def digest() -> str:
 
 
 def stamp() -> Path:
-    """A file beside the programs that CuPy keeps on disk: it is there once any of these sources has been compiled."""
+    """A file beside the programs that CuPy caches on disk. It exists once any of these sources was compiled."""
     return Path(os.environ.get("CUPY_CACHE_DIR", "~/.cupy/kernel_cache")).expanduser() / f"minise-{digest()}"
 
 
 def cached() -> bool:
-    """Whether any of these sources was compiled here before; CuPy finds again what was of the same shapes."""
+    """Whether any of these sources was compiled here before. CuPy finds programs with the same constants."""
     return stamp().exists()
 
 
-class NvrtcProgram:
-    """A program for the current GPU, by CuPy's compiler."""
+class Program:
+    """A source with its constants, compiled for the current GPU."""
 
     def __init__(self, name: str, defines: Defines) -> None:
         import cupy
@@ -88,59 +76,65 @@ class NvrtcProgram:
     def launch(
         self,
         kernel: str,
-        grid: Sequence[int],
-        block: Sequence[int],
+        grid: tuple[int, ...],
+        block: int,
         arguments: Sequence[Any],
         shared: int,
         through: Sequence[Array],
     ) -> None:
+        """Start one of its kernels on the current stream."""
         function = self.functions.get(kernel)
         if function is None:
             function = self.functions[kernel] = self.module.get_function(kernel)  # compiled now
-            with contextlib.suppress(OSError):  # then the next training says again that it compiles
+            with contextlib.suppress(OSError):  # then the next training reports again that it compiles
                 stamp().parent.mkdir(parents=True, exist_ok=True)
                 stamp().touch()
         if shared > SHARED_BY_DEFAULT and shared > function.max_dynamic_shared_size_bytes:
             function.max_dynamic_shared_size_bytes = shared
-        function(tuple(grid), tuple(block), tuple(arguments), shared_mem=shared)
-
-
-compiler: Callable[[str, Defines], Program] = NvrtcProgram
-"""What makes a program of a file and its constants; tests put one in its place that needs no GPU."""
+        function(grid, (block, 1, 1), tuple(arguments), shared_mem=shared)
 
 
 @cache
-def program(compile_: Callable[[str, Defines], Program], name: str, defines: Defines) -> Program:
-    """The program that a compiler made of a file and its constants, made once."""
-    return compile_(name, defines)
+def program(name: str, defines: Defines) -> Program:
+    """The program of a file and its constants, compiled once. Tests put another in its place that needs no GPU."""
+    return Program(name, defines)
 
 
 def launch(
     file: str,
     kernel: str,
     *arguments: Any,
-    grid: Sequence[int],
-    block: int,
+    grid: int | tuple[int, ...],
+    block: int = THREADS,
     shared: int = 0,
     through: Sequence[Array] = (),
-    constants: Mapping[str, int] | None = None,
+    **constants: int,
 ) -> None:
-    """Start `kernel` of `file` on grid blocks of `block` threads.
+    """Start `kernel` of `file` on `grid` blocks of `block` threads.
 
-    arguments: arrays, NumPy scalars of the parameter's type, or None for a null pointer. shared: bytes of shared
-    memory. through: arrays that the kernel reaches by addresses in others. constants: what the source needs defined.
+    arguments: arrays, None for a null pointer, numbers (of Python: int and float), or a NumPy array of one structure,
+    which is passed by value. shared: bytes of shared memory. through: arrays whose addresses the kernel finds in a
+    structure. constants: what the source needs defined.
     """
-    assert all(a.flags.c_contiguous for a in arguments if hasattr(a, "flags") and a.ndim), (
-        f"{kernel}: an array has gaps"
+    compiled = program(file, tuple(sorted(constants.items())))
+    grid = (grid,) if isinstance(grid, int) else grid
+    compiled.launch(
+        kernel, (*grid, 1, 1)[:3], block, [argument(a, kernel) for a in arguments], shared, through
     )
-    compiled = program(compiler, file, tuple(sorted((constants or {}).items())))
-    grid = (*grid, 1, 1)[:3]
-    plain = [np.uint64(0) if a is None else a for a in arguments]
-    compiled.launch(kernel, grid, (block, 1, 1), plain, shared, through)
+
+
+def argument(a: Any, kernel: str) -> Any:
+    """An argument of a kernel as CuPy passes it."""
+    if a is None:
+        return np.uint64(0)
+    if isinstance(a, int | float):
+        return np.int32(a) if isinstance(a, int) else np.float32(a)
+    assert a.flags.c_contiguous, f"{kernel}: an array has gaps"
+    return a
 
 
 def address(a: Array | None) -> int:
-    """Where an array's numbers lie, 0 for none."""
+    """Where an array's numbers lie, 0 for None."""
     if a is None:
         return 0
     return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
@@ -162,8 +156,8 @@ def nhwc(x: Array) -> Array:
     return xp.ascontiguousarray(x.transpose(0, 2, 3, 1))
 
 
-def empty_maps(like: Array, shape: tuple[int, int, int, int], dtype: Any = None) -> Array:
-    """Uninitialised maps of the shape (n, c, h, w) whose channels lie side by side in memory."""
+def empty_maps(like: Array, shape: Sequence[int], dtype: Any = None) -> Array:
+    """Uninitialized maps of the shape (n, c, h, w) whose channels lie side by side in memory."""
     n, c, h, w = shape
     return array_module(like).empty((n, h, w, c), dtype or like.dtype).transpose(0, 3, 1, 2)
 

@@ -1,38 +1,23 @@
 """Ops on maps whose results CuPy would lay out by images, channels, rows and columns.
 
-Here their channels lie side by side, as all other kernels want them, who would have to make a copy otherwise.
+Here their channels lie side by side, as all other kernels read them; those would have to make a copy otherwise.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from minise.backend import Array, Kernel
-from minise.kernels.cuda.launch import address, cover, empty_maps, half, is_map_type, launch, nhwc
+from minise.backend import Array, Kernel, array_module
+from minise.kernels.cuda.launch import is_map_type, nhwc
 from minise.ops.basic import Gradients, Needs, add_backward
 from minise.ops.shape import check_pad, pad_backward, slice_forward
-from minise.ops.shape import slice_backward as reference_slice_backward
-
-THREADS = 256
 
 
 def placed(x: Array, shape: tuple[int, ...], index: tuple[slice, ...]) -> Array:
-    """Maps of the shape (n, c, h, w) that are x at `index` and 0 elsewhere, by `cuda/place.cu`."""
-    assert is_map_type(x)
+    """Maps of the shape (n, c, h, w) that are x at `index` and 0 elsewhere."""
     n, c, h, w = shape
-    y = empty_maps(x, (n, c, h, w))
-    slices = [*index, *[slice(None)] * (4 - len(index))]
-    axes = []
-    for axis in (0, 2, 3, 1):
-        first, _, step = slices[axis].indices(shape[axis])
-        sizes = [np.int32(i) for i in (shape[axis], x.shape[axis], first, step)]
-        axes += [*sizes, np.int64(x.strides[axis] // x.itemsize)]
-    launch(
-        "place.cu", "place", np.uint64(address(x)), nhwc(y), *axes,
-        grid=(cover(y.size, THREADS),), block=THREADS, through=(x,), constants={"HALF": half(x)},
-    )  # fmt: skip
+    y = array_module(x).zeros((n, h, w, c), x.dtype).transpose(0, 3, 1, 2)
+    y[index] = x
     return y
 
 
@@ -47,8 +32,8 @@ def add_forward(a: Array, b: Array) -> tuple[Array, Any]:
 
 
 def supports_maps(x: Array, **options: Any) -> bool:
-    """Maps with at least one pixel."""
-    return x.ndim == 4 and x.size > 0 and is_map_type(x)
+    """Maps of any type."""
+    return x.ndim == 4
 
 
 def pad_forward(x: Array, *, widths: tuple[tuple[int, int], ...]) -> tuple[Array, Any]:
@@ -59,8 +44,6 @@ def pad_forward(x: Array, *, widths: tuple[tuple[int, int], ...]) -> tuple[Array
 
 def slice_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """`minise.ops.shape.slice_backward`."""
-    if not is_map_type(gy):  # whoever is upstream computes in another type
-        return reference_slice_backward(gy, saved, needs)
     return (placed(gy, *saved),)
 
 

@@ -1,4 +1,4 @@
-"""The loss of a classifier on a GPU: the launches around `cuda/loss.cu`."""
+"""The loss of a classifier on a GPU: the launches around `src/loss.cu`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from minise.backend import Array, Kernel, array_module, no_backward
-from minise.kernels.cuda.launch import cover, launch
+from minise.backend import Array, Kernel, array_module
+from minise.kernels.cuda.launch import THREADS, cover, dense, launch
 from minise.ops.basic import Gradients, Needs
 from minise.ops.loss import check_loss
-
-THREADS = 256
 
 
 def supports(x: Array, labels: Array, **options: Any) -> bool:
@@ -25,41 +23,19 @@ def softmax_cross_entropy_forward(x: Array, labels: Array, *, smoothing: float =
     xp = array_module(x)
     n, k = x.shape
     log_p, losses, y = xp.empty((n, k), np.float32), xp.empty(n, np.float32), xp.empty((), np.float32)
-    x, labels, mixed = (
-        xp.ascontiguousarray(x),
-        xp.ascontiguousarray(xp.asarray(labels)),
-        np.float32(smoothing),
-    )
-    rows = THREADS // 32
-    launch(
-        "loss.cu", "losses", x, labels, mixed, log_p, losses, np.int32(n),
-        grid=(cover(n, rows),), block=THREADS, constants={"HALF": 0, "K": k},
-    )  # fmt: skip
-    launch("loss.cu", "mean", losses, y, np.int32(n), grid=(1,), block=THREADS, constants={"HALF": 0, "K": k})
+    x, labels = dense(x, xp.asarray(labels))
+    mixed, warps = float(smoothing), THREADS // 32
+    launch("loss.cu", "losses", x, labels, mixed, log_p, losses, n, grid=cover(n, warps), HALF=0, K=k)
+    launch("loss.cu", "mean", losses, y, n, grid=1, HALF=0, K=k)
     return y, (log_p, labels, mixed)
 
 
 def softmax_cross_entropy_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     log_p, labels, mixed = saved
     n, k = log_p.shape
-    gx = array_module(log_p).empty((n, k), np.float32)
-    launch(
-        "loss.cu", "backward", gy.astype(np.float32, copy=False), log_p, labels, mixed, gx, np.int32(n),
-        grid=(cover(n * k, THREADS),), block=THREADS, constants={"HALF": 0, "K": k},
-    )  # fmt: skip
+    gy, gx = gy.astype(np.float32, copy=False), array_module(log_p).empty((n, k), np.float32)
+    launch("loss.cu", "backward", gy, log_p, labels, mixed, gx, n, grid=cover(n * k, THREADS), HALF=0, K=k)
     return gx, None
 
 
-def share_right(x: Array, labels: Array) -> tuple[Array, Any]:
-    """The share of the rows of x whose label is their largest number, as `minise.train.step.share_right`."""
-    y = array_module(x).empty((), np.float32)
-    n, k = x.shape
-    x, labels = (array_module(x).ascontiguousarray(a) for a in (x, labels))
-    launch(
-        "loss.cu", "right", x, labels, y, np.int32(n), grid=(1,), block=THREADS, constants={"HALF": 0, "K": k}
-    )
-    return y, None
-
-
-SHARE_RIGHT = Kernel(share_right, no_backward, supports)
 SOFTMAX_CROSS_ENTROPY = Kernel(softmax_cross_entropy_forward, softmax_cross_entropy_backward, supports)

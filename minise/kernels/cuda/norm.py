@@ -1,5 +1,5 @@
-"""Batch norm, SE gate, shortcut and ReLU or GELU on a GPU: the launches around `cuda/norm_forward.cu` and
-`norm_backward.cu`.
+"""Batch norm, SE gate, shortcut and ReLU or GELU on a GPU: the launches around `src/norm_forward.cu` and
+`src/norm_backward.cu`.
 
 The formulas stand in those files. Maps may be float16 or float32; parameters, statistics and gates are float32.
 """
@@ -12,8 +12,7 @@ import numpy as np
 
 from minise.backend import Array, Kernel, array_module
 from minise.errors import ShapeError
-from minise.kernels.cuda import moments as cuda_moments
-from minise.kernels.cuda.launch import cover, dense, empty_maps, half, is_map_type, launch, nhwc
+from minise.kernels.cuda.launch import THREADS, cover, dense, empty_maps, half, is_map_type, launch, nhwc
 from minise.ops.basic import Gradients, Needs
 from minise.ops.batch_norm import check_batch_norm
 from minise.ops.batch_norm_act import INPUTS, SE_INPUTS
@@ -29,8 +28,9 @@ SE_ACTS = {
     "tanh": 0.0,
     "gelu": 0.0,
 }
-"""The activations of hidden units in the order of `cuda/activation.cuh`; their parameter if it is fixed, else 0."""
-THREADS, LANES, STATISTICS_ROWS = 256, 8, 64
+"""The activations of hidden units in the order of `src/activation.cuh`; their parameter if it is fixed, else 0."""
+FORWARD, BACKWARD = "norm_forward.cu", "norm_backward.cu"
+LANES, STATISTICS_ROWS = 8, 64
 SHARED_FLOATS = 11 * 1024
 """How many float32 the kernels' tables may take together, of 12 * 1024 in the 48 KiB that a block has."""
 
@@ -42,8 +42,8 @@ def pieces_of(hw: int) -> int:
 
 def supports(
     x: Array,
-    w: Array,
-    b: Array,
+    w: Array | None,
+    b: Array | None,
     residual: Array | None = None,
     alpha: Array | None = None,
     *se: Any,
@@ -89,76 +89,80 @@ def batch_norm_act_forward(
     if se_act is not None:
         check_se(x, *gate_of, act=se_act)
     w, b, *gate_of = dense(w, b, *gate_of)
-    xp = array_module(x)
-    n, c, hw = len(x), len(w), x.shape[2] * x.shape[3]
+    n, c, hw, maps = len(x), len(w), x.shape[2] * x.shape[3], nhwc(x)
     d = 0 if se_act is None else len(gate_of[0])
-    pieces = pieces_of(hw)
     constants = dict(
-        HALF=half(x), C=c, HW=hw, PIECES=pieces, D=d, SE_ACT=list(SE_ACTS).index(se_act) if se_act else 0,
-        ALPHAS=1 if gate_of[4] is None else gate_of[4].size, TRAIN=int(train),
-        RELU=int(act == "relu"), GELU=int(act == "gelu"), RESIDUAL=int(residual is not None),
+        HALF=half(x), C=c, HW=hw, PIECES=pieces_of(hw), D=d, SE_ACT=list(SE_ACTS).index(se_act) if se_act else 0,
+        ALPHAS=1 if gate_of[4] is None else gate_of[4].size, TRAIN=train, RELU=act == "relu", GELU=act == "gelu",
+        RESIDUAL=residual is not None,
     )  # fmt: skip
-    file, maps = "norm_forward.cu", nhwc(x)
-    parts, z = None, xp.empty((n, c), np.float32) if d else None
-    if train or d:
-        parts = cuda_moments.recall(x)
-        if parts is None:
-            parts = xp.empty((n, pieces, 2, c), np.float32)
-            launch(file, "moments", maps, parts, grid=(n * pieces,), block=THREADS, constants=constants)
-    mean, inv = xp.empty((2, c), np.float32)
-    launch(
-        file, "statistics", parts, z, mean, inv, *(running or (None, None)),
-        np.int32(n), np.float32(momentum), np.float32(eps), grid=(cover(c, LANES),), block=LANES * STATISTICS_ROWS,
-        constants=constants if parts is None else {**constants, "PIECES": parts.shape[1]},
-    )  # fmt: skip
-    hidden, gate = (xp.empty((n, d), np.float32), xp.empty((n, c), np.float32)) if d else (None, None)
-    fixed = np.float32(SE_ACTS[se_act] if se_act else 0)
+    z, mean, inv = statistics(maps, running, float(momentum), float(eps), constants)
+    hidden, gate = (floats(x, n, d), floats(x, n, c)) if d else (None, None)
+    fixed = SE_ACTS[se_act] if se_act else 0.0
     y = empty_maps(x, x.shape)
     launch(
-        file, "normalise", maps, None if residual is None else nhwc(residual), z, mean, inv, w, b, *gate_of, fixed,
-        hidden, gate, nhwc(y), grid=(n * pieces,), block=THREADS, constants=constants,
+        FORWARD, "normalise", maps, None if residual is None else nhwc(residual), z, mean, inv, w, b, *gate_of, fixed,
+        hidden, gate, nhwc(y), grid=n * constants["PIECES"], **constants,
     )  # fmt: skip
     cut = act == "relu" and residual is not None  # else x tells what was cut off, or nothing was
     return y, (x, y if cut else None, z, mean, inv, w, b, gate_of, fixed, hidden, gate, constants)
 
 
+def statistics(
+    maps: Array, running: tuple[Array, Array] | None, momentum: float, eps: float, constants: dict[str, Any]
+) -> tuple[Array | None, Array, Array]:
+    """(the planes' means (n, c) if there is a gate, μ (c,), 1 / √(σ² + eps) (c,)); running statistics are updated."""
+    n, c, pieces = len(maps), constants["C"], constants["PIECES"]
+    z = floats(maps, n, c) if constants["D"] else None
+    parts = None
+    if constants["TRAIN"] or constants["D"]:
+        parts = floats(maps, n, pieces, 2, c)
+        launch(FORWARD, "moments", maps, parts, grid=n * pieces, **constants)
+    mean, inv = floats(maps, 2, c)
+    launch(
+        FORWARD, "statistics", parts, z, mean, inv, *(running or (None, None)), n, momentum, eps,
+        grid=cover(c, LANES), block=LANES * STATISTICS_ROWS, **constants,
+    )  # fmt: skip
+    return z, mean, inv
+
+
+def floats(like: Array, *shape: int) -> Array:
+    """An uninitialized array in float32."""
+    return array_module(like).empty(shape, np.float32)
+
+
 def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    """The gradients as the formulas in `cuda/norm_backward.cu` have them."""
+    """The gradients as the formulas in `src/norm_backward.cu` have them."""
     x, y, z, mean, inv, w, b, gate_of, fixed, hidden, gate, constants = saved
     w1, _, w2, _, alpha = gate_of
-    n, c, d, pieces = len(x), len(w), constants["D"], constants["PIECES"]
+    n, c, d = len(x), len(w), constants["D"]
+    pieces = constants["PIECES"]
     given = len(needs)
     needs = (*needs, *(False,) * (INPUTS - given))
     gy = gy.astype(x.dtype, copy=False)
-    file, maps = "norm_backward.cu", (nhwc(gy), None if y is None else nhwc(y), nhwc(x))
-
-    def floats(*shape: int) -> Array:
-        return array_module(x).empty(shape, np.float32)
-
-    planes = parts = floats(n, pieces, 2, c)
-    launch(
-        file, "sums", *maps, mean, inv, w, b, gate, parts, grid=(n * pieces,), block=THREADS, constants=constants,
-    )  # fmt: skip
+    maps = nhwc(gy), None if y is None else nhwc(y), nhwc(x)
+    planes = parts = floats(x, n, pieces, 2, c)
+    launch(BACKWARD, "sums", *maps, mean, inv, w, b, gate, parts, grid=n * pieces, **constants)
     gz = by_gate = by_hidden = by_alpha = None
     if d:
-        planes, gz, by_gate = floats(n, 2, c), floats(n, c), floats(n, c)
-        by_hidden, by_alpha = floats(n, d), floats(n, d)
+        planes, gz, by_gate = floats(x, n, 2, c), floats(x, n, c), floats(x, n, c)
+        by_hidden, by_alpha = floats(x, n, d), floats(x, n, d)
         launch(
-            file, "gates", parts, z, mean, inv, w, b, w1, w2, alpha, fixed, hidden, gate,
-            planes, gz, by_gate, by_hidden, by_alpha, grid=(n,), block=THREADS, constants=constants,
+            BACKWARD, "gates", parts, z, mean, inv, w, b, w1, w2, alpha, fixed, hidden, gate,
+            planes, gz, by_gate, by_hidden, by_alpha, grid=n, **constants,
         )  # fmt: skip
-    gw, gb = floats(c), floats(c)
-    gse = [None if p is None else floats(*p.shape) for p in gate_of]
+    gw, gb = floats(x, c), floats(x, c)
+    gse = [None if p is None else floats(x, *p.shape) for p in gate_of]
     launch(
-        file, "parameters", planes, np.int32(n if d else n * pieces), z, mean, inv, w, b, hidden, alpha, fixed,
+        BACKWARD, "parameters", planes, n if d else n * pieces, z, mean, inv, w, b, hidden, alpha, fixed,
         by_gate, by_hidden, by_alpha, gw, gb, *gse,
-        grid=(cover(max(c, d), 32), 2 * d + 5 if d else 2), block=1024, constants=constants,
+        grid=(cover(max(c, d), 32), 2 * d + 5 if d else 2), block=1024, **constants,
     )  # fmt: skip
     gx = empty_maps(x, x.shape)
     gr = empty_maps(x, x.shape) if needs[3] and y is not None else None
     launch(
-        file, "combine", *maps, mean, inv, w, b, gw, gb, gate, gz, nhwc(gx), None if gr is None else nhwc(gr),
-        np.int32(n), grid=(n * pieces,), block=THREADS, constants=constants,
+        BACKWARD, "combine", *maps, mean, inv, w, b, gw, gb, gate, gz, nhwc(gx), None if gr is None else nhwc(gr), n,
+        grid=n * pieces, **constants,
     )  # fmt: skip
     gradients = (gx, gw, gb, gy if y is None else gr, None, *gse)
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
@@ -166,20 +170,15 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 def se_supports(u: Array, w1: Array, *others: Any, **options: Any) -> bool:
     """What `supports` says of the same with a batch norm."""
-    if u.ndim != 4:
-        return False
-    ones = array_module(u).ones(u.shape[1], np.float32)
-    return supports(u, ones, ones, None, None, w1, *others, se_act=options.get("act"))
+    return supports(u, None, None, None, None, w1, *others, se_act=options.get("act"))
 
 
 def se_forward(u: Array, *se: Any, act: str = "relu") -> tuple[Array, Any]:
     """`minise.ops.se.se_forward`: the gate behind a batch norm that changes nothing."""
     xp = array_module(u)
     ones, zeros = xp.ones(u.shape[1], np.float32), xp.zeros(u.shape[1], np.float32)
-    nothing = (zeros, ones)
-    return batch_norm_act_forward(
-        u, ones, zeros, None, None, *se, se_act=act, running=nothing, train=False, eps=0.0
-    )
+    nothing: dict[str, Any] = {"running": (zeros, ones), "train": False, "eps": 0.0}
+    return batch_norm_act_forward(u, ones, zeros, None, None, *se, se_act=act, **nothing)
 
 
 def se_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:

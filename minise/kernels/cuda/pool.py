@@ -1,4 +1,4 @@
-"""Pooling on a GPU: the launches around `cuda/pool.cu`."""
+"""Pooling on a GPU: the launches around `src/pool.cu`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array, Kernel, array_module
-from minise.kernels.cuda.launch import cover, empty_maps, half, is_map_type, launch, nhwc
+from minise.kernels.cuda.launch import THREADS, cover, empty_maps, half, is_map_type, launch, nhwc
 from minise.ops.basic import Gradients, Needs
 from minise.ops.pool import check_pool
 
-THREADS = 128
+FILE = "pool.cu"
 
 
 def supports(x: Array, **options: Any) -> bool:
@@ -19,10 +19,10 @@ def supports(x: Array, **options: Any) -> bool:
     return x.ndim == 4 and is_map_type(x) and x.size > 0 and options.get("kernel", 1) <= 15
 
 
-def blocks(x: Array) -> tuple[int]:
-    """Blocks enough for a thread for every 16 bytes, or for every number where channels do not fill them."""
+def blocks(x: Array) -> int:
+    """Blocks enough for a thread per 16 bytes, or per number where channels do not fill them."""
     per_thread = 16 // x.itemsize if x.shape[1] % (16 // x.itemsize) == 0 else 1
-    return (cover(x.size, per_thread * THREADS),)
+    return cover(x.size, per_thread * THREADS)
 
 
 def max_pool2d_forward(
@@ -32,15 +32,9 @@ def max_pool2d_forward(
     stride = kernel if stride is None else stride
     ho, wo = check_pool("max_pool2d", x, kernel, stride, padding)
     n, c, h, w = x.shape
-    y = empty_maps(x, (n, c, ho, wo))
-    winner = empty_maps(x, (n, c, ho, wo), np.uint8)
-    constants = dict(
-        HALF=half(x), C=c, H=h, W=w, HO=ho, WO=wo, KERNEL=kernel, STRIDE=stride, PAD=padding
-    )  # fmt: skip
-    launch(
-        "pool.cu", "max_forward", nhwc(x), nhwc(y), nhwc(winner), np.int32(n),
-        grid=blocks(y), block=THREADS, constants=constants,
-    )  # fmt: skip
+    y, winner = empty_maps(x, (n, c, ho, wo)), empty_maps(x, (n, c, ho, wo), np.uint8)
+    constants = dict(HALF=half(x), C=c, H=h, W=w, HO=ho, WO=wo, KERNEL=kernel, STRIDE=stride, PAD=padding)
+    launch(FILE, "max_forward", nhwc(x), nhwc(y), nhwc(winner), n, grid=blocks(y), **constants)
     return y, (winner, x.shape, x.dtype, constants)
 
 
@@ -48,10 +42,7 @@ def max_pool2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     winner, shape, dtype, constants = saved
     gx = empty_maps(gy, shape, dtype)
     gy = nhwc(gy.astype(dtype, copy=False))
-    launch(
-        "pool.cu", "max_backward", gy, nhwc(winner), nhwc(gx), np.int32(len(gx)),
-        grid=blocks(gx), block=THREADS, constants=constants,
-    )  # fmt: skip
+    launch(FILE, "max_backward", gy, nhwc(winner), nhwc(gx), len(gx), grid=blocks(gx), **constants)
     return (gx,)
 
 
@@ -60,7 +51,7 @@ def global_avg_pool_forward(x: Array) -> tuple[Array, Any]:
     n, c, h, w = x.shape
     y = array_module(x).empty((n, c), np.float32)
     constants = dict(HALF=half(x), C=c, H=h, W=w, HO=1, WO=1, KERNEL=1, STRIDE=1, PAD=0)
-    launch("pool.cu", "mean_forward", nhwc(x), y, grid=(n,), block=THREADS, constants=constants)
+    launch(FILE, "mean_forward", nhwc(x), y, grid=n, **constants)
     return y, (x.shape, x.dtype, constants)
 
 
@@ -68,16 +59,7 @@ def global_avg_pool_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     shape, dtype, constants = saved
     gx = empty_maps(gy, shape, dtype)
     gy = array_module(gy).ascontiguousarray(gy, np.float32)
-    launch(
-        "pool.cu",
-        "mean_backward",
-        gy,
-        nhwc(gx),
-        np.int32(len(gx)),
-        grid=blocks(gx),
-        block=THREADS,
-        constants=constants,
-    )
+    launch(FILE, "mean_backward", gy, nhwc(gx), len(gx), grid=blocks(gx), **constants)
     return (gx,)
 
 

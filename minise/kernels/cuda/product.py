@@ -11,17 +11,14 @@ from minise.kernels.cuda.launch import cover, dense, half, is_map_type, launch
 from minise.ops.basic import Gradients, Needs
 from minise.ops.linear import check_linear, check_matmul
 
-FILE = "product.cu"
-TILE, CHUNK, THREADS = 64, 32, 128
-BLOCKS = 64
-"""As many blocks as k is cut for, where y alone has fewer."""
+TILE, THREADS = 64, 128
 
 
-def lies(a: Array) -> tuple[Array, int]:
-    """(the matrix without gaps, 0), or (its transpose, 1) where that is what lies in memory."""
-    if a.T.flags.c_contiguous and not a.flags.c_contiguous:
-        return a.T, 1
-    return array_module(a).ascontiguousarray(a), 0
+def lies(a: Array) -> tuple[Array, int, int]:
+    """A matrix without gaps, copied if need be, and the steps from row to row and from column to column."""
+    if a.T.flags.c_contiguous:
+        return a.T, 1, a.shape[0]
+    return array_module(a).ascontiguousarray(a), a.shape[1], 1
 
 
 def product(
@@ -34,28 +31,13 @@ def product(
     add_scale: float = 1.0,
 ) -> Array:
     """scale a b + add_scale added + bias in float32: a (m, k), perhaps float16, b (k, n), added (m, n), bias (n,)."""
-    xp = array_module(a)
     (m, k), n = a.shape, b.shape[1]
-    (a, a_lies), (b, b_lies) = lies(a), lies(b)
-    y = xp.empty((m, n), np.float32)
-    blocks = cover(n, TILE) * cover(m, TILE)
-    count = max(1, min(BLOCKS // blocks, cover(k, 2 * CHUNK)))
-    per_part = cover(cover(k, count), CHUNK) * CHUNK
-    count = cover(k, per_part)
-    parts = xp.empty((count, m, n), np.float32) if count > 1 else None
-    constants = {"A_HALF": half(a), "A_LIES": a_lies, "B_LIES": b_lies}
-    added, bias = dense(added, bias)
-    last = (np.float32(scale), np.float32(add_scale))
-    sizes = (np.int32(m), np.int32(n))
+    (a, *a_steps), (b, *b_steps) = lies(a), lies(b)
+    y = array_module(a).empty((m, n), np.float32)
     launch(
-        FILE, "product", a, b, added, bias, y, parts, *last, *sizes, np.int32(k), np.int32(per_part),
-        grid=(cover(n, TILE), cover(m, TILE), count), block=THREADS, constants=constants,
+        "product.cu", "product", a, b, *dense(added, bias), y, scale, add_scale, m, n, k, *a_steps, *b_steps,
+        grid=(cover(n, TILE), cover(m, TILE)), block=THREADS, A_HALF=half(a),
     )  # fmt: skip
-    if parts is not None:
-        launch(
-            FILE, "add_parts", parts, added, bias, y, *last, *sizes, np.int32(count),
-            grid=(cover(m * n, THREADS),), block=THREADS, constants=constants,
-        )  # fmt: skip
     return y
 
 
@@ -78,10 +60,9 @@ def linear_forward(x: Array, w: Array, b: Array | None = None) -> tuple[Array, A
 
 def linear_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     x, w = saved
-    wide = x.astype(np.float32, copy=False)
     return (
         product(gy, w).astype(x.dtype, copy=False) if needs[0] else None,
-        product(gy.T, wide) if needs[1] else None,
+        product(gy.T, x.astype(np.float32, copy=False)) if needs[1] else None,
         gy.sum(axis=0) if needs[2:] == (True,) else None,
     )[: len(needs)]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from minise.backend import register
 from minise.kernels.cuda.conv2d import CONV2D
 from minise.kernels.cuda.layout import ADD, PAD, SLICE
-from minise.kernels.cuda.loss import SHARE_RIGHT, SOFTMAX_CROSS_ENTROPY
+from minise.kernels.cuda.loss import SOFTMAX_CROSS_ENTROPY
 from minise.kernels.cuda.norm import BATCH_NORM, BATCH_NORM_ACT, SE
 from minise.kernels.cuda.pool import GLOBAL_AVG_POOL, MAX_POOL2D
 from minise.kernels.cuda.product import LINEAR, MATMUL
-from minise.kernels.cuda.update import STEP, UPDATES
+from minise.kernels.cuda.update import RULES, STEP
 
 register("cuda", "add", ADD)
 register("cuda", "pad", PAD)
@@ -23,6 +23,5 @@ register("cuda", "global_avg_pool", GLOBAL_AVG_POOL)
 register("cuda", "linear", LINEAR)
 register("cuda", "matmul", MATMUL)
 register("cuda", "softmax_cross_entropy", SOFTMAX_CROSS_ENTROPY)
-register("cuda", "share_right", SHARE_RIGHT)
-for optimizer in UPDATES:
+for optimizer in RULES:
     register("cuda", f"{optimizer}.step", STEP)

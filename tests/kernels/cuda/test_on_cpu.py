@@ -43,9 +43,7 @@ def test_a_fault_is_noticed(fault, told, monkeypatch):
 
     def run():
         with cuda_on_cpu():
-            cuda_launch.launch(
-                "reverse.cu", "reverse", x, y, grid=(1,), block=64, shared=512, constants=constants
-            )
+            cuda_launch.launch("reverse.cu", "reverse", x, y, grid=1, block=64, shared=512, **constants)
 
     if told is None:
         run()

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cuda_on_cpu import WHY_NOT, Launch, cuda_on_cpu, noted
-from small_networks import NETWORKS, losses
+from cuda_on_cpu import WHY_NOT, cuda_on_cpu, noted
 
 from minise import backend
 from minise.data import Augment, Batches, load
@@ -14,20 +13,12 @@ from minise.data.augment import reflect
 from minise.data.on_device import DeviceBatches
 from minise.errors import ConfigError, ShapeError
 from minise.kernels.cuda import capture as cuda_capture
-from minise.kernels.cuda import conv2d as cuda_conv2d
-from minise.kernels.cuda import orthogonal as cuda_orthogonal
-from minise.kernels.cuda import side_stream as cuda_aside
 from minise.kernels.cuda import update as cuda_update
-from minise.kernels.cuda import weights as cuda_weights
-from minise.kernels.cuda.augment import random_numbers
-from minise.kernels.cuda.orthogonal import Orthogonal
-from minise.kernels.cuda.update import update_of
+from minise.kernels.cuda.launch import launch
+from minise.kernels.cuda.update import orthogonal, update_of
 from minise.nn import Parameter
-from minise.ops import conv2d
 from minise.optim import make_optimizer
 from minise.optim.optimizers import ORTHOGONALISE, orthogonalise
-from minise.tape import Tensor
-from minise.train import predict
 from minise.train.step import Stepper
 
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
@@ -96,17 +87,33 @@ def test_an_optimizer_takes_the_steps_of_the_reference(name, options):
     assert one.steps == other.steps
 
 
-def test_all_directions_are_made_orthogonal_together():
-    """Wide and tall matrices, with sums of one part and of several."""
-    rng = np.random.default_rng(0)
-    shapes = [(8, 3, 3, 3), (16, 40, 3, 3), (70, 2, 3, 3), (300, 1, 3, 3)]
-    directions = [rng.standard_normal(shape, np.float32) for shape in shapes]
-    directions = [d / np.linalg.norm(d) for d in directions]
-    expected = [orthogonalise(d.astype(np.float64)) for d in directions]
+@pytest.mark.parametrize("shape", [(8, 3, 3, 3), (16, 40, 3, 3), (70, 2, 3, 3), (300, 1, 3, 3)], ids=str)
+def test_a_direction_is_made_orthogonal(shape):
+    """As a wide matrix, or as a tall one."""
+    direction = np.random.default_rng(0).standard_normal(shape, np.float32)
+    direction /= np.linalg.norm(direction)
     with cuda_on_cpu():
-        Orthogonal(directions, *ORTHOGONALISE)()
-    for found, d in zip(directions, expected, strict=True):
-        np.testing.assert_allclose(found, d, rtol=0, atol=2e-6, err_msg=str(d.shape))
+        found = orthogonal(direction, *ORTHOGONALISE)
+    np.testing.assert_allclose(found, orthogonalise(direction.astype(np.float64)), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "muon"])
+def test_more_parameters_than_one_launch_takes_learn_as_they_do_one_by_one(name):
+    rng = np.random.default_rng(0)
+    shapes = [(5,), (2, 3, 1, 1), (3, 4)] * 30
+    start = [rng.standard_normal(shape, np.float32) for shape in shapes]
+    gradients = [rng.standard_normal(shape, np.float32) for shape in shapes]
+    found = []
+    for where in (cuda_on_cpu(), backend.use_backend("reference")):
+        held = [Parameter(p.copy()) for p in start]
+        optimizer = make_optimizer(name, [(str(i), p) for i, p in enumerate(held)], lr=0.1, momentum=0.9)
+        for i, (p, g) in enumerate(zip(held, gradients, strict=True)):
+            p.grad = None if i % 7 == 0 else g.copy()  # some have none, and stay as they are
+        with where:
+            optimizer.step()
+        found.append([p.data for p in held])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", ["sgd", "muon"])
@@ -137,20 +144,19 @@ def test_a_resumed_training_goes_on_with_the_loss_scale_that_was_saved():
         resumed.load_state_dict({**state, "scaling": np.zeros(3, np.float32)}, 3)
 
 
-@pytest.mark.parametrize("kept", [{"conv", "wide"}, {"bias", "large"}])
+@pytest.mark.parametrize("kept", [{"conv", "wide"}, {"bias", "large"}, set()])
 def test_a_table_of_no_parameters_is_not_launched(kept, monkeypatch):
     """A GPU would be asked for one block all the same, which would read what is not there."""
-    launched = []
-    monkeypatch.setattr(cuda_update, "launch", lambda *a, grid, **_: launched.append((a[1], grid)))
-    held = {name: p for name, p in parameters().items() if name in kept}
+    launched = noted(monkeypatch, cuda_update)
+    held = parameters()
     optimizer = make_optimizer("muon", held.items(), lr=0.05, momentum=0.6)
-    monkeypatch.setattr(cuda_orthogonal, "launch", lambda *_, **__: None)
+    for name in kept:
+        held[name].grad = np.ones(held[name].shape, np.float32)
     with cuda_on_cpu():
         update_of(optimizer).scale_losses(optimizer)
         optimizer.step()
-    assert {"look", "settle"} < {kernel for kernel, _ in launched}
-    assert ("sgd" in dict(launched)) != ("turn" in dict(launched))
-    assert all(grid != (0,) for _, grid in launched)
+    rules = {"sgd": "bias" in kept, "turn": "conv" in kept, "look": bool(kept), "settle": True}
+    assert {name: name in launched for name in rules} == rules
 
 
 def test_an_optimizer_without_a_kernel_is_not_captured_and_takes_no_scaled_losses():
@@ -164,38 +170,6 @@ def test_an_optimizer_without_a_kernel_is_not_captured_and_takes_no_scaled_losse
         ConfigError, match=r"fp16 for an optimizer that has no kernel here \(SGD\), expected fp32"
     ):
         Stepper(model, optimizer, device="cuda", half=True)
-
-
-def test_a_replay_finds_the_gradients_of_its_capture_after_a_batch_of_another_size(monkeypatch):
-    """Which were computed without the graph, into arrays of their own."""
-    held = parameters()
-    optimizer = make_optimizer("sgd", held.items(), lr=0.1, momentum=0.9)
-
-    def gradients():
-        for p in held.values():
-            p.grad = np.ones(p.shape, np.float32)
-
-    with cuda_on_cpu():
-        gradients()
-        optimizer.step()
-        later = []
-        with monkeypatch.context() as patch:  # what is captured does not run
-            patch.setattr(cuda_update, "launch", lambda *_, **__: None)
-            token = cuda_capture._later.set(later)
-            gradients()
-            captured = [p.grad for p in held.values()]
-            optimizer.step()
-            cuda_capture._later.reset(token)
-        for action in later:
-            action()
-        (rows,) = update_of(optimizer).tables
-        assert rows.table[:, 1].tolist() == [g.ctypes.data for g in captured]
-        gradients()
-        optimizer.step()
-        assert rows.table[:, 1].tolist() != [g.ctypes.data for g in captured]
-        cuda_update.announce(optimizer)
-        assert rows.table[:, 1].tolist() == [g.ctypes.data for g in captured]
-    assert optimizer.steps == 3
 
 
 @pytest.mark.parametrize(
@@ -212,8 +186,13 @@ def test_a_replay_finds_the_gradients_of_its_capture_after_a_batch_of_another_si
 )
 def test_random_numbers_are_philox(counter, key, expected):
     """The known answers of Random123's own tests, for philox4x32 with 10 rounds."""
+    words = np.array(counter, np.uint32), np.array(key, np.uint32)
+    found = np.empty(4, np.uint32)
     with cuda_on_cpu():
-        assert random_numbers(np, key, counter).tolist() == list(expected)
+        launch(
+            "augment.cu", "numbers", *words, found, grid=1, block=1, HALF=0, C=1, H=1, W=1, CROP=0, CUTOUT=0
+        )
+    assert found.tolist() == list(expected)
 
 
 @pytest.fixture(scope="module")
@@ -289,120 +268,6 @@ def test_float16_batches(images):
     assert np.array_equal(x, wide.astype(np.float16))
 
 
-@pytest.fixture
-def as_if_captured(monkeypatch):
-    """Gradients of weights are computed beside the rest; arrays that nobody has written are full of NaNs."""
-
-    def empty(shape, dtype=float, *, make=np.empty):
-        a = make(shape, dtype)
-        if a.dtype.kind == "f":
-            a.fill(np.nan)
-        return a
-
-    monkeypatch.setattr(cuda_aside, "capturing", lambda: True)
-    monkeypatch.setattr(np, "empty", empty)
-
-
-def test_gradients_computed_beside_the_rest_are_the_same(as_if_captured, monkeypatch):
-    """On a branch that runs when it is waited for, and whose arrays must be held until then."""
-    late, run = [], Launch.run
-    monkeypatch.setattr(Launch, "run", lambda launch: (late.append(launch.kernel), run(launch)))
-    runs = []
-    for lag in (0, 2):
-        assert not late
-        monkeypatch.setattr(cuda_aside, "LAG", lag)
-        with cuda_on_cpu():
-            runs.append(losses("resnet8", "sgd", steps=1, images=2, device="cuda"))
-    convolutions = sum(p.ndim == 4 for p in NETWORKS["resnet8"]().parameters())
-    assert late == ["correlate_weights", "add_shares"] * convolutions
-    (found, plain), (expected, beside) = runs
-    assert found == expected
-    assert all(np.array_equal(plain[name], beside[name]) for name in plain)
-
-
-def test_a_gradient_that_is_added_to_another_cannot_be_computed_beside_the_rest(as_if_captured):
-    rng = np.random.default_rng(0)
-    x = Tensor(np.float32(rng.standard_normal((1, 8, 8, 8))))
-    w = Tensor(np.float32(rng.standard_normal((8, 8, 3, 3))), requires_grad=True)
-
-    def step(of):
-        with cuda_on_cpu(), cuda_aside.Aside([w]):
-            y = of(w)
-            y.backward(np.ones_like(y.data))
-
-    with pytest.raises(RuntimeError, match="a parameter has several gradients"):
-        step(lambda w: conv2d(conv2d(x, w, padding=1), w, padding=1))
-    w.grad = None
-    step(lambda w: conv2d(x, w * 2, padding=1))  # of no parameter: not beside, and read at once
-    with backend.use_backend("reference"):
-        expected = Tensor(w.data, requires_grad=True)
-        y = conv2d(x, expected * 2, padding=1)
-        y.backward(np.ones_like(y.data))
-    np.testing.assert_allclose(w.grad, expected.grad, rtol=1e-4, atol=1e-3)
-
-
-def test_a_branch_and_the_current_stream_wait_for_each_other(monkeypatch):
-    done = []
-
-    class Stream:
-        def __init__(self, name="beside", **options):
-            self.name = name
-
-        def wait_event(self, event):
-            done.append((self.name, "waits for", event.of))
-
-    class Event:
-        def __init__(self, disable_timing):
-            assert disable_timing
-
-        def record(self, stream):
-            self.of = stream.name
-
-    main = Stream("main")
-    cuda = SimpleNamespace(Stream=Stream, Event=Event, get_current_stream=lambda: main)
-    monkeypatch.setattr(cuda_aside, "cupy_module", lambda: SimpleNamespace(cuda=cuda))
-    branch = cuda_aside.CudaBranch()
-    assert branch.fork().name == "beside"
-    mark = branch.mark()
-    branch.join(mark)
-    assert done == [("beside", "waits for", "main"), ("main", "waits for", "beside")]
-
-
-def test_weights_are_packed_again_in_every_step_and_for_every_size_of_batch(monkeypatch):
-    rng = np.random.default_rng(0)
-    w = Tensor(np.float32(rng.standard_normal((20, 8, 3, 3))))
-    images = [np.float32(rng.standard_normal((n, 8, 8, 8))) for n in (2, 8)]
-    monkeypatch.setattr(cuda_conv2d, "PROCESSORS", 3)  # so that blocks have 16 channels, then 24: all 20
-    packs = noted(monkeypatch, cuda_weights)
-    weights = cuda_weights.ConstantWeights()
-    for step in range(3):
-        with cuda_on_cpu(), weights:
-            found = [conv2d(Tensor(x), w, padding=1).data for x in images]
-        with backend.use_backend("reference"):
-            expected = [conv2d(Tensor(x), w, padding=1).data for x in images]
-        for a, b in zip(found, expected, strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-4)
-        w.data[...] *= step - 2
-    assert packs == ["pack", "pack", "pack_all", "pack_all"]
-    assert len(weights.rows) == 2
-    with cuda_on_cpu():
-        for _ in range(2):
-            with weights:
-                conv2d(Tensor(images[0]), w, padding=1)
-        conv2d(Tensor(images[0]), w, padding=1)
-    assert len(weights.rows) == 1  # what is not used any more is let go
-    assert packs[4:] == ["pack_all", "pack_all", "pack"]  # outside they may change at any time
-
-
-def test_a_model_that_is_evaluated_packs_its_weights_once(monkeypatch):
-    packs = noted(monkeypatch, cuda_weights)
-    batch = np.ones((2, 3, 32, 32), np.float32), np.zeros(2, np.int64)
-    model = NETWORKS["resnet8"]()
-    with cuda_on_cpu():
-        predict(model, [batch, batch], device="cuda")
-    assert len(packs) == sum(p.ndim == 4 for p in model.parameters())
-
-
 class CudaError(RuntimeError):
     """As CuPy says that CUDA has said no."""
 
@@ -416,6 +281,7 @@ class FakeCupy:
 
     def __init__(self):
         self.launched = self.freed = 0
+        self.capturing = False
         runtime = SimpleNamespace(streamCaptureModeRelaxed=2, CUDARuntimeError=CudaError)
         self.get_default_memory_pool = lambda: SimpleNamespace(free_all_blocks=lambda: None)
         self.cuda = SimpleNamespace(
@@ -423,7 +289,7 @@ class FakeCupy:
             Memory=self.memory,
             MemoryPointer=lambda memory, offset: memory,
             memory=SimpleNamespace(OutOfMemoryError=MemoryError),
-            Stream=lambda non_blocking, priority: self,
+            Stream=lambda non_blocking: self,
             get_current_stream=lambda: self,
             using_allocator=lambda _: nullcontext(),
             runtime=runtime,
@@ -453,8 +319,10 @@ class FakeCupy:
 
     def begin_capture(self, mode):
         assert mode == 2
+        self.capturing = True
 
     def end_capture(self):
+        self.capturing = False
         return self
 
     def launch(self):
@@ -474,31 +342,21 @@ class TestCapturedStep:
         seen, told = [], []
 
         def step(x, y):
-            seen.append((len(x), cuda_capture.capturing()))
+            seen.append((len(x), cupy.capturing))
             return x
 
         captured = cuda_capture.CapturedStep(step, before=lambda: told.append(len(seen)))
         for n in (4, 4, 4, 4, 3, 4):
             captured(np.full((n, 2), n + 0.5), np.arange(n))
         assert seen == [(4, False), (4, False), (4, True), (3, False)]  # the fifth has another size
-        assert cupy.launched == len(told) == 3
+        assert cupy.launched == 3
+        assert told == [0, 1, 2, 3, 3, 4]  # ahead of every step, and never in a capture
         x = np.full((4, 2), 9.0)
         assert np.array_equal(captured(x, np.arange(4)), x)  # the batch was copied to its fixed place
 
-    def test_what_waits_for_the_end_of_a_capture_is_done_then(self, cupy):
-        done = []
-
-        def step(x, y):
-            cuda_capture.once_captured(lambda: done.append(cuda_capture.capturing()))
-
-        captured = cuda_capture.CapturedStep(step, before=lambda: None)
-        for _ in range(3):
-            captured(np.ones(2), np.ones(2))
-        assert done == [False] * 3
-
     def test_only_a_size_that_is_warm_is_captured(self, cupy):
         seen = []
-        captured = cuda_capture.CapturedStep(lambda x, y: seen.append(cuda_capture.capturing()), before=int)
+        captured = cuda_capture.CapturedStep(lambda x, y: seen.append(cupy.capturing), before=int)
         for n in (4, 4, 3, 4, 4, 4):
             captured(np.ones(n), np.ones(n))
         assert seen == [False] * 5 + [True]
@@ -524,7 +382,7 @@ class TestCapturedStep:
     @pytest.mark.parametrize("error", [NotImplementedError, RuntimeError, MemoryError])
     def test_a_step_that_cannot_be_captured_runs_without(self, cupy, error):
         def step(x, y):
-            if cuda_capture.capturing():
+            if cupy.capturing:
                 raise error("cublas in a capture")
             return x.sum()
 

@@ -18,9 +18,8 @@ import numpy as np
 
 from minise import backend
 from minise.kernels.cuda import launch as cuda_launch
-from minise.kernels.cuda import side_stream as cuda_aside
 
-from . import CpuProgram, LateBranch, Launch
+from . import cpu_program, is_structure
 
 try:
     import cupy as real
@@ -398,43 +397,25 @@ class StrictProgram:
     """Whether threads run in both orders, which takes twice as long."""
 
     def __init__(self, name, defines):
-        self.program = cuda_launch.program(CpuProgram, name, defines)
+        self.program = cpu_program(name, defines)
 
     def launch(self, kernel, grid, block, arguments, shared, through):
         for a in (*arguments, *through):
-            assert isinstance(a, DeviceArray | np.generic), f"{kernel}: found {type(a)} as an argument"
-        given = kernel, grid, block, bare(list(arguments)), shared, bare(list(through))
-        if LateBranch.open is not None:
-            LateBranch.open.append(Launch(self, *given))
-        elif notes is None:
-            self.launch_now(*given)
+            assert isinstance(a, DeviceArray | np.generic) or is_structure(a), (
+                f"{kernel}: found {type(a)} as an argument"
+            )
+        plain = [a.copy() if is_structure(a) else bare(a) for a in arguments]
+        work = partial(self.launch_now, kernel, grid, block, plain, shared, bare(list(through)))
+        if notes is None:
+            work()
         else:
-            notes.append(partial(self.launch_now, *given))
+            notes.append(work)
 
     def launch_now(self, kernel, grid, block, arguments, shared, through):
         if self.both_orders:
-            self.program.launch_now(kernel, grid, block, arguments, shared, through)
+            self.program.launch(kernel, grid, block, arguments, shared, through)
         else:
             self.program.run(kernel, grid, block, arguments, shared, 0)
-
-
-class StrictBranch(LateBranch):
-    """A branch whose launches are noted where they are waited for."""
-
-    def join(self, mark):
-        if notes is None:
-            super().join(mark)
-            return
-        for launch in self.launches[self.done : mark]:
-            notes.append(partial(run_holding, launch, [held() for held in launch.owners]))
-            assert all(a is not None for a in notes[-1].args[1]), (
-                f"{launch.kernel}: its memory was given back"
-            )
-        self.done = max(self.done, mark)
-
-
-def run_holding(launch: Launch, owners):
-    launch.run()
 
 
 class Thorough(StrictProgram):
@@ -446,16 +427,16 @@ def strict_cupy(program=StrictProgram):
     """Inside the block this is CuPy, and the kernels of the backend cuda run on its arrays."""
     module = Cupy()
     kept = sys.modules.get("cupy")
-    compiler, cupy_module, branch = cuda_launch.compiler, backend.cupy_module, cuda_aside.branch
+    before, cupy_module = cuda_launch.program, backend.cupy_module
     users = [m for n, m in sys.modules.items() if n.startswith("minise") and hasattr(m, "cupy_module")]
     sys.modules["cupy"] = module
-    cuda_launch.compiler, cuda_aside.branch = program, StrictBranch
+    cuda_launch.program = cache(program)
     for user in users:
         user.cupy_module = lambda: module
     try:
         yield module
     finally:
-        cuda_launch.compiler, cuda_aside.branch = compiler, branch
+        cuda_launch.program = before
         for user in users:
             user.cupy_module = cupy_module
         del sys.modules["cupy"]

@@ -8,22 +8,32 @@
 //
 // A block makes NT channels of PIXELS pixels of y: TILE_N images, TILE_H rows, TILE_W columns. It brings the pixels of x
 // that these see into shared memory once, CHUNK words of channels at a time, and every tap reads them there,
-// shifted. With two STAGES there is room for two such chunks: one is brought while the other is multiplied. Rows in shared
-// memory are 4 words longer than they need be, so that the 16 bytes of eight rows which a warp reads at once lie in
-// different banks; with a stride of 2, two rows share theirs.
+// shifted. Rows in shared memory are 4 words longer than they need be, so that the 16 bytes of eight rows which a warp
+// reads at once lie in different banks; with a stride of 2, two rows share theirs.
 #include "tiles.cuh"
 
 #define ROW (CHUNK + 4)
 #define CHUNK_CHANNELS (CHUNK * WORD_CHANNELS)
 #define CHUNKS ((C + CHUNK_CHANNELS - 1) / CHUNK_CHANNELS)
-#define STAGE ((IN_PIXELS + TAPS * NT) * ROW)  // words of shared memory: a chunk of pixels, then its weights
 #define K_PADDED ((K + NT - 1) / NT * NT)
 #define OUT_ROW (NT + VECTOR)
 #define WARP_PIXELS (PIXELS * WARP / THREADS)
 #define ROW_TILES (WARP_PIXELS / 16)
 #define COLUMN_TILES (NT / 8)
 
-// A chunk of the weights of this block's channels of y, for every tap. packed: as pack.cu makes them.
+// Weights in the order in which blocks read them, [chunk][tap][k][channel of the chunk], with zeros where there are none.
+// w: (K, C, TAPS), or (C, K, TAPS) of the convolution whose gradient of x this is (`turned`).
+extern "C" __global__ void __launch_bounds__(THREADS) pack(const float* w, Element* packed, int turned) {
+    long i = (long)blockIdx.x * THREADS + threadIdx.x;
+    if (i >= (long)CHUNKS * TAPS * K_PADDED * CHUNK_CHANNELS) return;
+    int row = i / CHUNK_CHANNELS, k = row % K_PADDED, tap = row / K_PADDED % TAPS;
+    int c = row / K_PADDED / TAPS * CHUNK_CHANNELS + i % CHUNK_CHANNELS;
+    bool there = c < C && k < K;
+    long place = turned ? ((long)c * K + k) * TAPS + TAPS - 1 - tap : ((long)k * C + c) * TAPS + tap;
+    packed[i] = narrow(there ? w[place] : 0);
+}
+
+// A chunk of the packed weights of this block's channels of y, for every tap.
 __device__ inline void load_taps(unsigned* taps, const Element* packed, int chunk, int k) {
     for (int i = threadIdx.x; i < TAPS * NT * CHUNK / 4; i += THREADS) {
         int vector = i % (CHUNK / 4), row = i / (CHUNK / 4) % NT, tap = i / (CHUNK / 4) / NT;
@@ -32,9 +42,8 @@ __device__ inline void load_taps(unsigned* taps, const Element* packed, int chun
     }
 }
 
-// moments: (n, TILES_Y·TILES_X, 2, K), the mean of each tile of a plane and the squares about it; null if MOMENTS is 0.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    correlate(const Element* x, const Element* packed, const float* bias, Element* y, float* moments, int n) {
+    correlate(const Element* x, const Element* packed, const float* bias, Element* y, int n) {
     SHARED_MEMORY(memory);
     int tile_x = blockIdx.x % TILES_X, tile_y = blockIdx.x / TILES_X % TILES_Y;
     int image = blockIdx.x / TILES_X / TILES_Y * TILE_N, k = blockIdx.y * NT;
@@ -49,19 +58,15 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         place[i] = (row * IN_W + m % TILE_W * STRIDE) * ROW + lane / 16 * 4;
     }
 
-    auto bring = [&](int chunk) {
-        unsigned* to = (unsigned*)memory + chunk % STAGES * STAGE;
-        load_pixels(to, ROW, CHUNK, x, C, chunk * CHUNK_CHANNELS, image, tile_y * TILE_H * STRIDE - PAD_Y,
-                    tile_x * TILE_W * STRIDE - PAD_X, IN_H, IN_W, H, W, n, DILATE);
-        load_taps(to + IN_PIXELS * ROW, packed, chunk, k);
-    };
+    unsigned *maps = (unsigned*)memory, *taps = maps + IN_PIXELS * ROW;
     float sum[ROW_TILES][COLUMN_TILES][4] = {};
-    bring(0);
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
-        const unsigned *maps = (unsigned*)memory + chunk % STAGES * STAGE, *taps = maps + IN_PIXELS * ROW;
+        __syncthreads();  // of the chunk before, nobody reads any more
+        load_pixels(maps, ROW, CHUNK, x, C, chunk * CHUNK_CHANNELS, image, tile_y * TILE_H * STRIDE - PAD_Y,
+                    tile_x * TILE_W * STRIDE - PAD_X, IN_H, IN_W, H, W, n, DILATE);
+        load_taps(taps, packed, chunk, k);
         wait_for_copies();
-        __syncthreads();  // the chunk is there, and of the one before it nobody reads any more
-        if (STAGES == 2 && chunk + 1 < CHUNKS) bring(chunk + 1);
+        __syncthreads();
         for (int r = 0; r < R; r++)
             for (int s = 0; s < S; s++)
                 for (int word = 0; word < CHUNK; word += STEP_WORDS) {
@@ -82,62 +87,24 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                         }
                     }
                 }
-        if (STAGES == 1 && chunk + 1 < CHUNKS) {
-            __syncthreads();
-            bring(chunk + 1);
-        }
     }
 
     // Through shared memory, so that neighbouring threads write neighbouring channels.
     __syncthreads();
     Element* out = (Element*)memory;
-    float* gathered = (float*)(out + PIXELS * OUT_ROW);  // moments of each warp's pixels: [warp][mean, squares][channel]
     UNROLL
     for (int j = 0; j < COLUMN_TILES; j++)
         UNROLL
         for (int e = 0; e < 2; e++) {
             int column = j * 8 + 2 * q + e;
-            float b = bias && k + column < K ? bias[k + column] : 0, mean = 0, squares = 0;
+            float b = bias && k + column < K ? bias[k + column] : 0;
             UNROLL
             for (int i = 0; i < ROW_TILES; i++)
                 UNROLL
-                for (int high = 0; high < 2; high++) {
-                    Element value = narrow(sum[i][j][2 * high + e] + b);
-                    out[(warp * WARP_PIXELS + i * 16 + high * 8 + g) * OUT_ROW + column] = value;
-                    sum[i][j][2 * high + e] = wide(value);
-                    mean += wide(value) / WARP_PIXELS;
-                }
-            if (!MOMENTS) continue;
-            mean = sum_rows(mean);
-            UNROLL
-            for (int i = 0; i < ROW_TILES; i++)
-                UNROLL
-                for (int high = 0; high < 2; high++) {
-                    float d = sum[i][j][2 * high + e] - mean;
-                    squares += d * d;
-                }
-            squares = sum_rows(squares);
-            if (g == 0) {
-                gathered[warp * 2 * NT + column] = mean;
-                gathered[warp * 2 * NT + NT + column] = squares;
-            }
+                for (int high = 0; high < 2; high++)
+                    out[(warp * WARP_PIXELS + i * 16 + high * 8 + g) * OUT_ROW + column] = narrow(sum[i][j][2 * high + e] + b);
         }
     __syncthreads();
-    if (MOMENTS)
-        for (int i = threadIdx.x; i < TILE_N * NT; i += THREADS) {
-            int column = i % NT, of = image + i / NT, warps = PLANE / WARP_PIXELS;
-            const float* first = gathered + i / NT * warps * 2 * NT + column;
-            float mean = 0, squares = 0;
-            for (int j = 0; j < warps; j++) mean += first[j * 2 * NT] / warps;
-            for (int j = 0; j < warps; j++) {
-                float d = first[j * 2 * NT] - mean;
-                squares += first[j * 2 * NT + NT] + WARP_PIXELS * d * d;
-            }
-            if (of >= n || k + column >= K) continue;
-            float* to = moments + (long(of) * TILES_Y * TILES_X + tile_y * TILES_X + tile_x) * 2 * K + k + column;
-            to[0] = mean;
-            to[K] = squares;
-        }
     for (int i = threadIdx.x; i < PIXELS * NT / VECTOR; i += THREADS) {
         int m = i / (NT / VECTOR), column = i % (NT / VECTOR) * VECTOR;
         int of = image + m / PLANE, row = tile_y * TILE_H + m / TILE_W % TILE_H, at = tile_x * TILE_W + m % TILE_W;

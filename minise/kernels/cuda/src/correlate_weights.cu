@@ -3,9 +3,8 @@
 //     gw[k, c, r, s] = Σ_{n, p, q} gy[n, p, q, k] x[n, p·STRIDE + r - PAD, q·STRIDE + s - PAD, c]
 //
 // gy (n, HO, WO, K) and x (n, H, W, C) have their channels side by side in memory. A block makes KT · CT channels of gw,
-// all taps of them, over the tiles of pixels that are its share, a warp 16·WARP_K · 16 of them; a second kernel adds the
-// shares up, in an order that the shapes alone decide. With two STAGES there is room for two tiles: one is brought to shared
-// memory while the other is multiplied.
+// all taps of them, over the tiles of pixels that are its share, a warp 16 · 16 of them. The shares are added up
+// afterwards; the shapes alone decide how many there are.
 //
 // The sum runs along the rows of both arrays, and tensor cores want it along a lane's words: float16 matrices are turned as
 // they are loaded from shared memory, and of float32 a lane takes the words that it needs.
@@ -20,8 +19,7 @@
 #endif
 #define K_ROW PADDED(K_WORDS)
 #define C_ROW PADDED(C_WORDS)
-#define STAGE (IN_PIXELS * C_ROW + PIXELS * K_ROW)  // words of shared memory: a tile of x, then one of gy
-#define K_PARTS (KT / 16 / WARP_K)
+#define K_PARTS (KT / 16)
 #define C_PARTS (CT / 16)
 #define PIXEL_PARTS (4 / (K_PARTS * C_PARTS))  // warps that share the channels share the pixels out
 #define STEP_PIXELS (8 * WORD_CHANNELS)
@@ -47,7 +45,7 @@ __device__ inline void turn(unsigned (&words)[2][2], const unsigned* (&pixel)[LA
 #endif
 }
 
-// shares: (gridDim.x, TAPS, K, C).
+// shares: (gridDim.x, K, C, TAPS).
 extern "C" __global__ void __launch_bounds__(THREADS)
     correlate_weights(const Element* x, const Element* gy, float* shares, int n) {
     SHARED_MEMORY(memory);
@@ -56,92 +54,56 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     int k_part = warp % K_PARTS, c_part = warp / K_PARTS % C_PARTS, pixel_part = warp / (K_PARTS * C_PARTS);
 
     int tiles = (n + TILE_N - 1) / TILE_N * TILES_Y * TILES_X;
-    auto bring = [&](int tile, int stage) {
+    unsigned *maps = (unsigned*)memory, *gradients = maps + IN_PIXELS * C_ROW;
+    float sum[TAPS][2][4] = {};
+    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         int left = tile % TILES_X * TILE_W, top = tile / TILES_X % TILES_Y * TILE_H;
         int image = tile / TILES_X / TILES_Y * TILE_N;
-        unsigned* to = (unsigned*)memory + stage * STAGE;
-        load_pixels(to, C_ROW, C_WORDS, x, C, c_first, image, top * STRIDE - PAD, left * STRIDE - PAD, IN_H, IN_W,
-                    H, W, n, 1);
-        load_pixels(to + IN_PIXELS * C_ROW, K_ROW, K_WORDS, gy, K, k_first, image, top, left, TILE_H, TILE_W, HO, WO, n, 1);
-    };
-    float sum[WARP_K][TAPS][2][4] = {};
-    bring(blockIdx.x, 0);
-    for (int tile = blockIdx.x, stage = 0; tile < tiles; tile += gridDim.x, stage = (stage + 1) % STAGES) {
-        const unsigned *maps = (unsigned*)memory + stage * STAGE, *gradients = maps + IN_PIXELS * C_ROW;
-        bool more = tile + gridDim.x < tiles;
+        __syncthreads();  // of the tile before, nobody reads any more
+        load_pixels(maps, C_ROW, C_WORDS, x, C, c_first, image, top * STRIDE - PAD, left * STRIDE - PAD, IN_H, IN_W, H, W, n, 1);
+        load_pixels(gradients, K_ROW, K_WORDS, gy, K, k_first, image, top, left, TILE_H, TILE_W, HO, WO, n, 1);
         wait_for_copies();
-        __syncthreads();  // the tile is there, and of the one before it nobody reads any more
-        if (STAGES == 2 && more) bring(tile + gridDim.x, 1 - stage);
+        __syncthreads();
         for (int step = pixel_part * STEP_PIXELS; step < PIXELS; step += PIXEL_PARTS * STEP_PIXELS) {
             const unsigned *of_k[LANE_PIXELS], *of_c[LANE_PIXELS];
             UNROLL
             for (int e = 0; e < LANE_PIXELS; e++) {
                 int m = pixel_of(step, e), row = m / PLANE * IN_H + m / TILE_W % TILE_H * STRIDE;
-                of_k[e] = gradients + m * K_ROW + k_part * WARP_K * (16 / WORD_CHANNELS);
+                of_k[e] = gradients + m * K_ROW + k_part * (16 / WORD_CHANNELS);
                 of_c[e] = maps + (row * IN_W + m % TILE_W * STRIDE) * C_ROW + c_part * (16 / WORD_CHANNELS);
             }
-            unsigned a[WARP_K][4];
-            UNROLL
-            for (int i = 0; i < WARP_K; i++) {
-                unsigned turned[2][2];
-                turn(turned, of_k, i * (16 / WORD_CHANNELS));
-                a[i][0] = turned[0][0], a[i][1] = turned[1][0], a[i][2] = turned[0][1], a[i][3] = turned[1][1];
-            }
+            unsigned turned[2][2];
+            turn(turned, of_k, 0);
+            unsigned a[4] = {turned[0][0], turned[1][0], turned[0][1], turned[1][1]};
             UNROLL
             for (int tap = 0; tap < TAPS; tap++) {
                 unsigned b[2][2];
                 turn(b, of_c, (tap / S * IN_W + tap % S) * C_ROW);
                 UNROLL
-                for (int i = 0; i < WARP_K; i++)
-                    UNROLL
-                    for (int t = 0; t < 2; t++) multiply(sum[i][tap][t], a[i], b[t]);
+                for (int t = 0; t < 2; t++) multiply(sum[tap][t], a, b[t]);
             }
-        }
-        if (STAGES == 1 && more) {
-            __syncthreads();
-            bring(tile + gridDim.x, 0);
         }
     }
 
     // Warps that shared the pixels out add up, one after the other.
-    float* total = (float*)memory;  // [TAPS][KT][CT]
+    float* total = (float*)memory;  // [KT][CT][TAPS]
     for (int turn_of = 0; turn_of < PIXEL_PARTS; turn_of++) {
         __syncthreads();
         if (pixel_part != turn_of) continue;
         UNROLL
-        for (int i = 0; i < WARP_K; i++)
+        for (int tap = 0; tap < TAPS; tap++)
             UNROLL
-            for (int tap = 0; tap < TAPS; tap++)
+            for (int t = 0; t < 2; t++)
                 UNROLL
-                for (int t = 0; t < 2; t++)
-                    UNROLL
-                    for (int e = 0; e < 4; e++) {
-                        int k = (k_part * WARP_K + i) * 16 + 8 * (e / 2) + g, c = c_part * 16 + 8 * t + 2 * q + e % 2;
-                        float* to = total + (tap * KT + k) * CT + c;
-                        *to = turn_of ? *to + sum[i][tap][t][e] : sum[i][tap][t][e];
-                    }
+                for (int e = 0; e < 4; e++) {
+                    int k = k_part * 16 + 8 * (e / 2) + g, c = c_part * 16 + 8 * t + 2 * q + e % 2;
+                    float* to = total + (k * CT + c) * TAPS + tap;
+                    *to = turn_of ? *to + sum[tap][t][e] : sum[tap][t][e];
+                }
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < TAPS * KT * CT; i += THREADS) {
-        int c = c_first + i % CT, k = k_first + i / CT % KT, tap = i / CT / KT;
-        if (c < C && k < K) shares[((long(blockIdx.x) * TAPS + tap) * K + k) * C + c] = total[i];
+    for (int i = threadIdx.x; i < KT * CT * TAPS; i += THREADS) {
+        int c = c_first + i / TAPS % CT, k = k_first + i / TAPS / CT;
+        if (c < C && k < K) shares[((long(blockIdx.x) * K + k) * C + c) * TAPS + i % TAPS] = total[i];
     }
-}
-
-// gw (K, C, R, S), the sum of the shares. A block has 32 numbers of it, and ADD_ROWS rows of threads that take turns with
-// the shares: one thread alone would wait for memory once a share.
-extern "C" __global__ void __launch_bounds__(WARP* ADD_ROWS) add_shares(const float* shares, float* gw, int count) {
-    __shared__ float rows[ADD_ROWS][WARP];
-    int lane = threadIdx.x % WARP, row = threadIdx.x / WARP, i = blockIdx.x * WARP + lane;
-    bool on = i < TAPS * K * C;
-    float sum = 0;
-    if (on)
-        UNROLL_BY(8)
-        for (int share = row; share < count; share += ADD_ROWS) sum += shares[long(share) * TAPS * K * C + i];
-    rows[row][lane] = sum;
-    __syncthreads();
-    if (row != 0 || !on) return;
-    for (int other = 1; other < ADD_ROWS; other++) sum += rows[other][lane];
-    int c = i % C, k = i / C % K, tap = i / C / K;
-    gw[(k * C + c) * TAPS + tap] = sum;
 }

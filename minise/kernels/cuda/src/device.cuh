@@ -57,12 +57,7 @@ __device__ inline void multiply(float (&c)[4], const unsigned (&a)[4], const uns
 #endif
 }
 
-// The sum over the lanes that share q (over the rows g), or over the whole warp; every lane gets it.
-__device__ inline float sum_rows(float x) {
-    UNROLL
-    for (int step = 4; step < WARP; step *= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
-    return x;
-}
+// The sum over the lanes of a warp; every lane gets it.
 __device__ inline float sum_warp(float x) {
     UNROLL
     for (int step = 1; step < WARP; step *= 2) x += __shfl_xor_sync(0xffffffffu, x, step);

@@ -29,37 +29,17 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (lane == 0) losses[row] = known ? -(1 - smoothing) * (x[labels[row]] - top - log_sum) - smoothing * all / K : __uint_as_float(0x7fc00000u);
 }
 
-// The sum over a block, for every thread.
-__device__ inline float sum_block(float sum) {
+// y: the mean of the n losses. One block.
+extern "C" __global__ void __launch_bounds__(THREADS) mean(const float* losses, float* y, int n) {
     __shared__ float sums[THREADS / WARP];
+    float sum = 0;
+    for (int i = threadIdx.x; i < n; i += THREADS) sum += losses[i];
     sum = sum_warp(sum);
     if (threadIdx.x % WARP == 0) sums[threadIdx.x / WARP] = sum;
     __syncthreads();
-    sum = 0;
-    for (int i = 0; i < THREADS / WARP; i++) sum += sums[i];
-    return sum;
-}
-
-// y: the mean of the n losses. One block.
-extern "C" __global__ void __launch_bounds__(THREADS) mean(const float* losses, float* y, int n) {
-    float sum = 0;
-    for (int i = threadIdx.x; i < n; i += THREADS) sum += losses[i];
-    sum = sum_block(sum);
-    if (threadIdx.x == 0) *y = sum / n;
-}
-
-// y: the share of the n rows whose largest number (of equal ones the first) is the label's. One block.
-extern "C" __global__ void __launch_bounds__(THREADS) right(const float* x, const long long* labels, float* y, int n) {
-    float sum = 0;
-    for (int i = threadIdx.x; i < n; i += THREADS) {
-        const float* row = x + (long)i * K;
-        int answer = 0;
-        for (int k = 1; k < K; k++)
-            if (row[k] > row[answer]) answer = k;
-        sum += answer == labels[i];
-    }
-    sum = sum_block(sum);
-    if (threadIdx.x == 0) *y = sum / n;
+    if (threadIdx.x != 0) return;
+    for (int i = 1; i < THREADS / WARP; i++) sum += sums[i];
+    *y = sum / n;
 }
 
 // gx = gy (p - t) / n, with gy a number on the device.

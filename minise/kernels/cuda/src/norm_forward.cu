@@ -1,9 +1,9 @@
 // y = act(s · (w x̂ + b) + residual), with x̂ = (x - μ) / √(σ² + eps) and s the gate of an SE block.
 //
 // Batch norm and gate are affine in x, so y = act(scale x + shift + residual), with two numbers for each image and
-// channel. `moments` finds mean and squares of pieces of planes, unless the convolution before has done so;
-// `statistics` makes μ, 1 / √(σ² + eps) and each plane's mean z of them; in `normalise` every block computes its
-// image's gate for itself, which needs no pass over the maps, since the mean of w x̂ + b over a plane is w, b applied to z.
+// channel. `moments` finds mean and squares of pieces of planes; `statistics` makes μ, 1 / √(σ² + eps) and each
+// plane's mean z of them; in `normalise` every block computes its image's gate for itself, which needs no pass over the
+// maps, since the mean of w x̂ + b over a plane is w, b applied to z.
 #include "maps.cuh"
 #include "activation.cuh"
 

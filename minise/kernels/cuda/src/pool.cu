@@ -2,7 +2,7 @@
 // A thread has V neighbouring channels of one pixel.
 #include "vectors.cuh"
 
-#define THREADS 128
+#define THREADS 256
 
 struct __align__(V) Taps { unsigned char of[V]; };
 

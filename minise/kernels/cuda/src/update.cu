@@ -1,16 +1,28 @@
 // The steps of optimisers, over all parameters in one launch: the formulas of minise/optim/optimizers.py.
 //
-// A row of `table` holds where a parameter, its gradient and its two states lie (a state may be missing). A block has
-// BLOCK numbers of one parameter, which `part` names: (row, first number). What changes from step to step lies
-// on the device, so that a captured step can be repeated: `now` is (learning rate, steps taken before, loss scale, steps
-// since the scale last changed, whether this step is skipped).
+// A block row has one parameter, and a block BLOCK numbers of it. The table of parameters is passed by value, which
+// takes 3 of the 4 KiB that arguments may have; a captured step keeps it. What changes from step to step lies on the
+// device: `now` is (learning rate, steps taken before, loss scale, steps since the scale last changed, whether this step
+// is skipped).
 #define THREADS 256
 #define BLOCK 4096
+#define ROWS 64
 
+// Where a parameter, its gradient and its two states lie (a state may be missing); the learning rate's factor, the
+// weight decay and the norm that is kept; how many numbers it has.
 struct Row {
     float *p, *g, *m, *v;
+    float rate, decay, norm;
+    int size;
+};
+struct Table {
+    Row rows[ROWS];
 };
 enum { RATE, STEPS, SCALE, CALM, SKIP };
+
+// All numbers i of this block's part of a row.
+#define FOR_NUMBERS(i, size) \
+    for (int i = blockIdx.x * BLOCK + threadIdx.x; i < min((int)(blockIdx.x + 1) * BLOCK, size); i += THREADS)
 
 // What the host knows of the step to come.
 extern "C" __global__ void begin(float* now, float rate, float steps) {
@@ -19,12 +31,10 @@ extern "C" __global__ void begin(float* now, float rate, float steps) {
 }
 
 // now[SKIP] = 1 if any gradient is not finite.
-extern "C" __global__ void __launch_bounds__(THREADS) look(const Row* table, const int* parts, const int* sizes, float* now) {
-    int row = parts[2 * blockIdx.x], first = parts[2 * blockIdx.x + 1];
-    const float* g = table[row].g;
-    if (!g) return;
+extern "C" __global__ void __launch_bounds__(THREADS) look(const Table table, float* now) {
+    const Row& at = table.rows[blockIdx.y];
     bool bad = false;
-    for (int i = first + threadIdx.x; i < min(first + BLOCK, sizes[row]); i += THREADS) bad |= !(fabsf(g[i]) <= 3e38f);
+    FOR_NUMBERS(i, at.size) bad |= !(fabsf(at.g[i]) <= 3e38f);
     if (bad) now[SKIP] = 1;
 }
 
@@ -43,17 +53,13 @@ extern "C" __global__ void settle(float* now, int patience) {
     now[SKIP] = 0;
 }
 
-// rates, decays: (rows,), the learning rate's factor and the weight decay of each parameter; momenta likewise.
-extern "C" __global__ void __launch_bounds__(THREADS)
-    sgd(const Row* table, const int* parts, const int* sizes, const float* rates, const float* decays,
-        const float* momenta, const float* now, int nesterov) {
-    int row = parts[2 * blockIdx.x], first = parts[2 * blockIdx.x + 1];
-    Row at = table[row];
-    if (!at.g || now[SKIP] != 0) return;
-    float rate = now[RATE] * rates[row], decay = decays[row], momentum = momenta[row], scale = now[SCALE];
-    for (int i = first + threadIdx.x; i < min(first + BLOCK, sizes[row]); i += THREADS) {
+extern "C" __global__ void __launch_bounds__(THREADS) sgd(const Table table, const float* now, float momentum, int nesterov) {
+    const Row& at = table.rows[blockIdx.y];
+    if (now[SKIP] != 0) return;
+    float rate = now[RATE] * at.rate, scale = now[SCALE];
+    FOR_NUMBERS(i, at.size) {
         float g = at.g[i] / scale;
-        if (decay != 0) g += decay * at.p[i];
+        if (at.decay != 0) g += at.decay * at.p[i];
         float v = momentum * at.m[i] + g;
         at.m[i] = v;
         at.p[i] -= rate * (nesterov ? g + momentum * v : v);
@@ -61,19 +67,17 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    adamw(const Row* table, const int* parts, const int* sizes, const float* decays, const float* now, float beta1,
-          float beta2, float eps) {
-    int row = parts[2 * blockIdx.x], first = parts[2 * blockIdx.x + 1];
-    Row at = table[row];
-    if (!at.g || now[SKIP] != 0) return;
-    float t = now[STEPS] + 1, rate = now[RATE], decay = decays[row], scale = now[SCALE];
+    adamw(const Table table, const float* now, float beta1, float beta2, float eps) {
+    const Row& at = table.rows[blockIdx.y];
+    if (now[SKIP] != 0) return;
+    float t = now[STEPS] + 1, rate = now[RATE], scale = now[SCALE];
     float to_m = 1 / (1 - powf(beta1, t)), to_v = 1 / (1 - powf(beta2, t));
-    for (int i = first + threadIdx.x; i < min(first + BLOCK, sizes[row]); i += THREADS) {
+    FOR_NUMBERS(i, at.size) {
         float g = at.g[i] / scale;
         float m = beta1 * at.m[i] + (1 - beta1) * g, v = beta2 * at.v[i] + (1 - beta2) * g * g;
         at.m[i] = m;
         at.v[i] = v;
-        at.p[i] = at.p[i] * (1 - rate * decay) - rate * m * to_m / (sqrtf(v * to_v) + eps);
+        at.p[i] = at.p[i] * (1 - rate * at.decay) - rate * m * to_m / (sqrtf(v * to_v) + eps);
     }
 }
 
@@ -93,51 +97,46 @@ __device__ inline void sum_block(float& one, float& other) {
 }
 
 // Muon, first: v (in `m`) moves, and `v` of the row, which is no state here, becomes the direction.
-// squares: (parts, 2): of the direction and of the parameter, for their norms.
+// squares: (rows, blocks, 2): of the direction and of the parameter, for their norms.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    move(const Row* table, const int* parts, const int* sizes, const float* now, float* squares, float momentum, int nesterov) {
-    int row = parts[2 * blockIdx.x], first = parts[2 * blockIdx.x + 1];
-    Row at = table[row];
+    move(const Table table, const float* now, float* squares, float momentum, int nesterov) {
+    const Row& at = table.rows[blockIdx.y];
     float of_direction = 0, of_p = 0;
-    bool on = at.g && now[SKIP] == 0;
-    for (int i = first + threadIdx.x; on && i < min(first + BLOCK, sizes[row]); i += THREADS) {
-        float g = at.g[i] / now[SCALE], v = momentum * at.m[i] + g, direction = nesterov ? g + momentum * v : v;
-        at.m[i] = v;
-        at.v[i] = direction;
-        of_direction += direction * direction;
-        of_p += at.p[i] * at.p[i];
-    }
+    if (now[SKIP] == 0)
+        FOR_NUMBERS(i, at.size) {
+            float g = at.g[i] / now[SCALE], v = momentum * at.m[i] + g, direction = nesterov ? g + momentum * v : v;
+            at.m[i] = v;
+            at.v[i] = direction;
+            of_direction += direction * direction;
+            of_p += at.p[i] * at.p[i];
+        }
     sum_block(of_direction, of_p);
     if (threadIdx.x == 0) {
-        squares[2 * blockIdx.x] = of_direction;
-        squares[2 * blockIdx.x + 1] = of_p;
+        float* to = squares + 2 * (blockIdx.y * gridDim.x + blockIdx.x);
+        to[0] = of_direction;
+        to[1] = of_p;
     }
 }
 
-// The norm of what a row's parts have in column `which` of `squares`; every thread of a block with this row gets it.
-__device__ inline float norm_of(const int* parts, const int* sizes, const float* squares, int which) {
-    int row = parts[2 * blockIdx.x], begin = blockIdx.x - parts[2 * blockIdx.x + 1] / BLOCK;
+// The norm of what the row's blocks have in column `which` of `squares`; every thread gets it.
+__device__ inline float norm_of(const float* squares, int which) {
     float sum = 0, nothing = 0;
-    for (int i = threadIdx.x; i < (sizes[row] + BLOCK - 1) / BLOCK; i += THREADS) sum += squares[2 * (begin + i) + which];
+    for (int i = threadIdx.x; i < gridDim.x; i += THREADS) sum += squares[2 * (blockIdx.y * gridDim.x + i) + which];
     sum_block(sum, nothing);
     return sqrtf(sum);
 }
 
 // Muon, second: the direction, divided by its norm.
-extern "C" __global__ void __launch_bounds__(THREADS)
-    to_unit(const Row* table, const int* parts, const int* sizes, const float* squares) {
-    int row = parts[2 * blockIdx.x], first = parts[2 * blockIdx.x + 1];
-    float norm = norm_of(parts, sizes, squares, 0) + 1e-7f;
-    for (int i = first + threadIdx.x; i < min(first + BLOCK, sizes[row]); i += THREADS) table[row].v[i] /= norm;
+extern "C" __global__ void __launch_bounds__(THREADS) to_unit(const Table table, const float* squares) {
+    const Row& at = table.rows[blockIdx.y];
+    float norm = norm_of(squares, 0) + 1e-7f;
+    FOR_NUMBERS(i, at.size) at.v[i] /= norm;
 }
 
 // Muon, last, after the products have made the direction orthogonal: p = norm p / ‖p‖ - rate direction.
-extern "C" __global__ void __launch_bounds__(THREADS)
-    turn(const Row* table, const int* parts, const int* sizes, const float* norms, const float* squares, const float* now) {
-    int row = parts[2 * blockIdx.x], first = parts[2 * blockIdx.x + 1];
-    Row at = table[row];
-    float factor = norms[row] / (norm_of(parts, sizes, squares, 1) + 1e-7f);
-    if (!at.g || now[SKIP] != 0) return;
-    for (int i = first + threadIdx.x; i < min(first + BLOCK, sizes[row]); i += THREADS)
-        at.p[i] = at.p[i] * factor - now[RATE] * at.v[i];
+extern "C" __global__ void __launch_bounds__(THREADS) turn(const Table table, const float* now, const float* squares) {
+    const Row& at = table.rows[blockIdx.y];
+    float factor = at.norm / (norm_of(squares, 1) + 1e-7f);
+    if (now[SKIP] != 0) return;
+    FOR_NUMBERS(i, at.size) at.p[i] = at.p[i] * factor - now[RATE] * at.v[i];
 }
