@@ -49,11 +49,6 @@ class Kernel:
     supports: Callable[..., bool] = always
 
 
-def no_backward(gy: Array, saved: Any, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-    """The backward of a kernel for what is no op, such as an optimiser's step."""
-    raise NotImplementedError("it has no gradient")
-
-
 @dataclass
 class Backend:
     """A named set of kernels for the arrays of one module.

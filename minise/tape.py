@@ -103,15 +103,15 @@ def _apply(op: Op | FusedOp, inputs: tuple[Any, ...], options: dict[str, Any]) -
     return Tensor(y, node=Node(op.name, inputs, needs, saved, pair.backward))
 
 
-@dataclass(eq=False, slots=True)
 class Node:
     """One application of an op on the tape. `backward` empties it: what is used up is let go at once."""
 
-    name: str
-    inputs: tuple[Any, ...]
-    needs: tuple[bool, ...]
-    saved: Any
-    backward: Backward
+    __slots__ = ("backward", "inputs", "name", "needs", "saved")
+
+    def __init__(
+        self, name: str, inputs: tuple[Any, ...], needs: tuple[bool, ...], saved: Any, backward: Backward
+    ) -> None:
+        self.name, self.inputs, self.needs, self.saved, self.backward = name, inputs, needs, saved, backward
 
     def parents(self) -> list[Tensor]:
         """The input tensors into which a gradient flows, in order, repeats included."""

@@ -200,9 +200,9 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         gx = correlate(gy, w, None, x.shape[2:], pad=pad, dilate=stride, turned=True)
     if needs[1]:
         gw = correlate_weights(x, gy, w, stride=stride, padding=padding)
-    if needs[2:] == (True,):
+    if needs[2]:
         gb = gy.sum(axis=(0, 2, 3), dtype=np.float32)
-    return (gx, gw, gb)[: len(needs)]
+    return gx, gw, gb
 
 
 CONV2D = Kernel(conv2d_forward, conv2d_backward, supports)

@@ -27,7 +27,7 @@ THREADS = 256
 SHARED_BY_DEFAULT = 48 * 1024
 """The bytes of shared memory that a block may have without asking for more."""
 
-Defines = tuple[tuple[str, int], ...]
+Defines = tuple[tuple[str, int | str], ...]
 
 
 @cache
@@ -42,7 +42,7 @@ def source(name: str) -> str:
 
 def with_constants(text: str, defines: Defines) -> str:
     """The source after a #define for each constant."""
-    return "".join(f"#define {key} {int(value)}\n" for key, value in defines) + text
+    return "".join(f"#define {k} {v if isinstance(v, str) else int(v)}\n" for k, v in defines) + text
 
 
 @cache
@@ -108,7 +108,7 @@ def launch(
     block: int = THREADS,
     shared: int = 0,
     through: Sequence[Array] = (),
-    **constants: int,
+    **constants: int | str,
 ) -> None:
     """Start `kernel` of `file` on `grid` blocks of `block` threads.
 

@@ -6,6 +6,7 @@ The formulas stand in those files. Maps may be float16 or float32; parameters, s
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -13,26 +14,28 @@ import numpy as np
 from minise.backend import Array, Kernel, array_module
 from minise.errors import ShapeError
 from minise.kernels.cuda.launch import THREADS, cover, dense, empty_maps, half, is_map_type, launch, nhwc
+from minise.ops.activation import ACTIVATIONS, Formula
 from minise.ops.basic import Gradients, Needs
 from minise.ops.batch_norm import check_batch_norm
-from minise.ops.batch_norm_act import INPUTS, SE_INPUTS
 from minise.ops.se import check_se
 
-SE_ACTS = {
-    "relu": 0.0,
-    "felu": 0.0,
-    "elu": 1.0,
-    "leaky_relu": 0.01,
-    "prelu": 0.0,
-    "sigmoid": 0.0,
-    "tanh": 0.0,
-    "gelu": 0.0,
-}
-"""The activations of hidden units in the order of `src/activation.cuh`; their parameter if it is fixed, else 0."""
 FORWARD, BACKWARD = "norm_forward.cu", "norm_backward.cu"
 LANES, STATISTICS_ROWS = 8, 64
 SHARED_FLOATS = 11 * 1024
 """How many float32 the kernels' tables may take together, of 12 * 1024 in the 48 KiB that a block has."""
+
+
+def in_c(formula: str) -> str:
+    """A formula of `ACTIVATIONS` in C++, in float."""
+    formula = re.sub(r"\b(exp|expm1|tanh|sqrt)\(", r"\1f(", formula).replace("pi", "3.14159265")
+    return "(" + re.sub(r"\d+\.\d+", r"\g<0>f", formula) + ")"
+
+
+def constants_of(act: str | None) -> dict[str, str]:
+    """What `src/activation.cuh` needs defined for the activation of hidden units."""
+    formula = ACTIVATIONS[act].formula if act is not None else Formula("0", "0")
+    assert formula is not None
+    return {name.upper(): in_c(text) for name, text in vars(formula).items()}
 
 
 def pieces_of(hw: int) -> int:
@@ -54,13 +57,13 @@ def supports(
     """
     if not (x.ndim == 4 and x.size > 0 and is_map_type(x, residual)):
         return False
-    c = x.shape[1]
+    c, act = x.shape[1], options.get("se_act")
     vector = 16 // x.itemsize if c % (16 // x.itemsize) == 0 else 1
-    hidden = len(se[0]) if options.get("se_act") is not None and se else 0
+    hidden = len(se[0]) if act is not None and se else 0
     return (
         all(a.dtype == np.float32 for a in (w, b, *se, *(options.get("running") or ())) if a is not None)
         and (residual is None or residual.shape == x.shape)
-        and options.get("se_act") in (None, *SE_ACTS)
+        and (act is None or (act in ACTIVATIONS and ACTIVATIONS[act].formula is not None))
         and options.get("act") in ((None, "relu", "gelu") if residual is None else (None, "relu"))
         and c // vector <= THREADS
         and 2 * THREADS * vector + 4 * c + hidden <= SHARED_FLOATS
@@ -73,7 +76,12 @@ def batch_norm_act_forward(
     b: Array,
     residual: Array | None = None,
     alpha: Array | None = None,
-    *se: Any,
+    w1: Array | None = None,
+    b1: Array | None = None,
+    w2: Array | None = None,
+    b2: Array | None = None,
+    se_alpha: Array | None = None,
+    *,
     act: str | None = None,
     se_act: str | None = None,
     running: tuple[Array, Array] | None = None,
@@ -81,24 +89,24 @@ def batch_norm_act_forward(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> tuple[Array, Any]:
-    """`minise.ops.batch_norm_act.batch_norm_act_composed`; se: w1, b1, w2, b2 and alpha."""
+    """`minise.ops.batch_norm_act.batch_norm_act_composed`."""
     check_batch_norm(x, w, b, train)
     if running is None and not train:
         raise ShapeError("batch_norm: running is None, expected (mean, var) outside training")
-    gate_of: list[Any] = [*se, *(None,) * (SE_INPUTS - len(se))] if se_act is not None else [None] * SE_INPUTS
+    gate_of: list[Any] = [w1, b1, w2, b2, se_alpha] if se_act is not None else [None] * 5
     if se_act is not None:
         check_se(x, *gate_of, act=se_act)
     w, b, *gate_of = dense(w, b, *gate_of)
     n, c, hw, maps = len(x), len(w), x.shape[2] * x.shape[3], nhwc(x)
     d = 0 if se_act is None else len(gate_of[0])
     constants = dict(
-        HALF=half(x), C=c, HW=hw, PIECES=pieces_of(hw), D=d, SE_ACT=list(SE_ACTS).index(se_act) if se_act else 0,
+        HALF=half(x), C=c, HW=hw, PIECES=pieces_of(hw), D=d,
         ALPHAS=1 if gate_of[4] is None else gate_of[4].size, TRAIN=train, RELU=act == "relu", GELU=act == "gelu",
-        RESIDUAL=residual is not None,
+        RESIDUAL=residual is not None, **constants_of(se_act),
     )  # fmt: skip
     z, mean, inv = statistics(maps, running, float(momentum), float(eps), constants)
     hidden, gate = (floats(x, n, d), floats(x, n, c)) if d else (None, None)
-    fixed = SE_ACTS[se_act] if se_act else 0.0
+    fixed = (ACTIVATIONS[se_act].fixed or 0.0) if se_act else 0.0
     y = empty_maps(x, x.shape)
     launch(
         FORWARD, "normalise", maps, None if residual is None else nhwc(residual), z, mean, inv, w, b, *gate_of, fixed,
@@ -137,8 +145,6 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     w1, _, w2, _, alpha = gate_of
     n, c, d = len(x), len(w), constants["D"]
     pieces = constants["PIECES"]
-    given = len(needs)
-    needs = (*needs, *(False,) * (INPUTS - given))
     gy = gy.astype(x.dtype, copy=False)
     maps = nhwc(gy), None if y is None else nhwc(y), nhwc(x)
     planes = parts = floats(x, n, pieces, 2, c)
@@ -164,8 +170,7 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         BACKWARD, "combine", *maps, mean, inv, w, b, gw, gb, gate, gz, nhwc(gx), None if gr is None else nhwc(gr), n,
         grid=n * pieces, **constants,
     )  # fmt: skip
-    gradients = (gx, gw, gb, gy if y is None else gr, None, *gse)
-    return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
+    return gx, gw, gb, gy if y is None else gr, None, *gse
 
 
 def se_supports(u: Array, w1: Array, *others: Any, **options: Any) -> bool:
@@ -183,9 +188,7 @@ def se_forward(u: Array, *se: Any, act: str = "relu") -> tuple[Array, Any]:
 
 def se_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """The gradients of u and of the SE block's own."""
-    gu, _, _, _, _, *gse = batch_norm_act_backward(
-        gy, saved, (needs[0], False, False, False, False, *needs[1:])
-    )
+    gu, _, _, _, _, *gse = batch_norm_act_backward(gy, saved, (needs[0], *(False,) * 4, *needs[1:]))
     return gu, *gse
 
 

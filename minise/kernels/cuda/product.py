@@ -63,8 +63,8 @@ def linear_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     return (
         product(gy, w).astype(x.dtype, copy=False) if needs[0] else None,
         product(gy.T, x.astype(np.float32, copy=False)) if needs[1] else None,
-        gy.sum(axis=0) if needs[2:] == (True,) else None,
-    )[: len(needs)]
+        gy.sum(axis=0) if needs[2] else None,
+    )
 
 
 def matmul_forward(a: Array, b: Array) -> tuple[Array, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minise.backend import Array, Kernel, array_module, no_backward
+from minise.backend import Array, Kernel, array_module
 from minise.kernels.cuda.launch import address, cover, launch
 from minise.kernels.cuda.product import product
 
@@ -173,6 +173,11 @@ def step(optimizer: Any) -> tuple[Any, Any]:
     update.announce(optimizer)
     update.apply(optimizer)
     return None, None
+
+
+def no_backward(gy: Array, saved: Any, needs: tuple[bool, ...]) -> tuple[None, ...]:
+    """A step is no op."""
+    raise NotImplementedError("it has no gradient")
 
 
 def supports(*parameters: Array) -> bool:
