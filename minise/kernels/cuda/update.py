@@ -65,17 +65,17 @@ Rule = Callable[[Rows, Any, Array], None]
 
 
 def sgd(rows: Rows, optimizer: Any, now: Array) -> None:
-    """`minise.optim.SGD`."""
+    """`minise.optim.optimizers.SGD`."""
     rows.launch("sgd", now, float(optimizer.momentum), optimizer.nesterov)
 
 
 def adamw(rows: Rows, optimizer: Any, now: Array) -> None:
-    """`minise.optim.AdamW`."""
+    """`minise.optim.optimizers.AdamW`."""
     rows.launch("adamw", now, *map(float, optimizer.betas), float(optimizer.eps))
 
 
 def muon(rows: Rows, optimizer: Any, now: Array) -> None:
-    """`minise.optim.Muon` for weights of convolutions."""
+    """`minise.optim.optimizers.Muon` for weights of convolutions."""
     xp = array_module(now)
     directions = [xp.empty(p.shape, np.float32) for p in rows.parameters]
     squares = xp.empty((len(directions), rows.blocks, 2), np.float32)
@@ -89,7 +89,7 @@ def muon(rows: Rows, optimizer: Any, now: Array) -> None:
 
 
 def orthogonal(u: Array, a: float, b: float, c: float, steps: int = 3) -> Array:
-    """`minise.optim.orthogonalise` after its division by the norm, with products that can be captured.
+    """`minise.optim.optimizers.orthogonalise` after its division by the norm, with products that can be captured.
 
     The products are on the shorter side of X: X ← a X + P X for a wide X, else X ← a X + X P.
     """
@@ -103,7 +103,7 @@ def orthogonal(u: Array, a: float, b: float, c: float, steps: int = 3) -> Array:
 
 
 def muon_rest(rows: Rows, optimizer: Any, now: Array) -> None:
-    """`minise.optim.Muon` for all other parameters."""
+    """`minise.optim.optimizers.Muon` for all other parameters."""
     rows.fill("rate", [optimizer.rate(p) for p in rows.parameters])
     rows.launch("sgd", now, float(optimizer.rest_momentum), True)
 

@@ -6,7 +6,7 @@
 
 A name is an array's or a number's; f'(x) is the function of that name at x; e, π, √, max and tanh mean what they
 say. The range of an index is that of the axis where it stands alone. A term with an element outside its array is
-left out; so is one for which what follows ` over ` is false. Leading axes of size 1 need no index.
+left out; so is one for which the condition after `over` is false. Leading axes of size 1 need no index.
 """
 
 from __future__ import annotations
