@@ -2,7 +2,7 @@
 
 Each thread enters the loop once and takes one part after the other until there is none left. So a thread that comes
 late delays nobody, and to hand out a part costs nanoseconds. `side_by_side` runs a loop; its first argument, `work`,
-is an array of (the next part, how much there is, how many parts), and it goes over `turns(work)`.
+is (the address of the next part's number, how much there is, how many parts), and it goes over `turns(work)`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,15 @@ def take(typing, address):
 
 @njit(error_model="numpy")
 def turns(work):
-    """(start, stop) of one part after the other; a loop over range(start, stop) inside loses nothing by it."""
-    size, count = work[1], work[2]
-    part = take(work.ctypes.data)
+    """(start, stop) of one part after the other; a loop over range(start, stop) inside loses nothing by it.
+
+    Numba's generators never release an array that they are given, so `work` holds integers only.
+    """
+    address, size, count = work
+    part = take(address)
     while part < count:
         yield part * size // count, (part + 1) * size // count
-        part = take(work.ctypes.data)
+        part = take(address)
 
 
 def side_by_side(
@@ -58,10 +61,10 @@ def side_by_side(
     """
     if count is None:
         count = min(size, max(1, size // least), PARTS * crew().size)
-    work = np.array([0, size, count], np.int64)
+    counter = np.zeros(1, np.int64)
 
     def enter(_: int) -> None:
         own = () if memory is None else (scratch("loop", (memory,), np.float32),)
-        loop(work, *arguments, *own)
+        loop((counter.ctypes.data, size, count), *arguments, *own)
 
     crew().map(enter, min(crew().size, count))
