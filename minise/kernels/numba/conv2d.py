@@ -18,7 +18,7 @@ from minise.kernels.memory import empty
 from minise.kernels.numba import correlate as loops
 from minise.kernels.numba.parallel import side_by_side
 from minise.kernels.numba.tiles import LANES, ROWS, WIDE
-from minise.kernels.numba.winograd import tile_size, winograd, winograd_weights
+from minise.kernels.numba.winograd import suits, winograd, winograd_weights
 from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
 
@@ -176,11 +176,11 @@ def conv2d_supports(x: Array, w: Array, b: Array | None = None, *, stride: int =
 def conv2d_forward(
     x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int = 0
 ) -> tuple[Array, Any]:
-    """`minise.ops.conv2d.conv2d_forward`: by Winograd's algorithm, or without columns where it has no tile."""
+    """`minise.ops.conv2d.conv2d_forward`: by Winograd's algorithm, or without columns where it does not suit."""
     shape = check_conv2d(x, w, b, stride, padding)
     x = np.ascontiguousarray(x)
-    tile = tile_size(x, w, stride, padding)
-    y = winograd(x, w, tile) if tile else direct_forward(x, w, shape, stride, padding)
+    fast = suits(x, w, stride, padding)
+    y = winograd(x, w) if fast else direct_forward(x, w, shape, stride, padding)
     if b is not None:
         y += b[:, None, None]
     return y, (x, w, stride, padding)
@@ -192,9 +192,9 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gy = np.ascontiguousarray(gy, x.dtype)
     gx: Array | None
     gw: Array | None
-    if tile := tile_size(x, w, stride, padding):
-        gx = winograd(gy, w, tile, flipped=True) if needs[0] else None
-        gw = winograd_weights(x, gy, tile) if needs[1] else None
+    if suits(x, w, stride, padding):
+        gx = winograd(gy, w, flipped=True) if needs[0] else None
+        gw = winograd_weights(x, gy) if needs[1] else None
     else:
         gx, gw = direct_backward(gy, x, w, stride, padding, needs)
     gb = gy.sum(axis=(0, 2, 3)) if needs[2:] == (True,) else None

@@ -33,6 +33,7 @@ from minise.ops.se import check_se
 
 NOTHING = np.empty((0, 0), np.float32)
 ACTS = {None: loops.LINEAR, "relu": loops.RELU, "gelu": loops.GELU}
+WHICH = {None: loops.ALL, "relu": loops.ABOVE_ZERO_BY_X, "gelu": loops.BY_GELU}
 
 
 def supports(
@@ -161,16 +162,11 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gy = np.ascontiguousarray(gy, x.dtype)
     given = len(needs)
     needs = (*needs, *(False,) * (INPUTS - given))
-    which = loops.ALL if act is None else loops.ABOVE_ZERO_BY_X if y is None else loops.ABOVE_ZERO
-    of_x = planes(x), every(mean, n)
-    maps = planes(gy), NOTHING if y is None else planes(y), *of_x, *affine, which
+    which = loops.ABOVE_ZERO if y is not None else WHICH[act]
+    maps = planes(gy), NOTHING if y is None else planes(y), planes(x), every(mean, n), *affine, which
     by_one, by_x_hat = np.empty((2, n, c), x.dtype)  # A and B, for each plane
-    totals = by_one.reshape(-1), by_x_hat.reshape(-1)
     gx = empty(x.shape, x.dtype)
-    if act == "gelu":
-        over_planes(loops.gelu_sums, planes(gy), *of_x, *affine, planes(gx), *totals)
-    else:
-        over_planes(loops.sums, *maps, *totals)
+    over_planes(loops.sums, *maps, planes(gx), by_one.reshape(-1), by_x_hat.reshape(-1))
     by_x_hat *= inv
     if s is None:
         s, gz, gse = 1, 0, [None] * 5
@@ -179,14 +175,11 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         gz, *gse = excite_backward(w * by_x_hat + b * by_one, excitation, needs[5:])
         gw = (s * by_x_hat + gz * (plane_mean - mean) * inv).sum(axis=0)
         gb = (s * by_one + gz).sum(axis=0)
-    gr = empty(x.shape, x.dtype) if needs[3] and y is not None else None
+    gr = gy if y is None else empty(x.shape, x.dtype)
     by_x, shift = (-w * inv**2 * gw / m, gz / hw - gb / m) if train else (np.zeros_like(w), gz / hw)
     coefficients = every(w * inv * s, n), every(by_x, n), every(w * inv * shift, n)
-    if act == "gelu":
-        over_planes(loops.combine_in_place, planes(gx), *of_x, *coefficients)
-    else:
-        over_planes(loops.combine, *maps, *coefficients, planes(gx), NOTHING if gr is None else planes(gr))
-    gradients = (gx, gw, gb, gy if gr is None else gr, None, *gse)
+    over_planes(loops.combine, *maps, *coefficients, planes(gx), planes(gr))
+    gradients = (gx, gw, gb, gr, None, *gse)
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
 
 

@@ -2,7 +2,7 @@
 
 Each thread enters the loop once and takes one part after the other until there is none left. So a thread that comes
 late delays nobody, and to hand out a part costs nanoseconds. `side_by_side` runs a loop; its first argument, `work`,
-is (the address of the next part's number, how much there is, how many parts), and it goes over `turns(work)`.
+is an array of (the next part, how much there is, how many parts), and it goes over `turns(work)`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from numba.extending import intrinsic
 
 from minise.kernels.threads import crew, scratch
 
+loop = njit(cache=True, nogil=True, error_model="numpy")
+"""Makes a loop that `side_by_side` runs."""
+inner = njit(error_model="numpy")
+"""Makes what such loops call."""
 PARTS = 8
 """Into how many parts for each thread a loop is cut whose results are not added up."""
 
@@ -33,17 +37,19 @@ def take(typing, address):
     return types.int64(types.intp), generate
 
 
-@njit(error_model="numpy")
-def turns(work):
-    """(start, stop) of one part after the other; a loop over range(start, stop) inside loses nothing by it.
-
-    Numba's generators never release an array that they are given, so `work` holds integers only.
-    """
-    address, size, count = work
-    part = take(address)
+@inner
+def parts(next_part, size, count):
+    """(start, stop) of one part after the other. Of integers: numba's generators never release an array."""
+    part = take(next_part)
     while part < count:
         yield part * size // count, (part + 1) * size // count
-        part = take(address)
+        part = take(next_part)
+
+
+@njit(inline="always")
+def turns(work):
+    """(start, stop) of one part after the other; a loop over range(start, stop) inside loses nothing by it."""
+    return parts(work.ctypes.data, work[1], work[2])
 
 
 def side_by_side(
@@ -61,10 +67,10 @@ def side_by_side(
     """
     if count is None:
         count = min(size, max(1, size // least), PARTS * crew().size)
-    counter = np.zeros(1, np.int64)
+    work = np.array([0, size, count], np.int64)
 
     def enter(_: int) -> None:
         own = () if memory is None else (scratch("loop", (memory,), np.float32),)
-        loop((counter.ctypes.data, size, count), *arguments, *own)
+        loop(work, *arguments, *own)
 
     crew().map(enter, min(crew().size, count))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from minise.backend import Array, Kernel
 from minise.kernels.memory import empty
-from minise.kernels.numba.parallel import side_by_side, turns
+from minise.kernels.numba.parallel import loop, side_by_side, turns
 from minise.kernels.numba.reductions import pool_tile
 from minise.ops.basic import Gradients, Needs
 
@@ -17,7 +16,7 @@ MAX_KERNEL = 15
 """The place of a window's largest value, in reading order, is kept in one byte."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop
 def forward(work: Any, x: Any, kernel: int, stride: int, y: Any, winner: Any) -> None:
     """y[p, i, j] = the largest value of a window of x[p], winner[p, i, j] its place; not a number wins always."""
     _, rows, columns = y.shape
@@ -39,7 +38,7 @@ def forward(work: Any, x: Any, kernel: int, stride: int, y: Any, winner: Any) ->
                     winner[p, i, j] = place
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop
 def forward_pairs(work: Any, x: Any, y: Any, winner: Any) -> None:
     """The same for windows of 2 x 2 side by side, four at a time; columns is a multiple of 4."""
     _, rows, columns = y.shape
@@ -49,10 +48,10 @@ def forward_pairs(work: Any, x: Any, y: Any, winner: Any) -> None:
                 top, low = x[p, 2 * i].ctypes.data, x[p, 2 * i + 1].ctypes.data
                 own, place = y[p, i].ctypes.data, winner[p, i].ctypes.data
                 for j in range(0, columns, 4):
-                    pool_tile(top + 8 * j, low + 8 * j, own + 4 * j, place + j)  # type: ignore[call-arg]
+                    pool_tile(top + 8 * j, low + 8 * j, own + 4 * j, place + j)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop
 def backward(work: Any, gy: Any, winner: Any, kernel: int, stride: int, gx: Any) -> None:
     """Add gy[p, i, j] to the pixel that its value came from."""
     _, rows, columns = gy.shape

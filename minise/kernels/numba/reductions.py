@@ -15,96 +15,98 @@ from minise.kernels.numba.tiles import (
     INT64,
     LANES,
     ZEROS,
+    element,
+    emitted,
     load,
-    numbers,
-    pointer,
+    pointers,
     splat,
     store,
     sum_lanes,
 )
 
-_ADDRESS, _INT = types.uintp, types.intp
+Vectors = list[Any]
 
 
-@intrinsic
-def pool_tile(context, top, low, y, winner):
+@emitted
+def pool_tile(builder, top, low, y, winner):
     """y[j] = the largest of top[2 j], top[2 j + 1], low[2 j] and low[2 j + 1], winner[j] its place, for j < 4.
 
     The first of equal values wins, not-a-number always.
     """
-    signature = types.void(_ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS)
-    four = LANES // 2
-    byte = ir.IntType(8)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        top, low, y = (pointer(builder, a) for a in arguments[:3])
-        rows = [load(builder, row, INT64(0)) for row in (top, low)]
-        masks = [ir.Constant(ir.VectorType(INT32, four), list(range(first, LANES, 2))) for first in range(2)]
-        values = [builder.shuffle_vector(row, row, mask) for row in rows for mask in masks]
-        best, place = values[0], ir.Constant(ir.VectorType(byte, four), [0] * four)
-        for i, value in enumerate(values[1:], start=1):
-            wins = _wins(builder, value, best)
-            best = builder.select(wins, value, best)
-            place = builder.select(wins, ir.Constant(ir.VectorType(byte, four), [i] * four), place)
-        store(builder, best, y, INT64(0))
-        store(builder, place, pointer(builder, arguments[3], byte), INT64(0))
-        return context.get_dummy_value()
-
-    return signature, generate
+    top, low, y = pointers(builder, top, low, y)
+    byte, four = ir.IntType(8), LANES // 2
+    (winner,) = pointers(builder, winner, kind=byte)
+    places = [ir.Constant(ir.VectorType(byte, four), [i] * four) for i in range(4)]
+    masks = [ir.Constant(ir.VectorType(INT32, four), list(range(first, LANES, 2))) for first in range(2)]
+    rows = [load(builder, row, INT64(0)) for row in (top, low)]
+    values = [builder.shuffle_vector(row, row, mask) for row in rows for mask in masks]
+    best, place = values[0], places[0]
+    for value, own in zip(values[1:], places[1:], strict=True):
+        no_number = builder.fcmp_unordered("uno", value, value)
+        wins = builder.or_(builder.fcmp_ordered(">", value, best), no_number)
+        best, place = builder.select(wins, value, best), builder.select(wins, own, place)
+    store(builder, best, y, INT64(0))
+    store(builder, place, winner, INT64(0))
 
 
-def _wins(builder: Any, value: Any, best: Any) -> Any:
-    """value > best, or value is not a number."""
-    return builder.or_(builder.fcmp_ordered(">", value, best), builder.fcmp_unordered("uno", value, value))
-
-
-def _plane_sums(arrays: int, terms: Callable[[Any, list[Any], list[Any]], list[Any]], results: int) -> Any:
+def _plane_sums(arrays: int, terms: Callable[[Any, Vectors, Vectors], Vectors], results: int) -> Any:
     """Sums over a plane: `terms` makes vectors of what is added up from a vector of each array and the plane's
     numbers, each of them in all lanes.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         addresses, own, count = arguments
-        starts = [pointer(builder, address) for address in numbers(builder, addresses, arrays)]
-        splats = [splat(builder, number) for number in numbers(builder, own, signature.args[1].count)]
-        totals = [cgutils.alloca_once_value(builder, ZEROS) for _ in range(results)]
+        starts = pointers(builder, *cgutils.unpack_tuple(builder, addresses))
+        splats = [splat(builder, number) for number in cgutils.unpack_tuple(builder, own)]
+        whole = builder.sdiv(count, INT64(LANES))
+        totals = [cgutils.alloca_once(builder, ZEROS.type) for _ in range(results)]
         for total in totals:
             builder.store(ZEROS, total)
-        with cgutils.for_range(builder, count, intp=INT64) as loop:
+        with cgutils.for_range(builder, whole, intp=INT64) as loop:
             at = builder.mul(loop.index, INT64(LANES))
             found = terms(builder, [load(builder, start, at) for start in starts], splats)
             for total, term in zip(totals, found, strict=True):
                 builder.store(builder.fadd(builder.load(total), term), total)
-        sums = [sum_lanes(builder, builder.load(total)) for total in totals]
-        return context.make_tuple(builder, signature.return_type, sums)
+        sums = [
+            cgutils.alloca_once_value(builder, sum_lanes(builder, builder.load(total))) for total in totals
+        ]
+        with cgutils.for_range_slice(
+            builder, builder.mul(whole, INT64(LANES)), count, INT64(1), intp=INT64
+        ) as (i, _):
+            found = terms(builder, [splat(builder, element(builder, start, i)) for start in starts], splats)
+            for total, term in zip(sums, found, strict=True):
+                one = builder.extract_element(term, INT32(0))
+                builder.store(builder.fadd(builder.load(total), one), total)
+        return context.make_tuple(builder, signature.return_type, [builder.load(total) for total in sums])
 
     @intrinsic
     def plane_sums(context, addresses, own, count):
-        """A tuple of sums over `count` vectors of each array."""
-        return types.UniTuple(types.float32, results)(types.UniTuple(_ADDRESS, arrays), own, _INT), generate
+        """A tuple of sums over `count` numbers of each array: in eight lanes, what is over at the end last."""
+        packs = types.UniTuple(types.intp, arrays), own, types.intp
+        return types.UniTuple(types.float32, results)(*packs), generate
 
     return plane_sums
 
 
-def _squares(builder: Any, vectors: list[Any], own: list[Any]) -> list[Any]:
+def _squares(builder: Any, vectors: Vectors, own: Vectors) -> Vectors:
     """x, mean -> (x - mean)²."""
     centred = builder.fsub(vectors[0], own[0])
     return [builder.fmul(centred, centred)]
 
 
-def _products(builder: Any, vectors: list[Any], own: list[Any]) -> list[Any]:
+def _products(builder: Any, vectors: Vectors, own: Vectors) -> Vectors:
     """g, x, mean -> g and g (x - mean)."""
     g, x = vectors
     return [g, builder.fmul(g, builder.fsub(x, own[0]))]
 
 
-def _cut_products(builder: Any, vectors: list[Any], own: list[Any]) -> list[Any]:
+def _cut_products(builder: Any, vectors: Vectors, own: Vectors) -> Vectors:
     """g, x, y, mean -> the same, with 0 for g where y <= 0."""
     g, x, y = vectors
     return _products(builder, [builder.select(builder.fcmp_ordered(">", y, ZEROS), g, ZEROS), x], own)
 
 
-def _cut_products_by_x(builder: Any, vectors: list[Any], own: list[Any]) -> list[Any]:
+def _cut_products_by_x(builder: Any, vectors: Vectors, own: Vectors) -> Vectors:
     """g, x, mean, scale, shift -> the same for y = scale x + shift."""
     g, x = vectors
     y = builder.fadd(builder.fmul(own[1], x), own[2])

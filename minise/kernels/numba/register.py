@@ -21,7 +21,6 @@ LOOPS: tuple[Any, ...] = (
     *(winograd_loops.correlate, winograd_loops.transform_weights),
     *(winograd_weights.reduce, winograd_weights.gather),
     *(planes.moments, planes.affine, planes.sums, planes.combine, planes.add),
-    *(planes.gelu_sums, planes.combine_in_place),
     *(pool.forward, pool.forward_pairs, pool.backward),
 )
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from minise.kernels.numba.parallel import turns
-from minise.kernels.numba.tiles import LANES, ROWS, sum_tile_of_1, sum_tile_of_2, sum_tile_of_3
-from minise.kernels.numba.transforms import weights_back
-from minise.kernels.numba.winograd_loops import inner, loop, transform
+from minise.kernels.numba.parallel import inner, loop, turns
+from minise.kernels.numba.tiles import LANES, ROWS, next_width, sum_tile
+from minise.kernels.numba.transforms import PLACES, TILE, weights_back
+from minise.kernels.numba.winograd_loops import transform
 
 
 @inner
@@ -20,59 +20,54 @@ def add_products(v, e, tiles, length, c_panels, k_panels, gu):
     width = c_panels * LANES
     i = 0
     while i < c_panels:
-        rest = c_panels - i
-        at = (i * panel, (i + 1) * panel, (i + 2) * panel)
+        wide = next_width(c_panels - i)
+        x = v[i * panel :].ctypes.data
         for half in range(k_panels * LANES // ROWS):
             g = e[half // 2 * panel + half % 2 * ROWS :].ctypes.data
             y = gu[half * ROWS * width + i * LANES :].ctypes.data
-            if rest == 3 or rest > 4:
-                sum_tile_of_3(v.ctypes.data, at, g, tiles, y, width)
-            elif rest > 1:
-                sum_tile_of_2(v.ctypes.data, (at[0], at[1]), g, tiles, y, width)
-            else:
-                sum_tile_of_1(v.ctypes.data, (at[0],), g, tiles, y, width)
-        i += 3 if rest == 3 or rest > 4 else 2 if rest > 1 else 1
+            sum_tile(x, panel, wide, g, tiles, y, width)
+        i += wide
 
 
 @inner
-def reduce_chunk(x, gy, gu, tile, pixels, rows, steps, memory):
+def reduce_chunk(x, gy, gu, pixels, rows, steps, memory):
     """gu (places, k8, c8) = Σ over tiles of E times V for each place; k8, c8: whole eights of channels."""
     n, _, h, w = x.shape
-    places, k_whole, c_whole = gu.shape
-    length = rows * (w // tile)
+    _, k_whole, c_whole = gu.shape
+    length = rows * (w // TILE)
     c_panels, k_panels = c_whole // LANES, k_whole // LANES
     v_step, e_step = steps
-    v, rest = memory[: places * v_step], memory[places * v_step :]
-    e, planes = rest[: places * e_step], rest[places * e_step :]
+    v, rest = memory[: PLACES * v_step], memory[PLACES * v_step :]
+    e, planes = rest[: PLACES * e_step], rest[PLACES * e_step :]
     gu[:] = 0
-    for start in range(0, n * (h // tile), rows):
-        stop = min(start + rows, n * (h // tile))
-        transform(x, start, stop, tile, pixels, planes, v, length, v_step, True)
-        transform(gy, start, stop, tile, pixels, planes, e, length, e_step, False)
-        tiles = (stop - start) * (w // tile)
-        for place in range(places):
+    for start in range(0, n * (h // TILE), rows):
+        stop = min(start + rows, n * (h // TILE))
+        transform(x, start, stop, pixels, planes, v, length, v_step, True)
+        transform(gy, start, stop, pixels, planes, e, length, e_step, False)
+        tiles = (stop - start) * (w // TILE)
+        for place in range(PLACES):
             own_v, own_e = v[place * v_step :], e[place * e_step :]
             add_products(own_v, own_e, tiles, length, c_panels, k_panels, gu[place].reshape(-1))
 
 
 @loop
-def reduce(work, x, gy, gu, tile, pixels, rows, steps, memory):
+def reduce(work, x, gy, gu, pixels, rows, steps, memory):
     """The same for one chunk of the images after the other: gu (chunks, places, k8, c8)."""
     n, chunks = len(x), len(gu)
     for start, stop in turns(work):
         for i in range(start, stop):
             a, b = i * n // chunks, (i + 1) * n // chunks
-            reduce_chunk(x[a:b], gy[a:b], gu[i], tile, pixels, rows, steps, memory)
+            reduce_chunk(x[a:b], gy[a:b], gu[i], pixels, rows, steps, memory)
 
 
 @inner
-def gather_rows(gu, gw, tile, start, stop):
+def gather_rows(gu, gw, start, stop):
     """gw (k, c, 3, 3) = Gᵀ [Σ over chunks of gu (chunks, places, k8, c8)] G, for channels start … stop of gy."""
     c = gw.shape[1]
-    chunks, places, _, width = gu.shape
-    u = np.empty((places, (stop - start) * width), np.float32)
+    chunks, _, _, width = gu.shape
+    u = np.empty((PLACES, (stop - start) * width), np.float32)
     taps = np.empty((9, LANES), np.float32)
-    for place in range(places):
+    for place in range(PLACES):
         own = u[place]
         own[:] = gu[0, place, start:stop].reshape(-1)
         for chunk in range(1, chunks):
@@ -83,7 +78,7 @@ def gather_rows(gu, gw, tile, start, stop):
     for r in range(stop - start):
         for first in range(0, c, LANES):
             source = u[0, r * width + first :].ctypes.data
-            weights_back(tile, source, (tile + 2) * step, step, taps.ctypes.data, 3 * LANES, LANES)
+            weights_back(source, 6 * step, step, taps.ctypes.data, 3 * LANES, LANES)
             filters = gw[start + r, first:].reshape(-1)
             for i in range(min(LANES, c - first)):
                 for tap in range(9):
@@ -91,7 +86,7 @@ def gather_rows(gu, gw, tile, start, stop):
 
 
 @loop
-def gather(work, gu, gw, tile):
+def gather(work, gu, gw):
     """The same for the channels whose turn it is."""
     for start, stop in turns(work):
-        gather_rows(gu, gw, tile, start, stop)
+        gather_rows(gu, gw, start, stop)
