@@ -113,43 +113,38 @@ def reduce(planes, gradients, gw, offsets, g_plane, pixels, sums):
                     gw[r + i, v + j] += sums[i * WIDE + j]
 
 
-@inner
-def backward_chunk(x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
-    """gx (n, c, h, w) and gw (k, m), added to, either empty where it is not needed.
+@loop
+def backward(work, x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
+    """gx (n, c, h, w), and gw (chunks, k, m) of one chunk of the images after the other; either may be empty.
 
     layout, g_layout: stride, border, rows and pitch of the plane images of x and of gy; pixels (images, vectors, 2):
     where a block's vectors lie in both.
     """
-    n, c = x.shape[:2]
-    k = gy.shape[1]
+    chunks, k, m = gw.shape
     stride, border, rows, pitch = layout
     _, g_border, g_rows, g_pitch = g_layout
-    size, g_size = c * stride * stride * rows * pitch, k * g_rows * g_pitch
+    size, g_size = x.shape[1] * stride * stride * rows * pitch, gy.shape[1] * g_rows * g_pitch
     block = len(pixels)
     planes, rest = scratch[: block * size], scratch[block * size :]
     gradients, rest = rest[: block * g_size], rest[block * g_size :]
     sums, out = rest[: ROWS * WIDE], rest[ROWS * WIDE :]
-    planes[:] = 0
-    gradients[:] = 0
-    for start in range(0, n, block):
-        images = min(block, n - start)
-        for i in range(images):
-            own = gradients[i * g_size : (i + 1) * g_size]
-            fill(own, gy[start + i], 1, g_border, g_rows, g_pitch)
-            if len(gx):
-                correlate(own, gx[start + i], parts, offsets, weights, g_at, out)
-            if gw.shape[1]:
-                fill(planes[i * size : (i + 1) * size], x[start + i], stride, border, rows, pitch)
-        if gw.shape[1]:
-            reduce(planes, gradients, gw, columns, g_rows * g_pitch, pixels[:images].reshape(-1, 2), sums)
-
-
-@loop
-def backward(work, x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
-    """The same for one chunk of the images after the other: gw (chunks, k, m)."""
-    n, chunks = len(x), len(gw)
-    tables = parts, offsets, weights, g_at, columns, pixels, layout, g_layout
-    for start, stop in turns(work):
-        for i in range(start, stop):
-            a, b = i * n // chunks, (i + 1) * n // chunks
-            backward_chunk(x[a:b], gy[a:b], gx[a:b], gw[i], *tables, scratch)
+    fresh = True
+    for begin, end in turns(work):
+        if fresh:
+            planes[:] = 0
+            gradients[:] = 0
+            fresh = False
+        for chunk in range(begin, end):
+            last = (chunk + 1) * len(x) // chunks
+            for start in range(chunk * len(x) // chunks, last, block):
+                images = min(block, last - start)
+                for i in range(images):
+                    own = gradients[i * g_size : (i + 1) * g_size]
+                    fill(own, gy[start + i], 1, g_border, g_rows, g_pitch)
+                    if len(gx):
+                        correlate(own, gx[start + i], parts, offsets, weights, g_at, out)
+                    if m:
+                        fill(planes[i * size : (i + 1) * size], x[start + i], stride, border, rows, pitch)
+                if m:
+                    seen = pixels[:images].reshape(-1, 2)
+                    reduce(planes, gradients, gw[chunk], columns, g_rows * g_pitch, seen, sums)

@@ -1,52 +1,17 @@
-"""Reductions as vector instructions: sums over planes, and the largest of a window."""
+"""Sums over planes as vector instructions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minise.kernels.numba.tiles import (
-    INT32,
-    INT64,
-    LANES,
-    ZEROS,
-    element,
-    emitted,
-    load,
-    pointers,
-    splat,
-    store,
-    sum_lanes,
-)
+from minise.kernels.numba.tiles import INT32, INT64, LANES, ZEROS, element, load, pointers, splat, sum_lanes
 
 Vectors = list[Any]
-
-
-@emitted
-def pool_tile(builder, top, low, y, winner):
-    """y[j] = the largest of top[2 j], top[2 j + 1], low[2 j] and low[2 j + 1], winner[j] its place, for j < 4.
-
-    The first of equal values wins, not-a-number always.
-    """
-    top, low, y = pointers(builder, top, low, y)
-    byte, four = ir.IntType(8), LANES // 2
-    (winner,) = pointers(builder, winner, kind=byte)
-    places = [ir.Constant(ir.VectorType(byte, four), [i] * four) for i in range(4)]
-    masks = [ir.Constant(ir.VectorType(INT32, four), list(range(first, LANES, 2))) for first in range(2)]
-    rows = [load(builder, row, INT64(0)) for row in (top, low)]
-    values = [builder.shuffle_vector(row, row, mask) for row in rows for mask in masks]
-    best, place = values[0], places[0]
-    for value, own in zip(values[1:], places[1:], strict=True):
-        no_number = builder.fcmp_unordered("uno", value, value)
-        wins = builder.or_(builder.fcmp_ordered(">", value, best), no_number)
-        best, place = builder.select(wins, value, best), builder.select(wins, own, place)
-    store(builder, best, y, INT64(0))
-    store(builder, place, winner, INT64(0))
 
 
 def _plane_sums(arrays: int, terms: Callable[[Any, Vectors, Vectors], Vectors], results: int) -> Any:
@@ -59,24 +24,31 @@ def _plane_sums(arrays: int, terms: Callable[[Any, Vectors, Vectors], Vectors], 
         starts = pointers(builder, *cgutils.unpack_tuple(builder, addresses))
         splats = [splat(builder, number) for number in cgutils.unpack_tuple(builder, own)]
         whole = builder.sdiv(count, INT64(LANES))
-        totals = [cgutils.alloca_once(builder, ZEROS.type) for _ in range(results)]
-        for total in totals:
+        past = builder.mul(whole, INT64(LANES))
+
+        def add_up(
+            totals: Vectors, count: Any, read: Callable[[Any, Any], Any], take: Callable[[Any], Any]
+        ) -> None:
+            with cgutils.for_range(builder, count, intp=INT64) as loop:
+                found = terms(builder, [read(start, loop.index) for start in starts], splats)
+                for total, term in zip(totals, found, strict=True):
+                    builder.store(builder.fadd(builder.load(total), take(term)), total)
+
+        def eight(start: Any, i: Any) -> Any:
+            return load(builder, start, builder.mul(i, INT64(LANES)))
+
+        def one(start: Any, i: Any) -> Any:
+            return splat(builder, element(builder, start, builder.add(past, i)))
+
+        lanes = [cgutils.alloca_once(builder, ZEROS.type) for _ in range(results)]
+        for total in lanes:
             builder.store(ZEROS, total)
-        with cgutils.for_range(builder, whole, intp=INT64) as loop:
-            at = builder.mul(loop.index, INT64(LANES))
-            found = terms(builder, [load(builder, start, at) for start in starts], splats)
-            for total, term in zip(totals, found, strict=True):
-                builder.store(builder.fadd(builder.load(total), term), total)
+        add_up(lanes, whole, eight, lambda term: term)
         sums = [
-            cgutils.alloca_once_value(builder, sum_lanes(builder, builder.load(total))) for total in totals
+            cgutils.alloca_once_value(builder, sum_lanes(builder, builder.load(total))) for total in lanes
         ]
-        with cgutils.for_range_slice(
-            builder, builder.mul(whole, INT64(LANES)), count, INT64(1), intp=INT64
-        ) as (i, _):
-            found = terms(builder, [splat(builder, element(builder, start, i)) for start in starts], splats)
-            for total, term in zip(sums, found, strict=True):
-                one = builder.extract_element(term, INT32(0))
-                builder.store(builder.fadd(builder.load(total), one), total)
+        rest = builder.sub(count, past)
+        add_up(sums, rest, one, lambda term: builder.extract_element(term, INT32(0)))
         return context.make_tuple(builder, signature.return_type, [builder.load(total) for total in sums])
 
     @intrinsic

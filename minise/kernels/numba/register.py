@@ -52,8 +52,7 @@ def digest() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-for _folder in {Path(loop.stats.cache_path) for loop in LOOPS}:
-    forget_stale(_folder, digest())
+forget_stale(Path(LOOPS[0].stats.cache_path), digest())
 
 
 def compiled() -> bool:

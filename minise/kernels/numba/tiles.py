@@ -51,9 +51,9 @@ def load(builder: Any, base: Any, index: Any) -> Any:
 
 
 def store(builder: Any, vector: Any, base: Any, index: Any) -> None:
-    """base[index : index + lanes] = vector."""
-    target = builder.bitcast(builder.gep(base, [index]), vector.type.as_pointer())
-    builder.store(vector, target).align = 1 if vector.type.element == ir.IntType(8) else 4
+    """base[index : index + 8] = vector."""
+    target = builder.bitcast(builder.gep(base, [index]), VECTOR.as_pointer())
+    builder.store(vector, target).align = 4
 
 
 def splat(builder: Any, number: Any) -> Any:

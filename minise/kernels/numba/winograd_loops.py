@@ -111,31 +111,26 @@ def products(v, tiles, offsets, u, first, last, m, k_step, steps):
                 y += 4 * TALL * k_step
 
 
-@inner
-def correlate_part(x, u, y, offsets, pixels, rows, length, k_step, steps, memory):
-    """y (n, k, h, w) from x (n, c, h, w) and U, `rows` rows of tiles and `k_step` channels at a time.
+@loop
+def correlate(work, images, u, maps, offsets, pixels, rows, length, k_step, steps, memory):
+    """Maps (n, k, h, w) from images (n, c, h, w) and U, `rows` rows of tiles and `k_step` channels at a time.
 
     steps: how far apart the places of U, V and m lie. memory: scratch numbers.
     """
-    n, k, h, w = y.shape
+    _, k, h, w = maps.shape
     _, v_step, m_step = steps
     v, rest = memory[: PLACES * v_step], memory[PLACES * v_step :]
     m, planes = rest[: PLACES * m_step], rest[PLACES * m_step :]
-    for start in range(0, n * (h // TILE), rows):
-        stop = min(start + rows, n * (h // TILE))
-        tiles = (stop - start) * (w // TILE)
-        transform(x, start, stop, pixels, planes, v, length, v_step, True)
-        for first in range(0, k, k_step):
-            last = min(first + k_step, k)
-            products(v, tiles, offsets, u, first, last, m, k_step, steps)
-            transform_back(m, m_step, k_step, y, first, last, start, stop, planes)
-
-
-@loop
-def correlate(work, x, u, y, offsets, pixels, rows, length, k_step, steps, memory):
-    """The same of the images whose turn it is."""
-    for start, stop in turns(work):
-        correlate_part(x[start:stop], u, y[start:stop], offsets, pixels, rows, length, k_step, steps, memory)
+    for begin, end in turns(work):
+        x, y = images[begin:end], maps[begin:end]
+        for start in range(0, len(x) * (h // TILE), rows):
+            stop = min(start + rows, len(x) * (h // TILE))
+            tiles = (stop - start) * (w // TILE)
+            transform(x, start, stop, pixels, planes, v, length, v_step, True)
+            for first in range(0, k, k_step):
+                last = min(first + k_step, k)
+                products(v, tiles, offsets, u, first, last, m, k_step, steps)
+                transform_back(m, m_step, k_step, y, first, last, start, stop, planes)
 
 
 @loop
