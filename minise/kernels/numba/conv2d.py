@@ -17,7 +17,7 @@ from minise.backend import Array, Kernel
 from minise.kernels.memory import empty
 from minise.kernels.numba import correlate as loops
 from minise.kernels.numba.parallel import side_by_side
-from minise.kernels.numba.tiles import LANES, ROWS, WIDE
+from minise.kernels.numba.tiles import LANES, ROWS, WIDE, whole
 from minise.kernels.numba.winograd import suits, winograd, winograd_weights
 from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
@@ -64,11 +64,6 @@ class Correlation(NamedTuple):
     scratch: int  # numbers a channel, for a part that is not written in place
 
 
-def whole_vectors(columns: int) -> int:
-    """`columns` rounded up to whole vectors."""
-    return -(-columns // LANES) * LANES
-
-
 def places(rows: int, columns: int, pitch: int, start: int) -> list[int]:
     """Where the vectors of a part lie in a plane image."""
     return [start + i * pitch + j for i in range(rows) for j in range(0, columns, LANES)]
@@ -81,7 +76,7 @@ def plan_forward(
     """x's plane images (c, h, w) and y's one part."""
     (c, h, w), (kh, kw) = x_shape, w_shape[2:]
     ho, wo = (h + 2 * padding - kh) // stride + 1, (w + 2 * padding - kw) // stride + 1
-    layout = Layout(stride, padding, ho + (kh - 1) // stride, whole_vectors(wo) + (kw - 1) // stride)
+    layout = Layout(stride, padding, ho + (kh - 1) // stride, whole(wo, LANES) + (kw - 1) // stride)
     i, p, q = np.ogrid[:c, :kh, :kw]
     plane = (i * stride + p % stride) * stride + q % stride
     offsets = plane * layout.plane() + p // stride * layout.pitch + q // stride
@@ -92,7 +87,7 @@ def plan_forward(
         offsets.reshape(-1).astype(np.int32),
         ((np.arange(kh), np.arange(kw)),),
         np.array(x_at),
-        ho * whole_vectors(wo),
+        ho * whole(wo, LANES),
     )
 
 
@@ -112,8 +107,8 @@ def plan_backward(
 
     spans = [(along(h, a), along(w, b), a, b) for a in range(stride) for b in range(stride)]
     rows = border + max(ho, *(top + count for (top, count), _, _, _ in spans))
-    reach = max(left + whole_vectors(count) for _, (left, count), _, _ in spans)
-    layout = Layout(1, border, rows, border + max(whole_vectors(wo), reach))
+    reach = max(left + whole(count, LANES) for _, (left, count), _, _ in spans)
+    layout = Layout(1, border, rows, border + max(whole(wo, LANES), reach))
     parts: list[Part] = []
     offsets: list[Array] = []
     taps: list[tuple[Array, Array]] = []
@@ -131,7 +126,7 @@ def plan_backward(
         offsets.append(found.reshape(-1))
         taps.append((p.reshape(-1), q.reshape(-1)))
         x_at += at
-        size = max(size, part_rows * whole_vectors(columns))
+        size = max(size, part_rows * whole(columns, LANES))
     return layout, Correlation(
         np.array(parts), np.concatenate(offsets).astype(np.int32), tuple(taps), np.array(x_at), size
     )
@@ -219,7 +214,7 @@ def direct_backward(
     layout, seen = plan_forward(x.shape[1:], w.shape, stride, padding)
     g_layout, way = plan_backward(x.shape[1:], w.shape, stride, padding)
     image = c * stride**2 * layout.plane() + k * g_layout.plane()
-    vectors = gy.shape[2] * whole_vectors(gy.shape[3]) // LANES
+    vectors = gy.shape[2] * whole(gy.shape[3], LANES) // LANES
     block = max(1, min(BLOCK_VECTORS // vectors, -(-len(x) // CHUNKS)))
     size = block * image + ROWS * WIDE + c * way.scratch
     chunks = min(CHUNKS, len(x))

@@ -120,7 +120,7 @@ def backward(work, x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels
     layout, g_layout: stride, border, rows and pitch of the plane images of x and of gy; pixels (images, vectors, 2):
     where a block's vectors lie in both.
     """
-    chunks, k, m = gw.shape
+    chunks, _, m = gw.shape
     stride, border, rows, pitch = layout
     _, g_border, g_rows, g_pitch = g_layout
     size, g_size = x.shape[1] * stride * stride * rows * pitch, gy.shape[1] * g_rows * g_pitch

@@ -28,6 +28,11 @@ VECTOR = ir.VectorType(FLOAT, LANES)
 ZEROS = ir.Constant(VECTOR, [0.0] * LANES)
 
 
+def whole(count: int, step: int) -> int:
+    """`count` rounded up to a multiple of `step`."""
+    return -(-count // step) * step
+
+
 def emitted(emit: Callable[..., None]) -> Any:
     """What numba's loops call for the code that `emit` appends to a builder, from integers and addresses."""
     signature = types.void(*[types.intp] * (len(inspect.signature(emit).parameters) - 1))
@@ -56,11 +61,18 @@ def store(builder: Any, vector: Any, base: Any, index: Any) -> None:
     builder.store(vector, target).align = 4
 
 
+def shuffled(builder: Any, lanes: Iterable[int], a: Any, b: Any | None = None) -> Any:
+    """The lanes of a, and after them those of b, that are named."""
+    mask = list(lanes)
+    return builder.shuffle_vector(
+        a, a if b is None else b, ir.Constant(ir.VectorType(INT32, len(mask)), mask)
+    )
+
+
 def splat(builder: Any, number: Any) -> Any:
     """A vector of eight times the same number."""
-    undefined = ir.Constant(VECTOR, ir.Undefined)
-    first = builder.insert_element(undefined, number, INT32(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, LANES), [0] * LANES))
+    first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), number, INT32(0))
+    return shuffled(builder, [0] * LANES, first)
 
 
 def muladd(builder: Any, a: Any, b: Any, c: Any) -> Any:
@@ -72,15 +84,9 @@ def muladd(builder: Any, a: Any, b: Any, c: Any) -> Any:
 
 def sum_lanes(builder: Any, vector: Any) -> Any:
     """The sum of a vector's numbers: its halves are added, then their halves, and so on."""
-    width = LANES
-    while width > 1:
-        width //= 2
-        low, high = (
-            ir.Constant(ir.VectorType(INT32, width), list(range(first, first + width)))
-            for first in (0, width)
-        )
-        halves = [builder.shuffle_vector(vector, vector, half) for half in (low, high)]
-        vector = builder.fadd(*halves)
+    for half in (4, 2, 1):
+        low, high = (shuffled(builder, range(first, first + half), vector) for first in (0, half))
+        vector = builder.fadd(low, high)
     return builder.extract_element(vector, INT32(0))
 
 
@@ -128,6 +134,29 @@ def sums_of_products(
     return [[builder.load(total) for total in row] for row in tile]
 
 
+def vectors(builder: Any, starts: list[Any], at: Any) -> list[Any]:
+    """The vector at each of some starts."""
+    return [load(builder, start, at) for start in starts]
+
+
+def splats(builder: Any, base: Any, at: Any, step: int, how_many: int) -> Iterable[Any]:
+    """base[at], base[at + step], …, each of them in all lanes; made when the next one is asked for."""
+    return (splat(builder, element(builder, base, plus(builder, at, r * step))) for r in range(how_many))
+
+
+def store_tile(builder: Any, tile: list[list[Any]], y: Any, rows: list[Any], *, add: bool = False) -> None:
+    """Write a tile to where its rows begin in y, or add it to what is there."""
+    for start, totals in zip(rows, tile, strict=True):
+        for v, total in enumerate(totals):
+            at = plus(builder, start, v * LANES)
+            store(builder, builder.fadd(load(builder, y, at), total) if add else total, y, at)
+
+
+def multiples(builder: Any, step: Any, how_many: int) -> list[Any]:
+    """0, step, 2 step, …"""
+    return [builder.mul(INT64(i), step) for i in range(how_many)]
+
+
 def by_width(builder: Any, wide: Any, emit: Callable[[int], None], most: int = WIDE) -> None:
     """emit(wide), for the number from 1 to `most` that it is while the loop runs."""
     if most == 1:
@@ -158,64 +187,57 @@ def correlate_tile(builder, x, x_at, wide, offsets, m, w, y, y_at, row, rows, pl
 
     def emit(wide: int) -> None:
         starts = [builder.gep(x, [element(builder, x_at, INT64(v))]) for v in range(wide)]
-
-        def pixels(i: Any) -> list[Any]:
-            offset = element(builder, offsets, i)
-            return [load(builder, start, offset) for start in starts]
-
-        def weights(i: Any) -> Iterable[Any]:
-            first = builder.mul(i, INT64(ROWS))
-            return (splat(builder, element(builder, w, plus(builder, first, r))) for r in range(ROWS))
-
-        tile = sums_of_products(builder, m, (ROWS, wide), weights, pixels)
-        for start, totals in zip(y_rows, tile, strict=True):
-            for v, total in enumerate(totals):
-                store(builder, total, y, plus(builder, start, v * LANES))
+        tile = sums_of_products(
+            *(builder, m, (ROWS, wide)),
+            rows=lambda i: splats(builder, w, builder.mul(i, INT64(ROWS)), 1, ROWS),
+            columns=lambda i: vectors(builder, starts, element(builder, offsets, i)),
+        )
+        store_tile(builder, tile, y, y_rows)
 
     by_width(builder, wide, emit)
 
 
 @emitted
-def product_tile(builder, x, offsets, m, w, wide, y, step):
-    """y[step r + 8 v + lane] = Σ_m x[offsets[m] + 8 r] w[m, v, lane] for 6 rows r and one or two vectors v."""
+def product_tile(builder, x, panel, count, w, wide, y, step):
+    """y[step r + 8 v + lane] = Σ_c x[panel (c // 8) + 8 r + c % 8] w[c, v, lane], c < count.
+
+    For 6 rows r and `wide` vectors v, two at most.
+    """
     x, w, y = pointers(builder, x, w, y)
-    (offsets,) = pointers(builder, offsets, kind=INT32)
+
+    def numbers(c: Any) -> Iterable[Any]:
+        lane = builder.and_(c, INT64(LANES - 1))
+        at = builder.add(builder.mul(builder.udiv(c, INT64(LANES)), panel), lane)
+        return splats(builder, x, at, LANES, TALL)
 
     def emit(wide: int) -> None:
-        def numbers(i: Any) -> Iterable[Any]:
-            at = element(builder, offsets, i)
-            return (splat(builder, element(builder, x, plus(builder, at, r * LANES))) for r in range(TALL))
-
-        def weights(i: Any) -> list[Any]:
-            first = builder.mul(i, INT64(wide * LANES))
-            return [load(builder, w, plus(builder, first, v * LANES)) for v in range(wide)]
-
-        for r, totals in enumerate(sums_of_products(builder, m, (TALL, wide), numbers, weights)):
-            for v, total in enumerate(totals):
-                store(builder, total, y, plus(builder, builder.mul(INT64(r), step), v * LANES))
+        starts = [builder.gep(w, [INT64(v * LANES)]) for v in range(wide)]
+        tile = sums_of_products(
+            *(builder, count, (TALL, wide)),
+            rows=numbers,
+            columns=lambda c: vectors(builder, starts, builder.mul(c, INT64(wide * LANES))),
+        )
+        store_tile(builder, tile, y, multiples(builder, step, TALL))
 
     by_width(builder, wide, emit, most=2)
 
 
 @emitted
 def sum_tile(builder, x, panel, wide, g, count, y, step):
-    """y[step r + 8 v + lane] += Σ_i g[8 i + r] x[panel v + 8 i + lane] for 4 rows r, `wide` vectors v, i < count."""
+    """y[step r + 8 v + lane] += Σ_i g[8 i + r] x[panel v + 8 i + lane], i < count.
+
+    For 4 rows r and `wide` vectors v, three at most.
+    """
     x, g, y = pointers(builder, x, g, y)
 
     def emit(wide: int) -> None:
-        starts = [builder.gep(x, [builder.mul(INT64(v), panel)]) for v in range(wide)]
-
-        def vectors(i: Any) -> list[Any]:
-            return [load(builder, start, builder.mul(i, INT64(LANES))) for start in starts]
-
-        def numbers(i: Any) -> Iterable[Any]:
-            at = builder.mul(i, INT64(LANES))
-            return (splat(builder, element(builder, g, plus(builder, at, r))) for r in range(ROWS))
-
-        for r, totals in enumerate(sums_of_products(builder, count, (ROWS, wide), numbers, vectors)):
-            for v, total in enumerate(totals):
-                at = plus(builder, builder.mul(INT64(r), step), v * LANES)
-                store(builder, builder.fadd(load(builder, y, at), total), y, at)
+        starts = [builder.gep(x, [at]) for at in multiples(builder, panel, wide)]
+        tile = sums_of_products(
+            *(builder, count, (ROWS, wide)),
+            rows=lambda i: splats(builder, g, builder.mul(i, INT64(LANES)), 1, ROWS),
+            columns=lambda i: vectors(builder, starts, builder.mul(i, INT64(LANES))),
+        )
+        store_tile(builder, tile, y, multiples(builder, step, ROWS), add=True)
 
     by_width(builder, wide, emit)
 
@@ -232,10 +254,10 @@ def reduce_tile(builder, x, offsets, column, columns, g, row, rows, plane, pixel
     xs = [builder.gep(x, [element(builder, offsets, m)]) for m in own]
     gs = [builder.gep(g, [at]) for at in lines(builder, row, rows, plane, ROWS)]
 
-    def vectors(starts: list[Any], which: int, i: Any) -> list[Any]:
-        at = element(builder, pixels, plus(builder, builder.mul(i, INT64(2)), which))
-        return [load(builder, start, at) for start in starts]
+    def under(starts: list[Any], which: int, i: Any) -> list[Any]:
+        pixel = plus(builder, builder.mul(i, INT64(2)), which)
+        return vectors(builder, starts, element(builder, pixels, pixel))
 
-    tile = sums_of_products(builder, count, (ROWS, WIDE), partial(vectors, gs, 1), partial(vectors, xs, 0))
+    tile = sums_of_products(builder, count, (ROWS, WIDE), partial(under, gs, 1), partial(under, xs, 0))
     for i, total in enumerate(total for row in tile for total in row):
         builder.store(sum_lanes(builder, total), builder.gep(sums, [INT64(i)]))

@@ -24,6 +24,7 @@ from minise.kernels.numba.tiles import (
     load,
     muladd,
     pointers,
+    shuffled,
     store,
 )
 
@@ -131,18 +132,12 @@ def _transposed(builder: Any, rows: Vectors) -> Vectors:
     """Eight vectors for eight, rows for columns."""
     rows = list(rows)
     for half in (4, 2, 1):  # swap the off-diagonal quarters of every square of 2·half by 2·half
-        low, high = (
-            ir.Constant(
-                ir.VectorType(INT32, LANES),
-                [j // half % 2 * LANES + j // (2 * half) * 2 * half + j % half + first for j in range(LANES)],
-            )
-            for first in (0, half)
-        )
+        low = [j // half % 2 * LANES + j // (2 * half) * 2 * half + j % half for j in range(LANES)]
         for i in range(LANES):
             if i // half % 2 == 0:
                 a, b = rows[i], rows[i + half]
-                rows[i] = builder.shuffle_vector(a, b, low)
-                rows[i + half] = builder.shuffle_vector(a, b, high)
+                rows[i] = shuffled(builder, low, a, b)
+                rows[i + half] = shuffled(builder, (j + half for j in low), a, b)
     return rows
 
 

@@ -36,9 +36,8 @@ import numpy as np
 from minise.backend import Array
 from minise.kernels.memory import empty
 from minise.kernels.numba import winograd_loops as loops
-from minise.kernels.numba import winograd_weights as gradient_loops
 from minise.kernels.numba.parallel import side_by_side
-from minise.kernels.numba.tiles import LANES, TALL
+from minise.kernels.numba.tiles import LANES, TALL, whole
 from minise.kernels.numba.transforms import PLACES, TILE
 from minise.kernels.numba.winograd_loops import K_TILE
 from minise.kernels.threads import scratch
@@ -62,11 +61,6 @@ LINE = 16
 """Numbers in a line of the cache."""
 PART_FILTERS = 1 << 13
 """What a thread takes at a time of the weights: fewer filters are transformed before another thread is awake."""
-
-
-def whole(count: int, step: int) -> int:
-    """`count` rounded up to a multiple of `step`."""
-    return -(-count // step) * step
 
 
 def suits(x: Array, w: Array, stride: int, padding: int) -> bool:
@@ -94,13 +88,6 @@ def pixel_places(rows: int, w: int) -> Array:
     return ((row * (w + 2) + column + 1) * LANES).astype(np.int32)
 
 
-@lru_cache(maxsize=1024)
-def channel_offsets(c: int, length: int) -> Array:
-    """Where the channels of V's first tile lie."""
-    panel, lane = np.divmod(np.arange(c), LANES)
-    return (panel * length * LANES + lane).astype(np.int32)
-
-
 def winograd(x: Array, w: Array, *, flipped: bool = False) -> Array:
     """x (n, c, h, w) convolved with w (k, c, 3, 3), padding 1; flipped: gy with w, for the gradient of x."""
     n, c, height, width = x.shape
@@ -120,9 +107,9 @@ def winograd(x: Array, w: Array, *, flipped: bool = False) -> Array:
     steps = u_step, apart(whole(c, LANES) * length), apart(k_step * length)
     strip = TILE * min(rows, th) + 2
     size = PLACES * (steps[1] + steps[2]) + strip * (width + 2) * LANES
-    tables = channel_offsets(c, length), pixel_places(strip, width), rows, length, k_step, steps
     y = empty((n, k, height, width), x.dtype)
-    side_by_side(loops.correlate, n, x, u, y, *tables, least=-(-PART_TILES // (th * tw)), memory=size)
+    arguments = x, u, y, pixel_places(strip, width), rows, length, k_step, steps
+    side_by_side(loops.correlate, n, *arguments, least=-(-PART_TILES // (th * tw)), memory=size)
     return y
 
 
@@ -140,7 +127,7 @@ def winograd_weights(x: Array, gy: Array) -> Array:
     size = PLACES * sum(steps) + strip * (width + 2) * LANES
     gu = scratch("chunks", (chunks, *shape), x.dtype)
     arguments = x, gy, gu, pixel_places(strip, width), rows, steps
-    side_by_side(gradient_loops.reduce, chunks, *arguments, count=chunks, memory=size)
+    side_by_side(loops.reduce, chunks, *arguments, count=chunks, memory=size)
     gw = np.empty((k, c, 3, 3), x.dtype)
-    side_by_side(gradient_loops.gather, k, gu, gw)
+    side_by_side(loops.gather, k, gu, gw)
     return gw

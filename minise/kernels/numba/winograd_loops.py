@@ -2,7 +2,8 @@
 
 Channels are taken eight at a time, a *panel*, so that a vector holds one pixel's, or one tile's, of eight channels.
 For that each panel of an image is first turned: (rows, columns, 8), with a border of one zero. V, the transformed
-patches, is (36 places, panels, tiles, 8). Channels that a last panel lacks repeat the last one.
+patches, is (36 places, panels, tiles, 8). Channels that a last panel lacks repeat the last one. For the gradient of
+w, V and E, of gy, are panels too, so that no sum over tiles runs along a vector.
 `minise.kernels.numba.winograd` has the algebra.
 """
 
@@ -11,8 +12,18 @@ from __future__ import annotations
 import numpy as np
 
 from minise.kernels.numba.parallel import inner, loop, turns
-from minise.kernels.numba.tiles import LANES, TALL, product_tile
-from minise.kernels.numba.transforms import PLACES, TILE, back, gradient, patch, turn, turn_back, weights
+from minise.kernels.numba.tiles import LANES, ROWS, TALL, next_width, product_tile, sum_tile
+from minise.kernels.numba.transforms import (
+    PLACES,
+    TILE,
+    back,
+    gradient,
+    patch,
+    turn,
+    turn_back,
+    weights,
+    weights_back,
+)
 
 K_TILE = 2 * LANES
 """Output channels that a tile of products has side by side."""
@@ -95,10 +106,9 @@ def transform_back(m, m_step, k_step, y, first, last, start, stop, planes):
 
 
 @inner
-def products(v, tiles, offsets, u, first, last, m, k_step, steps):
+def products(v, tiles, length, c, u, first, last, m, k_step, steps):
     """m (places, tiles, k_step) = Σ_c V U, of channels `first` to `last`."""
     u_step, v_step, m_step = steps
-    c = len(offsets)
     for place in range(PLACES):
         for channel in range(first, last, K_TILE):
             x = v.ctypes.data + 4 * place * v_step
@@ -106,13 +116,13 @@ def products(v, tiles, offsets, u, first, last, m, k_step, steps):
             y = m.ctypes.data + 4 * (place * m_step + channel - first)
             wide = 2 if last - channel > LANES else 1
             for _ in range(-(-tiles // TALL)):
-                product_tile(x, offsets.ctypes.data, c, w, wide, y, k_step)
+                product_tile(x, length * LANES, c, w, wide, y, k_step)
                 x += 4 * TALL * LANES
                 y += 4 * TALL * k_step
 
 
 @loop
-def correlate(work, images, u, maps, offsets, pixels, rows, length, k_step, steps, memory):
+def correlate(work, images, u, maps, pixels, rows, length, k_step, steps, memory):
     """Maps (n, k, h, w) from images (n, c, h, w) and U, `rows` rows of tiles and `k_step` channels at a time.
 
     steps: how far apart the places of U, V and m lie. memory: scratch numbers.
@@ -129,7 +139,7 @@ def correlate(work, images, u, maps, offsets, pixels, rows, length, k_step, step
             transform(x, start, stop, pixels, planes, v, length, v_step, True)
             for first in range(0, k, k_step):
                 last = min(first + k_step, k)
-                products(v, tiles, offsets, u, first, last, m, k_step, steps)
+                products(v, tiles, length, x.shape[1], u, first, last, m, k_step, steps)
                 transform_back(m, m_step, k_step, y, first, last, start, stop, planes)
 
 
@@ -153,3 +163,74 @@ def transform_weights(work, w, u, u_step):
                                 taps[3 * p + q, r] = w[row, c, p, q]
                     target = own[c * wide + panel :].ctypes.data
                     weights(taps.ctypes.data, 3 * LANES, LANES, target, 6 * u_step, u_step)
+
+
+@inner
+def add_products(v, e, tiles, length, c_panels, k_panels, gu):
+    """gu (k8, c8) += Eᵀ V for one place."""
+    panel = length * LANES
+    width = c_panels * LANES
+    i = 0
+    while i < c_panels:
+        wide = next_width(c_panels - i)
+        x = v[i * panel :].ctypes.data
+        for half in range(k_panels * LANES // ROWS):
+            g = e[half // 2 * panel + half % 2 * ROWS :].ctypes.data
+            y = gu[half * ROWS * width + i * LANES :].ctypes.data
+            sum_tile(x, panel, wide, g, tiles, y, width)
+        i += wide
+
+
+@loop
+def reduce(work, x, gy, gu, pixels, rows, steps, memory):
+    """gu (chunks, places, k8, c8) = Σ over the tiles of a chunk of the images of E times V, for each place.
+
+    k8, c8: whole eights of channels.
+    """
+    n, _, h, w = x.shape
+    chunks, _, k_whole, c_whole = gu.shape
+    tw = w // TILE
+    v_step, e_step = steps
+    v, rest = memory[: PLACES * v_step], memory[PLACES * v_step :]
+    e, planes = rest[: PLACES * e_step], rest[PLACES * e_step :]
+    for begin, end in turns(work):
+        for chunk in range(begin, end):
+            own = gu[chunk]
+            own[:] = 0
+            last = (chunk + 1) * n // chunks * (h // TILE)
+            for start in range(chunk * n // chunks * (h // TILE), last, rows):
+                stop = min(start + rows, last)
+                transform(x, start, stop, pixels, planes, v, rows * tw, v_step, True)
+                transform(gy, start, stop, pixels, planes, e, rows * tw, e_step, False)
+                for place in range(PLACES):
+                    factors = v[place * v_step :], e[place * e_step :]
+                    tiles = (stop - start) * tw
+                    add_products(
+                        *factors, tiles, rows * tw, c_whole // LANES, k_whole // LANES, own[place].reshape(-1)
+                    )
+
+
+@loop
+def gather(work, gu, gw):
+    """gw (k, c, 3, 3) = Gᵀ [Σ over chunks of gu (chunks, places, k8, c8)] G."""
+    c = gw.shape[1]
+    chunks, _, _, width = gu.shape
+    taps = np.empty((9, LANES), np.float32)
+    for start, stop in turns(work):
+        step = (stop - start) * width
+        u = np.empty((PLACES, step), np.float32)
+        for place in range(PLACES):
+            own = u[place]
+            own[:] = gu[0, place, start:stop].reshape(-1)
+            for chunk in range(1, chunks):
+                more = gu[chunk, place, start:stop].reshape(-1)
+                for i in range(len(own)):
+                    own[i] += more[i]
+        for r in range(stop - start):
+            for first in range(0, c, LANES):
+                source = u[0, r * width + first :].ctypes.data
+                weights_back(source, 6 * step, step, taps.ctypes.data, 3 * LANES, LANES)
+                filters = gw[start + r, first:].reshape(-1)
+                for i in range(min(LANES, c - first)):
+                    for tap in range(9):
+                        filters[9 * i + tap] = taps[tap, i]
