@@ -28,20 +28,6 @@ BLOCK_VECTORS = 64
 """The weight gradient looks at so many vectors of pixels at once: fewer waste a tile's ends, more the L1 cache."""
 
 
-class Part(NamedTuple):
-    """A part of an output (k, h, w): pixels (top + step i, left + step j), i < rows, j < columns."""
-
-    first: int  # of its offsets
-    length: int  # of its offsets
-    at: int  # first of its vectors' places
-    vectors: int
-    rows: int
-    columns: int
-    step: int
-    top: int
-    left: int
-
-
 class Layout(NamedTuple):
     """Plane images: a phase a plane, `border` zeros before the first row and column."""
 
@@ -54,19 +40,46 @@ class Layout(NamedTuple):
         return self.rows * self.pitch
 
 
-class Correlation(NamedTuple):
-    """The parts of an output, and for each in turn its offsets, its taps' places in w and its vectors' places."""
+class Part(NamedTuple):
+    """A part of an output (k, h, w): pixels (top + step i, left + step j), i < rows, j < columns."""
 
-    parts: Array  # (parts, 9)
-    offsets: Array  # int32
+    taps: tuple[Array, Array]  # rows p and columns q of w
+    offsets: Array  # of all taps, from the pixel at `start` in a plane image
+    start: int
+    rows: int
+    columns: int
+    step: int
+    top: int
+    left: int
+
+
+class Correlation(NamedTuple):
+    """The parts of an output, as the loops read them."""
+
+    parts: Array  # of each: first and number of its offsets, then of its vectors, rows, columns, step, top and left
+    offsets: Array  # int32, of one part after the other, as all that follows
     taps: tuple[tuple[Array, Array], ...]
-    x_at: Array
+    x_at: Array  # where the vectors lie in a plane image
     scratch: int  # numbers a channel, for a part that is not written in place
 
 
 def places(rows: int, columns: int, pitch: int, start: int) -> list[int]:
     """Where the vectors of a part lie in a plane image."""
     return [start + i * pitch + j for i in range(rows) for j in range(0, columns, LANES)]
+
+
+def correlation(pitch: int, parts: list[Part]) -> Correlation:
+    """The tables of some parts, from plane images with rows of `pitch` numbers."""
+    x_at = [places(part.rows, part.columns, pitch, part.start) for part in parts]
+    sizes = np.array([(part.offsets.size, len(at)) for part, at in zip(parts, x_at, strict=True)])
+    spans = np.stack([np.cumsum(sizes, axis=0) - sizes, sizes], axis=-1).reshape(-1, 4)
+    return Correlation(
+        np.hstack([spans, [part[3:] for part in parts]]),
+        np.concatenate([part.offsets.reshape(-1) for part in parts]).astype(np.int32),
+        tuple(part.taps for part in parts),
+        np.concatenate(x_at),
+        max(part.rows * whole(part.columns, LANES) for part in parts),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -80,15 +93,7 @@ def plan_forward(
     i, p, q = np.ogrid[:c, :kh, :kw]
     plane = (i * stride + p % stride) * stride + q % stride
     offsets = plane * layout.plane() + p // stride * layout.pitch + q // stride
-    x_at = places(ho, wo, layout.pitch, 0)
-    part = Part(0, offsets.size, 0, len(x_at), ho, wo, 1, 0, 0)
-    return layout, Correlation(
-        np.array([part]),
-        offsets.reshape(-1).astype(np.int32),
-        ((np.arange(kh), np.arange(kw)),),
-        np.array(x_at),
-        ho * whole(wo, LANES),
-    )
+    return layout, correlation(layout.pitch, [Part((p, q), offsets, 0, ho, wo, 1, 0, 0)])
 
 
 @lru_cache(maxsize=1024)
@@ -109,27 +114,13 @@ def plan_backward(
     rows = border + max(ho, *(top + count for (top, count), _, _, _ in spans))
     reach = max(left + whole(count, LANES) for _, (left, count), _, _ in spans)
     layout = Layout(1, border, rows, border + max(whole(wo, LANES), reach))
-    parts: list[Part] = []
-    offsets: list[Array] = []
-    taps: list[tuple[Array, Array]] = []
-    x_at: list[int] = []
-    size = 0
+    parts = []
     for (i0, part_rows), (j0, columns), a, b in spans:
-        if part_rows < 1 or columns < 1:
-            continue
         i, p, q = np.ogrid[:k, a:kh:stride, b:kw:stride]
-        found = i * layout.plane() + (border - p // stride) * layout.pitch + border - q // stride
-        at = places(part_rows, columns, layout.pitch, i0 * layout.pitch + j0)
-        top, left = stride * i0 + a - padding, stride * j0 + b - padding
-        first = sum(a.size for a in offsets)
-        parts.append(Part(first, found.size, len(x_at), len(at), part_rows, columns, stride, top, left))
-        offsets.append(found.reshape(-1))
-        taps.append((p.reshape(-1), q.reshape(-1)))
-        x_at += at
-        size = max(size, part_rows * whole(columns, LANES))
-    return layout, Correlation(
-        np.array(parts), np.concatenate(offsets).astype(np.int32), tuple(taps), np.array(x_at), size
-    )
+        offsets = i * layout.plane() + (border - p // stride) * layout.pitch + border - q // stride
+        at = i0 * layout.pitch + j0, part_rows, columns
+        parts.append(Part((p, q), offsets, *at, stride, stride * i0 + a - padding, stride * j0 + b - padding))
+    return layout, correlation(layout.pitch, [part for part in parts if part.rows > 0 and part.columns > 0])
 
 
 @lru_cache(maxsize=1024)
@@ -149,7 +140,7 @@ def tiles(w: Array, correlation: Correlation) -> Array:
     row = np.minimum(np.arange(groups * ROWS), len(w) - 1)
     packed = []
     for p, q in correlation.taps:
-        rows = w[row][:, :, p[:, None], q].reshape(groups, ROWS, -1)
+        rows = w[row][:, :, p[0], q[0]].reshape(groups, ROWS, -1)
         packed.append(rows.transpose(0, 2, 1).reshape(-1))
     return np.concatenate(packed)
 

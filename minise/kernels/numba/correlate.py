@@ -58,7 +58,7 @@ def fill(planes, image, stride, border, rows, pitch):
 def correlate(planes, y, parts, offsets, weights, x_at, scratch):
     """One image's y (k, h, w) from its plane images: a correlation for every part of y.
 
-    parts: for each, what `minise.kernels.numba.conv2d.Part` lists, as numbers.
+    parts: for each, what `minise.kernels.numba.conv2d.Correlation` lists.
     """
     k, h, w = y.shape
     flat = y.reshape(-1)
