@@ -17,8 +17,8 @@ from minise.backend import Array, Kernel
 from minise.kernels.memory import empty
 from minise.kernels.numba import correlate as loops
 from minise.kernels.numba.parallel import side_by_side
-from minise.kernels.numba.tiles import LANES, ROWS, WIDE
-from minise.kernels.numba.winograd import tile_size, winograd, winograd_weights
+from minise.kernels.numba.tiles import LANES, ROWS, WIDE, whole
+from minise.kernels.numba.winograd import suits, winograd, winograd_weights
 from minise.ops.basic import Gradients, Needs
 from minise.ops.conv2d import check_conv2d
 
@@ -26,20 +26,6 @@ CHUNKS = 16
 """A batch is cut into this many chunks, whatever the number of threads: gw is their sum in order, bit for bit."""
 BLOCK_VECTORS = 64
 """The weight gradient looks at so many vectors of pixels at once: fewer waste a tile's ends, more the L1 cache."""
-
-
-class Part(NamedTuple):
-    """A part of an output (k, h, w): pixels (top + step i, left + step j), i < rows, j < columns."""
-
-    first: int  # of its offsets
-    length: int  # of its offsets
-    at: int  # first of its vectors' places
-    vectors: int
-    rows: int
-    columns: int
-    step: int
-    top: int
-    left: int
 
 
 class Layout(NamedTuple):
@@ -54,24 +40,46 @@ class Layout(NamedTuple):
         return self.rows * self.pitch
 
 
+class Part(NamedTuple):
+    """A part of an output (k, h, w): pixels (top + step i, left + step j), i < rows, j < columns."""
+
+    taps: tuple[Array, Array]  # rows p and columns q of w
+    offsets: Array  # of all taps, from the pixel at `start` in a plane image
+    start: int
+    rows: int
+    columns: int
+    step: int
+    top: int
+    left: int
+
+
 class Correlation(NamedTuple):
-    """The parts of an output, and for each in turn its offsets, its taps' places in w and its vectors' places."""
+    """The parts of an output, as the loops read them."""
 
-    parts: Array  # (parts, 9)
-    offsets: Array  # int32
+    parts: Array  # of each: first and number of its offsets, then of its vectors, rows, columns, step, top and left
+    offsets: Array  # int32, of one part after the other, as all that follows
     taps: tuple[tuple[Array, Array], ...]
-    x_at: Array
+    x_at: Array  # where the vectors lie in a plane image
     scratch: int  # numbers a channel, for a part that is not written in place
-
-
-def whole_vectors(columns: int) -> int:
-    """`columns` rounded up to whole vectors."""
-    return -(-columns // LANES) * LANES
 
 
 def places(rows: int, columns: int, pitch: int, start: int) -> list[int]:
     """Where the vectors of a part lie in a plane image."""
     return [start + i * pitch + j for i in range(rows) for j in range(0, columns, LANES)]
+
+
+def correlation(pitch: int, parts: list[Part]) -> Correlation:
+    """The tables of some parts, from plane images with rows of `pitch` numbers."""
+    x_at = [places(part.rows, part.columns, pitch, part.start) for part in parts]
+    sizes = np.array([(part.offsets.size, len(at)) for part, at in zip(parts, x_at, strict=True)])
+    spans = np.stack([np.cumsum(sizes, axis=0) - sizes, sizes], axis=-1).reshape(-1, 4)
+    return Correlation(
+        np.hstack([spans, [part[3:] for part in parts]]),
+        np.concatenate([part.offsets.reshape(-1) for part in parts]).astype(np.int32),
+        tuple(part.taps for part in parts),
+        np.concatenate(x_at),
+        max(part.rows * whole(part.columns, LANES) for part in parts),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -81,19 +89,11 @@ def plan_forward(
     """x's plane images (c, h, w) and y's one part."""
     (c, h, w), (kh, kw) = x_shape, w_shape[2:]
     ho, wo = (h + 2 * padding - kh) // stride + 1, (w + 2 * padding - kw) // stride + 1
-    layout = Layout(stride, padding, ho + (kh - 1) // stride, whole_vectors(wo) + (kw - 1) // stride)
+    layout = Layout(stride, padding, ho + (kh - 1) // stride, whole(wo, LANES) + (kw - 1) // stride)
     i, p, q = np.ogrid[:c, :kh, :kw]
     plane = (i * stride + p % stride) * stride + q % stride
     offsets = plane * layout.plane() + p // stride * layout.pitch + q // stride
-    x_at = places(ho, wo, layout.pitch, 0)
-    part = Part(0, offsets.size, 0, len(x_at), ho, wo, 1, 0, 0)
-    return layout, Correlation(
-        np.array([part]),
-        offsets.reshape(-1).astype(np.int32),
-        ((np.arange(kh), np.arange(kw)),),
-        np.array(x_at),
-        ho * whole_vectors(wo),
-    )
+    return layout, correlation(layout.pitch, [Part((p, q), offsets, 0, ho, wo, 1, 0, 0)])
 
 
 @lru_cache(maxsize=1024)
@@ -112,29 +112,15 @@ def plan_backward(
 
     spans = [(along(h, a), along(w, b), a, b) for a in range(stride) for b in range(stride)]
     rows = border + max(ho, *(top + count for (top, count), _, _, _ in spans))
-    reach = max(left + whole_vectors(count) for _, (left, count), _, _ in spans)
-    layout = Layout(1, border, rows, border + max(whole_vectors(wo), reach))
-    parts: list[Part] = []
-    offsets: list[Array] = []
-    taps: list[tuple[Array, Array]] = []
-    x_at: list[int] = []
-    size = 0
+    reach = max(left + whole(count, LANES) for _, (left, count), _, _ in spans)
+    layout = Layout(1, border, rows, border + max(whole(wo, LANES), reach))
+    parts = []
     for (i0, part_rows), (j0, columns), a, b in spans:
-        if part_rows < 1 or columns < 1:
-            continue
         i, p, q = np.ogrid[:k, a:kh:stride, b:kw:stride]
-        found = i * layout.plane() + (border - p // stride) * layout.pitch + border - q // stride
-        at = places(part_rows, columns, layout.pitch, i0 * layout.pitch + j0)
-        top, left = stride * i0 + a - padding, stride * j0 + b - padding
-        first = sum(a.size for a in offsets)
-        parts.append(Part(first, found.size, len(x_at), len(at), part_rows, columns, stride, top, left))
-        offsets.append(found.reshape(-1))
-        taps.append((p.reshape(-1), q.reshape(-1)))
-        x_at += at
-        size = max(size, part_rows * whole_vectors(columns))
-    return layout, Correlation(
-        np.array(parts), np.concatenate(offsets).astype(np.int32), tuple(taps), np.array(x_at), size
-    )
+        offsets = i * layout.plane() + (border - p // stride) * layout.pitch + border - q // stride
+        at = i0 * layout.pitch + j0, part_rows, columns
+        parts.append(Part((p, q), offsets, *at, stride, stride * i0 + a - padding, stride * j0 + b - padding))
+    return layout, correlation(layout.pitch, [part for part in parts if part.rows > 0 and part.columns > 0])
 
 
 @lru_cache(maxsize=1024)
@@ -154,7 +140,7 @@ def tiles(w: Array, correlation: Correlation) -> Array:
     row = np.minimum(np.arange(groups * ROWS), len(w) - 1)
     packed = []
     for p, q in correlation.taps:
-        rows = w[row][:, :, p[:, None], q].reshape(groups, ROWS, -1)
+        rows = w[row][:, :, p[0], q[0]].reshape(groups, ROWS, -1)
         packed.append(rows.transpose(0, 2, 1).reshape(-1))
     return np.concatenate(packed)
 
@@ -176,11 +162,11 @@ def conv2d_supports(x: Array, w: Array, b: Array | None = None, *, stride: int =
 def conv2d_forward(
     x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int = 0
 ) -> tuple[Array, Any]:
-    """`minise.ops.conv2d.conv2d_forward`: by Winograd's algorithm, or without columns where it has no tile."""
+    """`minise.ops.conv2d.conv2d_forward`: by Winograd's algorithm, or without columns where it does not suit."""
     shape = check_conv2d(x, w, b, stride, padding)
     x = np.ascontiguousarray(x)
-    tile = tile_size(x, w, stride, padding)
-    y = winograd(x, w, tile) if tile else direct_forward(x, w, shape, stride, padding)
+    fast = suits(x, w, stride, padding)
+    y = winograd(x, w) if fast else direct_forward(x, w, shape, stride, padding)
     if b is not None:
         y += b[:, None, None]
     return y, (x, w, stride, padding)
@@ -192,9 +178,9 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gy = np.ascontiguousarray(gy, x.dtype)
     gx: Array | None
     gw: Array | None
-    if tile := tile_size(x, w, stride, padding):
-        gx = winograd(gy, w, tile, flipped=True) if needs[0] else None
-        gw = winograd_weights(x, gy, tile) if needs[1] else None
+    if suits(x, w, stride, padding):
+        gx = winograd(gy, w, flipped=True) if needs[0] else None
+        gw = winograd_weights(x, gy) if needs[1] else None
     else:
         gx, gw = direct_backward(gy, x, w, stride, padding, needs)
     gb = gy.sum(axis=(0, 2, 3)) if needs[2:] == (True,) else None
@@ -219,7 +205,7 @@ def direct_backward(
     layout, seen = plan_forward(x.shape[1:], w.shape, stride, padding)
     g_layout, way = plan_backward(x.shape[1:], w.shape, stride, padding)
     image = c * stride**2 * layout.plane() + k * g_layout.plane()
-    vectors = gy.shape[2] * whole_vectors(gy.shape[3]) // LANES
+    vectors = gy.shape[2] * whole(gy.shape[3], LANES) // LANES
     block = max(1, min(BLOCK_VECTORS // vectors, -(-len(x) // CHUNKS)))
     size = block * image + ROWS * WIDE + c * way.scratch
     chunks = min(CHUNKS, len(x))

@@ -14,11 +14,10 @@ Where a tile hangs over the last row or column, that one is computed more than o
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
-from minise.kernels.numba.parallel import turns
-from minise.kernels.numba.tiles import LANES, ROWS, WIDE, reduce_tile, tile_of_1, tile_of_2, tile_of_3
+from minise.kernels.numba.parallel import inner, loop, turns
+from minise.kernels.numba.tiles import LANES, ROWS, WIDE, correlate_tile, next_width, reduce_tile
 
 
 @njit(inline="always")
@@ -32,7 +31,7 @@ def copy(target, t, source, s, count):
             target[j * t] = source[j * s]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def fill(planes, image, stride, border, rows, pitch):
     """Lay an image (c, h, w) out as plane images, one for each phase of the stride.
 
@@ -55,11 +54,11 @@ def fill(planes, image, stride, border, rows, pitch):
                     copy(planes[start + i * pitch :], 1, source, stride, width)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def correlate(planes, y, parts, offsets, weights, x_at, scratch):
     """One image's y (k, h, w) from its plane images: a correlation for every part of y.
 
-    parts: for each, what `minise.kernels.numba.conv2d.Part` lists, as numbers.
+    parts: for each, what `minise.kernels.numba.conv2d.Correlation` lists.
     """
     k, h, w = y.shape
     flat = y.reshape(-1)
@@ -69,28 +68,14 @@ def correlate(planes, y, parts, offsets, weights, x_at, scratch):
         direct = step == 1 and pitch == w
         out, plane = (flat, h * w) if direct else (scratch, rows * pitch)
         x, starts, target = planes.ctypes.data, offsets[first:].ctypes.data, out.ctypes.data
-        for group in range(-(-k // ROWS)):
-            r = ROWS * group
-            y_row = (
-                r * plane,
-                min(r + 1, k - 1) * plane,
-                min(r + 2, k - 1) * plane,
-                min(r + 3, k - 1) * plane,
-            )
-            tile = weights[(first * -(-k // ROWS) + group * count) * ROWS :].ctypes.data
+        for row in range(0, k, ROWS):
+            tile = weights[first * -(-k // ROWS) * ROWS + row * count :].ctypes.data
             v = 0
             while v < vectors:
-                place, rest = x_at[at + v :], vectors - v
-                if rest == 3 or rest > 4:
-                    three = (place[0], place[1], place[2])
-                    tile_of_3(x, starts, count, tile, target, three, y_row, v * LANES)
-                    v += 3
-                elif rest > 1:
-                    tile_of_2(x, starts, count, tile, target, (place[0], place[1]), y_row, v * LANES)
-                    v += 2
-                else:
-                    tile_of_1(x, starts, count, tile, target, (place[0],), y_row, v * LANES)
-                    v += 1
+                wide = next_width(vectors - v)
+                places = x_at[at + v :].ctypes.data
+                correlate_tile(x, places, wide, starts, count, tile, target, v * LANES, row, k, plane)
+                v += wide
         if not direct:
             for channel in range(k):
                 for i in range(rows):
@@ -98,7 +83,7 @@ def correlate(planes, y, parts, offsets, weights, x_at, scratch):
                     copy(y[channel, top + step * i, left:], step, source, 1, columns)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop
 def forward(work, x, y, parts, offsets, weights, x_at, layout, scratch):
     """y (n, k, ho, wo) from x (n, c, h, w). layout: stride, border, rows and pitch of x's plane images."""
     stride, border, rows, pitch = layout
@@ -114,75 +99,52 @@ def forward(work, x, y, parts, offsets, weights, x_at, layout, scratch):
             correlate(planes, y[i], parts, offsets, weights, x_at, out)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def reduce(planes, gradients, gw, offsets, g_plane, pixels, sums):
     """gw (k, m) += Σ over a block's pixels of gradients times what lies at the offsets from them."""
     k, m = gw.shape
+    x, g, out = planes.ctypes.data, gradients.ctypes.data, sums.ctypes.data
+    at, columns = pixels.ctypes.data, offsets.ctypes.data
     for r in range(0, k, ROWS):
-        g_at = (
-            r * g_plane,
-            min(r + 1, k - 1) * g_plane,
-            min(r + 2, k - 1) * g_plane,
-            min(r + 3, k - 1) * g_plane,
-        )
         for v in range(0, m, WIDE):
-            x_at = (offsets[v], offsets[min(v + 1, m - 1)], offsets[min(v + 2, m - 1)])
-            reduce_tile(
-                planes.ctypes.data,
-                (np.intp(x_at[0]), np.intp(x_at[1]), np.intp(x_at[2])),
-                gradients.ctypes.data,
-                g_at,
-                pixels.ctypes.data,
-                len(pixels),
-                sums.ctypes.data,
-            )
+            reduce_tile(x, columns, v, m, g, r, k, g_plane, at, len(pixels), out)
             for i in range(min(ROWS, k - r)):
-                row, own = gw[r + i, v:], sums[i * WIDE :]
-                if v + WIDE <= m:
-                    for j in range(WIDE):
-                        row[j] += own[j]
-                else:
-                    for j in range(m - v):
-                        row[j] += own[j]
+                for j in range(min(WIDE, m - v)):
+                    gw[r + i, v + j] += sums[i * WIDE + j]
 
 
-@njit(cache=True, error_model="numpy")
-def backward_chunk(x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
-    """gx (n, c, h, w) and gw (k, m), added to, either empty where it is not needed.
+@loop
+def backward(work, x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
+    """gx (n, c, h, w), and gw (chunks, k, m) of one chunk of the images after the other; either may be empty.
 
     layout, g_layout: stride, border, rows and pitch of the plane images of x and of gy; pixels (images, vectors, 2):
     where a block's vectors lie in both.
     """
-    n, c = x.shape[:2]
-    k = gy.shape[1]
+    chunks, _, m = gw.shape
     stride, border, rows, pitch = layout
     _, g_border, g_rows, g_pitch = g_layout
-    size, g_size = c * stride * stride * rows * pitch, k * g_rows * g_pitch
+    size, g_size = x.shape[1] * stride * stride * rows * pitch, gy.shape[1] * g_rows * g_pitch
     block = len(pixels)
     planes, rest = scratch[: block * size], scratch[block * size :]
     gradients, rest = rest[: block * g_size], rest[block * g_size :]
     sums, out = rest[: ROWS * WIDE], rest[ROWS * WIDE :]
-    planes[:] = 0
-    gradients[:] = 0
-    for start in range(0, n, block):
-        images = min(block, n - start)
-        for i in range(images):
-            own = gradients[i * g_size : (i + 1) * g_size]
-            fill(own, gy[start + i], 1, g_border, g_rows, g_pitch)
-            if len(gx):
-                correlate(own, gx[start + i], parts, offsets, weights, g_at, out)
-            if gw.shape[1]:
-                fill(planes[i * size : (i + 1) * size], x[start + i], stride, border, rows, pitch)
-        if gw.shape[1]:
-            reduce(planes, gradients, gw, columns, g_rows * g_pitch, pixels[:images].reshape(-1, 2), sums)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def backward(work, x, gy, gx, gw, parts, offsets, weights, g_at, columns, pixels, layout, g_layout, scratch):
-    """The same for one chunk of the images after the other: gw (chunks, k, m)."""
-    n, chunks = len(x), len(gw)
-    tables = parts, offsets, weights, g_at, columns, pixels, layout, g_layout
-    for start, stop in turns(work):
-        for i in range(start, stop):
-            a, b = i * n // chunks, (i + 1) * n // chunks
-            backward_chunk(x[a:b], gy[a:b], gx[a:b], gw[i], *tables, scratch)
+    fresh = True
+    for begin, end in turns(work):
+        if fresh:
+            planes[:] = 0
+            gradients[:] = 0
+            fresh = False
+        for chunk in range(begin, end):
+            last = (chunk + 1) * len(x) // chunks
+            for start in range(chunk * len(x) // chunks, last, block):
+                images = min(block, last - start)
+                for i in range(images):
+                    own = gradients[i * g_size : (i + 1) * g_size]
+                    fill(own, gy[start + i], 1, g_border, g_rows, g_pitch)
+                    if len(gx):
+                        correlate(own, gx[start + i], parts, offsets, weights, g_at, out)
+                    if m:
+                        fill(planes[i * size : (i + 1) * size], x[start + i], stride, border, rows, pitch)
+                if m:
+                    seen = pixels[:images].reshape(-1, 2)
+                    reduce(planes, gradients, gw[chunk], columns, g_rows * g_pitch, seen, sums)

@@ -7,8 +7,6 @@ exponent, 2^r with |r| <= 1/2 a polynomial through seven Chebyshev points, off b
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 from numpy.polynomial import chebyshev
@@ -25,15 +23,9 @@ LARGEST = np.float32(126)
 ROUND = np.float32(1.5 * 2**23)
 """Added to a float below 2^22 and taken away again, this rounds it to the next whole number."""
 
-
-def half_power(c: Any) -> Any:
-    """2^(c / 2)."""
-    return 2.0 ** (c / 2)
-
-
 P0, P1, P2, P3, P4, P5, P6 = (
     np.float32(p * 2.0**k)
-    for k, p in enumerate(chebyshev.cheb2poly(chebyshev.chebinterpolate(half_power, 6)))
+    for k, p in enumerate(chebyshev.cheb2poly(chebyshev.chebinterpolate(lambda c: 2.0 ** (c / 2), 6)))
 )
 BIAS, MANTISSA = np.int32(127), np.int32(23)
 

@@ -24,39 +24,32 @@ from minise.errors import ShapeError
 from minise.kernels.memory import empty
 from minise.kernels.numba import planes as loops
 from minise.kernels.numba.parallel import side_by_side
-from minise.ops.activation import ACTIVATIONS, sigmoid_backward, sigmoid_forward
+from minise.ops.activation import ACTIVATIONS, sigmoid
 from minise.ops.basic import Gradients, Needs
 from minise.ops.batch_norm import check_batch_norm, update_running
 from minise.ops.batch_norm_act import INPUTS, SE_INPUTS
-from minise.ops.linear import linear_backward, linear_forward
+from minise.ops.linear import linear
 from minise.ops.se import check_se
 
 NOTHING = np.empty((0, 0), np.float32)
 ACTS = {None: loops.LINEAR, "relu": loops.RELU, "gelu": loops.GELU}
+WHICH = {None: loops.ALL, "relu": loops.ABOVE_ZERO_BY_X, "gelu": loops.BY_GELU}
 
 
 def supports(
-    x: Array,
-    w: Array,
-    b: Array,
-    residual: Array | None = None,
-    alpha: Array | None = None,
-    *se: Any,
-    **options: Any,
+    x: Array, w: Array, b: Array, residual: Array | None = None, *others: Any, **options: Any
 ) -> bool:
     """Maps in float32, with ReLU or nothing after them, or GELU where no shortcut comes in.
 
     What is wrong with shapes is for the reference to say.
     """
-    arrays = [a for a in (x, w, b, residual, *se) if a is not None]
     return (
         x.ndim == 4
         and x.size > 0
-        and all(a.dtype == np.float32 for a in arrays)
-        and (residual is None or residual.shape == x.shape)
+        and all(a.dtype == np.float32 for a in (x, w, b, residual, *others) if a is not None)
+        and (residual is None or (residual.shape == x.shape and options.get("act") != "gelu"))
         and options.get("act") in ACTS
         and options.get("se_act") in (None, *ACTIVATIONS)
-        and (residual is None or options.get("act") != "gelu")
     )
 
 
@@ -84,25 +77,23 @@ def plane_moments(x: Array) -> tuple[Array, Array]:
 
 def excite(z: Array, w1: Any, b1: Any, w2: Any, b2: Any, alpha: Any, *, act: str) -> tuple[Array, Any]:
     """The gates s (n, c) of the squeezed z (n, c), and what `excite_backward` needs."""
-    q, saved1 = linear_forward(z, w1, b1)
-    a, saved_act = ACTIVATIONS[act].op.forward(q, *(() if alpha is None else (alpha,)))
-    v, saved2 = linear_forward(a, w2, b2)
-    s, saved_gate = sigmoid_forward(v)
-    return s, (act, saved1, saved_act, saved2, saved_gate)
+    given = () if alpha is None else (alpha,)
+    steps = (linear, (w1, b1)), (ACTIVATIONS[act].op, given), (linear, (w2, b2)), (sigmoid, ())
+    saved = []
+    for op, parameters in steps:
+        z, kept = op.forward(z, *parameters)
+        saved.append((op.backward, kept, len(parameters)))
+    return z, saved
 
 
-def excite_backward(gs: Array, saved: Any, needs: Needs) -> tuple[Any, ...]:
+def excite_backward(gs: Any, saved: Any) -> tuple[Any, ...]:
     """gz, and the gradients of w1, b1, w2, b2 and alpha."""
-    ga: Any
-    gq: Any
-    gv: Any
-    act, saved1, saved_act, saved2, saved_gate = saved
-    given = ACTIVATIONS[act].start is not None  # whether it takes an alpha
-    (gv,) = sigmoid_backward(gs, saved_gate, (True,))
-    ga, gw2, gb2 = linear_backward(gv, saved2, (True, True, needs[3]))
-    gq, *galpha = ACTIVATIONS[act].op.backward(ga, saved_act, (True, *(needs[4],) * given))
-    gz, gw1, gb1 = linear_backward(gq, saved1, (True, True, needs[1]))
-    return gz, gw1, gb1, gw2, gb2, *(galpha or (None,))
+    found = []
+    for backward, kept, count in reversed(saved):
+        gs, *gradients = backward(gs, kept, (True,) * (1 + count))
+        found.append(gradients)
+    _, second, galpha, first = found
+    return gs, *first, *second, *(galpha or (None,))
 
 
 def batch_norm_act_forward(
@@ -123,9 +114,9 @@ def batch_norm_act_forward(
     m = check_batch_norm(x, w, b, train)
     n, hw = len(x), x.shape[2] * x.shape[3]
     x = np.ascontiguousarray(x)
-    plane_mean = None
+    plane_mean, squares = plane_moments(x) if train or se_act is not None else (None, None)
     if train:
-        plane_mean, squares = plane_moments(x)
+        assert plane_mean is not None
         mean = plane_mean.mean(axis=0)
         var = (squares + hw * (plane_mean - mean) ** 2).sum(axis=0) / m
         if running is not None:
@@ -136,13 +127,10 @@ def batch_norm_act_forward(
         raise ShapeError("batch_norm: running is None, expected (mean, var) outside training")
     inv = 1 / np.sqrt(var + eps)
     scale, shift = w * inv, b - w * inv * mean
-    s: Any = None
-    excitation: Any = None
+    s = excitation = None
     if se_act is not None:
         se = (*se, *(None,) * (SE_INPUTS - len(se)))
         check_se(x, *se, act=se_act)
-        if plane_mean is None:
-            plane_mean, _ = plane_moments(x)
         s, excitation = excite(scale * plane_mean + shift, *se, act=se_act)
         scale, shift = s * scale, s * shift
     y = empty(x.shape, x.dtype)
@@ -161,32 +149,24 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     gy = np.ascontiguousarray(gy, x.dtype)
     given = len(needs)
     needs = (*needs, *(False,) * (INPUTS - given))
-    which = loops.ALL if act is None else loops.ABOVE_ZERO_BY_X if y is None else loops.ABOVE_ZERO
-    of_x = planes(x), every(mean, n)
-    maps = planes(gy), NOTHING if y is None else planes(y), *of_x, *affine, which
+    which = loops.ABOVE_ZERO if y is not None else WHICH[act]
+    maps = planes(gy), NOTHING if y is None else planes(y), planes(x), every(mean, n), *affine, which
     by_one, by_x_hat = np.empty((2, n, c), x.dtype)  # A and B, for each plane
-    totals = by_one.reshape(-1), by_x_hat.reshape(-1)
     gx = empty(x.shape, x.dtype)
-    if act == "gelu":
-        over_planes(loops.gelu_sums, planes(gy), *of_x, *affine, planes(gx), *totals)
-    else:
-        over_planes(loops.sums, *maps, *totals)
+    over_planes(loops.sums, *maps, planes(gx), by_one.reshape(-1), by_x_hat.reshape(-1))
     by_x_hat *= inv
     if s is None:
         s, gz, gse = 1, 0, [None] * 5
         gw, gb = by_x_hat.sum(axis=0), by_one.sum(axis=0)
     else:
-        gz, *gse = excite_backward(w * by_x_hat + b * by_one, excitation, needs[5:])
+        gz, *gse = excite_backward(w * by_x_hat + b * by_one, excitation)
         gw = (s * by_x_hat + gz * (plane_mean - mean) * inv).sum(axis=0)
         gb = (s * by_one + gz).sum(axis=0)
-    gr = empty(x.shape, x.dtype) if needs[3] and y is not None else None
+    gr = gy if y is None else empty(x.shape, x.dtype)
     by_x, shift = (-w * inv**2 * gw / m, gz / hw - gb / m) if train else (np.zeros_like(w), gz / hw)
     coefficients = every(w * inv * s, n), every(by_x, n), every(w * inv * shift, n)
-    if act == "gelu":
-        over_planes(loops.combine_in_place, planes(gx), *of_x, *coefficients)
-    else:
-        over_planes(loops.combine, *maps, *coefficients, planes(gx), NOTHING if gr is None else planes(gr))
-    gradients = (gx, gw, gb, gy if gr is None else gr, None, *gse)
+    over_planes(loops.combine, *maps, *coefficients, planes(gx), planes(gr))
+    gradients = (gx, gw, gb, gr, None, *gse)
     return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
 
 

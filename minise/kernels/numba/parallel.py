@@ -17,6 +17,10 @@ from numba.extending import intrinsic
 
 from minise.kernels.threads import crew, scratch
 
+loop = njit(cache=True, nogil=True, error_model="numpy")
+"""Makes a loop that `side_by_side` runs."""
+inner = njit(error_model="numpy")
+"""Makes what such loops call."""
 PARTS = 8
 """Into how many parts for each thread a loop is cut whose results are not added up."""
 
@@ -33,14 +37,19 @@ def take(typing, address):
     return types.int64(types.intp), generate
 
 
-@njit(error_model="numpy")
-def turns(work):
-    """(start, stop) of one part after the other; a loop over range(start, stop) inside loses nothing by it."""
-    size, count = work[1], work[2]
-    part = take(work.ctypes.data)
+@inner
+def parts(next_part, size, count):
+    """(start, stop) of one part after the other. Of integers: numba's generators never release an array."""
+    part = take(next_part)
     while part < count:
         yield part * size // count, (part + 1) * size // count
-        part = take(work.ctypes.data)
+        part = take(next_part)
+
+
+@njit(inline="always")
+def turns(work):
+    """(start, stop) of one part after the other; a loop over range(start, stop) inside loses nothing by it."""
+    return parts(work.ctypes.data, work[1], work[2])
 
 
 def side_by_side(

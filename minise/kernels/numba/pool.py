@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from minise.backend import Array, Kernel
 from minise.kernels.memory import empty
-from minise.kernels.numba.parallel import side_by_side, turns
-from minise.kernels.numba.reductions import pool_tile
+from minise.kernels.numba.parallel import inner, loop, side_by_side, turns
 from minise.ops.basic import Gradients, Needs
 
 MAX_KERNEL = 15
 """The place of a window's largest value, in reading order, is kept in one byte."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
+def wins(value: Any, best: Any) -> Any:
+    """Whether the value is larger, or not a number: found without a branch, which would be guessed."""
+    return (value > best) | (value != value)
+
+
+@loop
 def forward(work: Any, x: Any, kernel: int, stride: int, y: Any, winner: Any) -> None:
     """y[p, i, j] = the largest value of a window of x[p], winner[p, i, j] its place; not a number wins always."""
     _, rows, columns = y.shape
@@ -30,29 +34,30 @@ def forward(work: Any, x: Any, kernel: int, stride: int, y: Any, winner: Any) ->
                     for a in range(kernel):
                         for b in range(kernel):
                             value = x[p, top + a, left + b]
-                            wins = (value > best) | (
-                                value != value
-                            )  # chosen without a branch, which would be guessed
-                            best = value if wins else best
-                            place = a * kernel + b if wins else place
+                            larger = wins(value, best)
+                            best = value if larger else best
+                            place = a * kernel + b if larger else place
                     y[p, i, j] = best
                     winner[p, i, j] = place
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop
 def forward_pairs(work: Any, x: Any, y: Any, winner: Any) -> None:
-    """The same for windows of 2 x 2 side by side, four at a time; columns is a multiple of 4."""
+    """The same for windows of 2 x 2 side by side, written out so that the compiler makes vectors of it."""
+    zero, one, two, three = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(3)
     _, rows, columns = y.shape
     for start, stop in turns(work):
         for p in range(start, stop):
             for i in range(rows):
-                top, low = x[p, 2 * i].ctypes.data, x[p, 2 * i + 1].ctypes.data
-                own, place = y[p, i].ctypes.data, winner[p, i].ctypes.data
-                for j in range(0, columns, 4):
-                    pool_tile(top + 8 * j, low + 8 * j, own + 4 * j, place + j)  # type: ignore[call-arg]
+                top, low, own, place = x[p, 2 * i], x[p, 2 * i + 1], y[p, i], winner[p, i]
+                for j in range(columns):
+                    a, b, c, d = top[2 * j], top[2 * j + 1], low[2 * j], low[2 * j + 1]
+                    above, above_at = (b, one) if wins(b, a) else (a, zero)
+                    best, best_at = (c, two) if wins(c, above) else (above, above_at)
+                    own[j], place[j] = (d, three) if wins(d, best) else (best, best_at)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@loop
 def backward(work: Any, gy: Any, winner: Any, kernel: int, stride: int, gx: Any) -> None:
     """Add gy[p, i, j] to the pixel that its value came from."""
     _, rows, columns = gy.shape
@@ -91,7 +96,7 @@ def max_pool2d_forward(
     y = empty((*x.shape[:2], *((size - kernel) // step + 1 for size in x.shape[2:])), x.dtype)
     winner = np.empty(y.shape, np.uint8)
     xs, ys, winners = planes(x), planes(y), planes(winner)
-    if kernel == step == 2 and y.shape[3] % 4 == 0:
+    if kernel == step == 2:
         side_by_side(forward_pairs, len(xs), xs, ys, winners)
     else:
         side_by_side(forward, len(xs), xs, kernel, step, ys, winners)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from minise.backend import register
-from minise.kernels.numba import correlate, planes, pool, winograd_loops, winograd_weights
+from minise.kernels.numba import correlate, planes, pool
+from minise.kernels.numba import winograd_loops as winograd
 from minise.kernels.numba.add import ADD, SMALL
 from minise.kernels.numba.conv2d import CONV2D
 from minise.kernels.numba.norm import BATCH_NORM, BATCH_NORM_ACT
@@ -17,12 +18,9 @@ from minise.kernels.numba.winograd import CHANNELS
 from minise.ops import activation
 
 LOOPS: tuple[Any, ...] = (
-    *(correlate.forward, correlate.backward),
-    *(winograd_loops.correlate, winograd_loops.transform_weights),
-    *(winograd_weights.reduce, winograd_weights.gather),
+    *(correlate.forward, correlate.backward, pool.forward, pool.forward_pairs, pool.backward),
+    *(winograd.correlate, winograd.transform_weights, winograd.reduce, winograd.gather),
     *(planes.moments, planes.affine, planes.sums, planes.combine, planes.add),
-    *(planes.gelu_sums, planes.combine_in_place),
-    *(pool.forward, pool.forward_pairs, pool.backward),
 )
 
 register("numba", "add", ADD)
@@ -53,8 +51,7 @@ def digest() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-for _folder in {Path(loop.stats.cache_path) for loop in LOOPS}:
-    forget_stale(_folder, digest())
+forget_stale(Path(LOOPS[0].stats.cache_path), digest())
 
 
 def compiled() -> bool:

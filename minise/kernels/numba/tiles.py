@@ -8,10 +8,13 @@ out: a result is the same bit for bit however often, and into whatever, a loop i
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -24,8 +27,25 @@ FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
 ZEROS = ir.Constant(VECTOR, [0.0] * LANES)
 
-_ADDRESS, _INT = types.uintp, types.intp
-_ROWS, _WIDE = types.UniTuple(_INT, ROWS), types.UniTuple(_INT, WIDE)
+
+def whole(count: int, step: int) -> int:
+    """`count` rounded up to a multiple of `step`."""
+    return -(-count // step) * step
+
+
+def emitted(emit: Callable[..., None]) -> Any:
+    """What numba's loops call for the code that `emit` appends to a builder, from integers and addresses."""
+    signature = types.void(*[types.intp] * (len(inspect.signature(emit).parameters) - 1))
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit(builder, *arguments)
+        return context.get_dummy_value()
+
+    @wraps(emit)
+    def typed(context: Any, *arguments: Any) -> Any:
+        return signature, generate
+
+    return intrinsic(typed)
 
 
 def load(builder: Any, base: Any, index: Any) -> Any:
@@ -36,16 +56,23 @@ def load(builder: Any, base: Any, index: Any) -> Any:
 
 
 def store(builder: Any, vector: Any, base: Any, index: Any) -> None:
-    """base[index : index + lanes] = vector."""
-    target = builder.bitcast(builder.gep(base, [index]), vector.type.as_pointer())
-    builder.store(vector, target).align = 1 if vector.type.element == ir.IntType(8) else 4
+    """base[index : index + 8] = vector."""
+    target = builder.bitcast(builder.gep(base, [index]), VECTOR.as_pointer())
+    builder.store(vector, target).align = 4
+
+
+def shuffled(builder: Any, lanes: Iterable[int], a: Any, b: Any | None = None) -> Any:
+    """The lanes of a, and after them those of b, that are named."""
+    mask = list(lanes)
+    return builder.shuffle_vector(
+        a, a if b is None else b, ir.Constant(ir.VectorType(INT32, len(mask)), mask)
+    )
 
 
 def splat(builder: Any, number: Any) -> Any:
     """A vector of eight times the same number."""
-    undefined = ir.Constant(VECTOR, ir.Undefined)
-    first = builder.insert_element(undefined, number, INT32(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, LANES), [0] * LANES))
+    first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), number, INT32(0))
+    return shuffled(builder, [0] * LANES, first)
 
 
 def muladd(builder: Any, a: Any, b: Any, c: Any) -> Any:
@@ -55,174 +82,182 @@ def muladd(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
 
 
-def add_product(builder: Any, accumulator: Any, a: Any, b: Any) -> None:
-    """accumulator += a b."""
-    builder.store(muladd(builder, a, b, builder.load(accumulator)), accumulator)
-
-
 def sum_lanes(builder: Any, vector: Any) -> Any:
     """The sum of a vector's numbers: its halves are added, then their halves, and so on."""
-    width = LANES
-    while width > 1:
-        width //= 2
-        low, high = (
-            ir.Constant(ir.VectorType(INT32, width), list(range(first, first + width)))
-            for first in (0, width)
-        )
-        halves = [builder.shuffle_vector(vector, vector, half) for half in (low, high)]
-        vector = builder.fadd(*halves)
+    for half in (4, 2, 1):
+        low, high = (shuffled(builder, range(first, first + half), vector) for first in (0, half))
+        vector = builder.fadd(low, high)
     return builder.extract_element(vector, INT32(0))
 
 
-def pointer(builder: Any, address: Any, kind: Any = FLOAT) -> Any:
-    """An address as a pointer."""
-    return builder.inttoptr(address, kind.as_pointer())
+def pointers(builder: Any, *addresses: Any, kind: Any = FLOAT) -> list[Any]:
+    """Addresses as pointers."""
+    return [builder.inttoptr(address, kind.as_pointer()) for address in addresses]
 
 
-def numbers(builder: Any, pack: Any, count: int) -> list[Any]:
-    """The members of a tuple."""
-    return [builder.extract_value(pack, i) for i in range(count)]
+def element(builder: Any, base: Any, index: Any) -> Any:
+    """base[index]; a small integer as a large one."""
+    value = builder.load(builder.gep(base, [index]))
+    return builder.sext(value, INT64) if value.type == INT32 else value
 
 
-def accumulators(builder: Any, wide: int = WIDE, rows: int = ROWS) -> list[list[Any]]:
-    """rows x wide vectors of zeros, which the compiler keeps in registers."""
-    tile = [[cgutils.alloca_once(builder, VECTOR) for _ in range(wide)] for _ in range(rows)]
+def plus(builder: Any, index: Any, offset: int) -> Any:
+    """index + offset."""
+    return builder.add(index, INT64(offset))
+
+
+def lines(builder: Any, first: Any, count: Any, size: Any, how_many: int) -> list[Any]:
+    """Where the lines first, first + 1, … of `count` lie, each of so many numbers; past the last one, that one."""
+    last = plus(builder, count, -1)
+    numbers = [plus(builder, first, i) for i in range(how_many)]
+    inside = [builder.select(builder.icmp_signed("<", i, last), i, last) for i in numbers]
+    return [builder.mul(i, size) for i in inside]
+
+
+def sums_of_products(
+    builder: Any,
+    count: Any,
+    shape: tuple[int, int],
+    rows: Callable[[Any], Iterable[Any]],
+    columns: Callable[[Any], list[Any]],
+) -> list[list[Any]]:
+    """Σ over i < count of rows(i)[r] columns(i)[v], a tile of sums that the compiler keeps in registers."""
+    tile = [[cgutils.alloca_once(builder, VECTOR) for _ in range(shape[1])] for _ in range(shape[0])]
     for row in tile:
-        for accumulator in row:
-            builder.store(ZEROS, accumulator)
-    return tile
+        for total in row:
+            builder.store(ZEROS, total)
+    with cgutils.for_range(builder, count, intp=INT64) as loop:
+        vectors = columns(loop.index)
+        for row, factor in zip(tile, rows(loop.index), strict=True):
+            for total, vector in zip(row, vectors, strict=True):
+                builder.store(muladd(builder, factor, vector, builder.load(total)), total)
+    return [[builder.load(total) for total in row] for row in tile]
 
 
-def _correlate_tile(wide: int) -> Any:
-    """A tile of 4 rows by `wide` vectors."""
-    where = types.UniTuple(_INT, wide)
-    signature = types.void(_ADDRESS, _ADDRESS, _INT, _ADDRESS, _ADDRESS, where, _ROWS, _INT)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, offsets, m, w, y, x_at, y_row, y_at = arguments
-        x, w, y = (pointer(builder, a) for a in (x, w, y))
-        offsets = pointer(builder, offsets, INT32)
-        starts = [builder.gep(x, [at]) for at in numbers(builder, x_at, wide)]
-        tile = accumulators(builder, wide)
-        with cgutils.for_range(builder, m, intp=INT64) as loop:
-            offset = builder.sext(builder.load(builder.gep(offsets, [loop.index])), INT64)
-            pixels = [load(builder, start, offset) for start in starts]
-            first = builder.mul(loop.index, INT64(ROWS))
-            for r, row in enumerate(tile):
-                weight = splat(builder, builder.load(builder.gep(w, [builder.add(first, INT64(r))])))
-                for accumulator, vector in zip(row, pixels, strict=True):
-                    add_product(builder, accumulator, vector, weight)
-        for start, row in zip(numbers(builder, y_row, ROWS), tile, strict=True):
-            first = builder.add(start, y_at)
-            for v, accumulator in enumerate(row):
-                store(builder, builder.load(accumulator), y, builder.add(first, INT64(v * LANES)))
-        return context.get_dummy_value()
-
-    @intrinsic
-    def correlate_tile(context, x, offsets, m, w, y, x_at, y_row, y_at):
-        """y[y_row[r] + y_at + 8 v + lane] = Σ_m w[m, r] x[offsets[m] + x_at[v] + lane] for rows r, vectors v."""
-        return signature, generate
-
-    return correlate_tile
+def vectors(builder: Any, starts: list[Any], at: Any) -> list[Any]:
+    """The vector at each of some starts."""
+    return [load(builder, start, at) for start in starts]
 
 
-tile_of_3, tile_of_2, tile_of_1 = (_correlate_tile(wide) for wide in (3, 2, 1))
+def splats(builder: Any, base: Any, at: Any, step: int, how_many: int) -> Iterable[Any]:
+    """base[at], base[at + step], …, each of them in all lanes; made when the next one is asked for."""
+    return (splat(builder, element(builder, base, plus(builder, at, r * step))) for r in range(how_many))
 
 
-def _product_tile(wide: int) -> Any:
-    """A tile of 6 rows by `wide` vectors."""
-    signature = types.void(_ADDRESS, _ADDRESS, _INT, _ADDRESS, _ADDRESS, _INT)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, offsets, m, w, y, step = arguments
-        x, w, y = (pointer(builder, a) for a in (x, w, y))
-        offsets = pointer(builder, offsets, INT32)
-        tile = accumulators(builder, wide, TALL)
-        with cgutils.for_range(builder, m, intp=INT64) as loop:
-            offset = builder.sext(builder.load(builder.gep(offsets, [loop.index])), INT64)
-            first = builder.mul(loop.index, INT64(wide * LANES))
-            vectors = [load(builder, w, builder.add(first, INT64(v * LANES))) for v in range(wide)]
-            for r, row in enumerate(tile):
-                at = builder.add(offset, INT64(r * LANES))
-                number = splat(builder, builder.load(builder.gep(x, [at])))
-                for accumulator, vector in zip(row, vectors, strict=True):
-                    add_product(builder, accumulator, number, vector)
-        for r, row in enumerate(tile):
-            first = builder.mul(INT64(r), step)
-            for v, accumulator in enumerate(row):
-                store(builder, builder.load(accumulator), y, builder.add(first, INT64(v * LANES)))
-        return context.get_dummy_value()
-
-    @intrinsic
-    def product_tile(context, x, offsets, m, w, y, step):
-        """y[step r + 8 v + lane] = Σ_m x[offsets[m] + 8 r] w[m, v, lane] for rows r, vectors v."""
-        return signature, generate
-
-    return product_tile
+def store_tile(builder: Any, tile: list[list[Any]], y: Any, rows: list[Any], *, add: bool = False) -> None:
+    """Write a tile to where its rows begin in y, or add it to what is there."""
+    for start, totals in zip(rows, tile, strict=True):
+        for v, total in enumerate(totals):
+            at = plus(builder, start, v * LANES)
+            store(builder, builder.fadd(load(builder, y, at), total) if add else total, y, at)
 
 
-product_tile_of_2, product_tile_of_1 = (_product_tile(wide) for wide in (2, 1))
+def multiples(builder: Any, step: Any, how_many: int) -> list[Any]:
+    """0, step, 2 step, …"""
+    return [builder.mul(INT64(i), step) for i in range(how_many)]
 
 
-def _sum_tile(wide: int) -> Any:
-    """A tile of 4 rows by `wide` vectors."""
-    signature = types.void(_ADDRESS, types.UniTuple(_INT, wide), _ADDRESS, _INT, _ADDRESS, _INT)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, x_at, g, count, y, step = arguments
-        x, g, y = (pointer(builder, a) for a in (x, g, y))
-        starts = [builder.gep(x, [at]) for at in numbers(builder, x_at, wide)]
-        tile = accumulators(builder, wide)
-        with cgutils.for_range(builder, count, intp=INT64) as loop:
-            at = builder.mul(loop.index, INT64(LANES))
-            vectors = [load(builder, start, at) for start in starts]
-            for r, row in enumerate(tile):
-                number = splat(builder, builder.load(builder.gep(g, [builder.add(at, INT64(r))])))
-                for accumulator, vector in zip(row, vectors, strict=True):
-                    add_product(builder, accumulator, vector, number)
-        for r, row in enumerate(tile):
-            first = builder.mul(INT64(r), step)
-            for v, accumulator in enumerate(row):
-                at = builder.add(first, INT64(v * LANES))
-                store(builder, builder.fadd(load(builder, y, at), builder.load(accumulator)), y, at)
-        return context.get_dummy_value()
-
-    @intrinsic
-    def sum_tile(context, x, x_at, g, count, y, step):
-        """y[step r + 8 v + lane] += Σ_i g[8 i + r] x[x_at[v] + 8 i + lane] for rows r, vectors v, i < count."""
-        return signature, generate
-
-    return sum_tile
+def by_width(builder: Any, wide: Any, emit: Callable[[int], None], most: int = WIDE) -> None:
+    """emit(wide), for the number from 1 to `most` that it is while the loop runs."""
+    if most == 1:
+        emit(1)
+        return
+    with builder.if_else(builder.icmp_signed("==", wide, INT64(most))) as (then, otherwise):
+        with then:
+            emit(most)
+        with otherwise:
+            by_width(builder, wide, emit, most - 1)
 
 
-sum_tile_of_3, sum_tile_of_2, sum_tile_of_1 = (_sum_tile(wide) for wide in (3, 2, 1))
+@njit(inline="always")
+def next_width(rest):
+    """How many of the vectors that are left a tile takes: three, but not of four, which make two of two."""
+    return 3 if rest == 3 or rest > 4 else min(rest, 2)
 
 
-@intrinsic
-def reduce_tile(context, x, x_at, g, g_at, pixels, count, sums):
-    """sums[r, v] = Σ_i Σ_lane g[g_at[r] + pixels[i, 1] + lane] x[x_at[v] + pixels[i, 0] + lane]."""
-    signature = types.void(_ADDRESS, _WIDE, _ADDRESS, _ROWS, _ADDRESS, _INT, _ADDRESS)
+@emitted
+def correlate_tile(builder, x, x_at, wide, offsets, m, w, y, y_at, row, rows, plane):
+    """y[plane min(row + r, rows - 1) + y_at + 8 v + lane] = Σ_m w[m, r] x[offsets[m] + x_at[v] + lane].
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, x_at, g, g_at, pixels, count, sums = arguments
-        x, g, sums = (pointer(builder, a) for a in (x, g, sums))
-        pixels = pointer(builder, pixels, INT32)
-        xs = [builder.gep(x, [at]) for at in numbers(builder, x_at, WIDE)]
-        gs = [builder.gep(g, [at]) for at in numbers(builder, g_at, ROWS)]
-        tile = accumulators(builder)
-        with cgutils.for_range(builder, count, intp=INT64) as loop:
-            first = builder.mul(loop.index, INT64(2))
-            x_pixel, g_pixel = (
-                builder.sext(builder.load(builder.gep(pixels, [builder.add(first, INT64(i))])), INT64)
-                for i in range(2)
-            )
-            columns = [load(builder, start, x_pixel) for start in xs]
-            for start, row in zip(gs, tile, strict=True):
-                gradient = load(builder, start, g_pixel)
-                for accumulator, column in zip(row, columns, strict=True):
-                    add_product(builder, accumulator, gradient, column)
-        for i, accumulator in enumerate(a for row in tile for a in row):
-            builder.store(sum_lanes(builder, builder.load(accumulator)), builder.gep(sums, [INT64(i)]))
-        return context.get_dummy_value()
+    For 4 rows r and `wide` vectors v, three at most.
+    """
+    x, w, y = pointers(builder, x, w, y)
+    (offsets,), (x_at,) = pointers(builder, offsets, kind=INT32), pointers(builder, x_at, kind=INT64)
+    y_rows = [builder.add(start, y_at) for start in lines(builder, row, rows, plane, ROWS)]
 
-    return signature, generate
+    def emit(wide: int) -> None:
+        starts = [builder.gep(x, [element(builder, x_at, INT64(v))]) for v in range(wide)]
+        tile = sums_of_products(
+            *(builder, m, (ROWS, wide)),
+            rows=lambda i: splats(builder, w, builder.mul(i, INT64(ROWS)), 1, ROWS),
+            columns=lambda i: vectors(builder, starts, element(builder, offsets, i)),
+        )
+        store_tile(builder, tile, y, y_rows)
+
+    by_width(builder, wide, emit)
+
+
+@emitted
+def product_tile(builder, x, panel, count, w, wide, y, step):
+    """y[step r + 8 v + lane] = Σ_c x[panel (c // 8) + 8 r + c % 8] w[c, v, lane], c < count.
+
+    For 6 rows r and `wide` vectors v, two at most.
+    """
+    x, w, y = pointers(builder, x, w, y)
+
+    def numbers(c: Any) -> Iterable[Any]:
+        lane = builder.and_(c, INT64(LANES - 1))
+        at = builder.add(builder.mul(builder.udiv(c, INT64(LANES)), panel), lane)
+        return splats(builder, x, at, LANES, TALL)
+
+    def emit(wide: int) -> None:
+        starts = [builder.gep(w, [INT64(v * LANES)]) for v in range(wide)]
+        tile = sums_of_products(
+            *(builder, count, (TALL, wide)),
+            rows=numbers,
+            columns=lambda c: vectors(builder, starts, builder.mul(c, INT64(wide * LANES))),
+        )
+        store_tile(builder, tile, y, multiples(builder, step, TALL))
+
+    by_width(builder, wide, emit, most=2)
+
+
+@emitted
+def sum_tile(builder, x, panel, wide, g, count, y, step):
+    """y[step r + 8 v + lane] += Σ_i g[8 i + r] x[panel v + 8 i + lane], i < count.
+
+    For 4 rows r and `wide` vectors v, three at most.
+    """
+    x, g, y = pointers(builder, x, g, y)
+
+    def emit(wide: int) -> None:
+        starts = [builder.gep(x, [at]) for at in multiples(builder, panel, wide)]
+        tile = sums_of_products(
+            *(builder, count, (ROWS, wide)),
+            rows=lambda i: splats(builder, g, builder.mul(i, INT64(LANES)), 1, ROWS),
+            columns=lambda i: vectors(builder, starts, builder.mul(i, INT64(LANES))),
+        )
+        store_tile(builder, tile, y, multiples(builder, step, ROWS), add=True)
+
+    by_width(builder, wide, emit)
+
+
+@emitted
+def reduce_tile(builder, x, offsets, column, columns, g, row, rows, plane, pixels, count, sums):
+    """sums[r, v] = Σ_i Σ_lane g[plane k + pixels[i, 1] + lane] x[offsets[m] + pixels[i, 0] + lane].
+
+    For 4 rows k from `row` and 3 columns m from `column` on; the last of each is repeated past it.
+    """
+    x, g, sums = pointers(builder, x, g, sums)
+    offsets, pixels = pointers(builder, offsets, pixels, kind=INT32)
+    own = lines(builder, column, columns, INT64(1), WIDE)
+    xs = [builder.gep(x, [element(builder, offsets, m)]) for m in own]
+    gs = [builder.gep(g, [at]) for at in lines(builder, row, rows, plane, ROWS)]
+
+    def under(starts: list[Any], which: int, i: Any) -> list[Any]:
+        pixel = plus(builder, builder.mul(i, INT64(2)), which)
+        return vectors(builder, starts, element(builder, pixels, pixel))
+
+    tile = sums_of_products(builder, count, (ROWS, WIDE), partial(under, gs, 1), partial(under, xs, 0))
+    for i, total in enumerate(total for row in tile for total in row):
+        builder.store(sum_lanes(builder, total), builder.gep(sums, [INT64(i)]))

@@ -12,25 +12,26 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from minise.kernels.numba.tiles import (
     INT32,
     INT64,
     LANES,
     VECTOR,
-    ZEROS,
+    element,
+    emitted,
+    lines,
     load,
     muladd,
-    numbers,
-    pointer,
+    pointers,
+    shuffled,
     store,
 )
 
+TILE, PLACES = 4, 36
+"""y is cut into squares of 4 x 4, and a patch of x has 6 x 6 places."""
 Vectors = list[Any]
 Matrix = Callable[[Any, Vectors], Vectors]
-_ADDRESS, _INT = types.uintp, types.intp
 ROOT = math.sqrt(2)
 
 
@@ -52,12 +53,7 @@ def _both(b: Any, even: Any, odd: Any) -> Vectors:
     return [b.fadd(even, odd), b.fsub(even, odd)]
 
 
-def _patch_2(b: Any, d: Vectors) -> Vectors:
-    """Bᵀ d of 4 values."""
-    return [b.fsub(d[0], d[2]), b.fadd(d[1], d[2]), b.fsub(d[2], d[1]), b.fsub(d[1], d[3])]
-
-
-def _patch_4(b: Any, d: Vectors) -> Vectors:
+def _patch(b: Any, d: Vectors) -> Vectors:
     """Bᵀ d of 6 values."""
     first = _plus(b, b.fadd(d[0], d[4]), -2.5, d[2])
     last = _plus(b, b.fadd(d[1], d[5]), -2.5, d[3])
@@ -66,24 +62,14 @@ def _patch_4(b: Any, d: Vectors) -> Vectors:
     return [first, *inner, *outer, last]
 
 
-def _gradient_2(b: Any, g: Vectors) -> Vectors:
-    """A g of 2 values."""
-    return [g[0], *_both(b, g[0], g[1]), b.fsub(ZEROS, g[1])]
-
-
-def _gradient_4(b: Any, g: Vectors) -> Vectors:
+def _gradient(b: Any, g: Vectors) -> Vectors:
     """A g of 4 values."""
     inner = _both(b, _plus(b, g[0], 0.5, g[2]), _times(b, ROOT / 2, _plus(b, g[1], 0.5, g[3])))
     outer = _both(b, _plus(b, g[0], 2, g[2]), _times(b, ROOT, _plus(b, g[1], 2, g[3])))
     return [g[0], *inner, *outer, g[3]]
 
 
-def _back_2(b: Any, m: Vectors) -> Vectors:
-    """Aᵀ m of 4 values."""
-    return [b.fadd(b.fadd(m[0], m[1]), m[2]), b.fsub(b.fsub(m[1], m[2]), m[3])]
-
-
-def _back_4(b: Any, m: Vectors) -> Vectors:
+def _back(b: Any, m: Vectors) -> Vectors:
     """Aᵀ m of 6 values."""
     even_inner, odd_inner = _both(b, m[1], m[2])
     even_outer, odd_outer = _both(b, m[3], m[4])
@@ -95,26 +81,14 @@ def _back_4(b: Any, m: Vectors) -> Vectors:
     ]
 
 
-def _weights_2(b: Any, g: Vectors) -> Vectors:
-    """G g of 3 values."""
-    outer = b.fadd(g[0], g[2])
-    return [g[0], *(_times(b, 0.5, v) for v in _both(b, outer, g[1])), g[2]]
-
-
-def _weights_4(b: Any, g: Vectors) -> Vectors:
+def _weights(b: Any, g: Vectors) -> Vectors:
     """G g of 3 values."""
     inner = _both(b, _plus(b, g[0], 0.5, g[2]), _times(b, ROOT / 2, g[1]))
     outer = _both(b, _plus(b, g[0], 2, g[2]), _times(b, ROOT, g[1]))
     return [g[0], *(_times(b, -2 / 3, v) for v in inner), *(_times(b, 1 / 6, v) for v in outer), g[2]]
 
 
-def _weights_back_2(b: Any, u: Vectors) -> Vectors:
-    """Gᵀ u of 4 values."""
-    even, odd = (_times(b, 0.5, v) for v in _both(b, u[1], u[2]))
-    return [b.fadd(u[0], even), odd, b.fadd(u[3], even)]
-
-
-def _weights_back_4(b: Any, u: Vectors) -> Vectors:
+def _weights_back(b: Any, u: Vectors) -> Vectors:
     """Gᵀ u of 6 values."""
     even_inner, odd_inner = (_times(b, -2 / 3, v) for v in _both(b, u[1], u[2]))
     even_outer, odd_outer = (_times(b, 1 / 6, v) for v in _both(b, u[3], u[4]))
@@ -131,93 +105,61 @@ def _both_sides(builder: Any, matrix: Matrix, square: list[Vectors]) -> list[Vec
     return [matrix(builder, list(row)) for row in zip(*columns, strict=True)]
 
 
-def _transform(two: Matrix, four: Matrix, sizes: tuple[int, int]) -> Any:
-    """A transform by the matrix of F(2 x 2) or of F(4 x 4), of squares of these sizes."""
-    signature = types.void(_INT, _ADDRESS, _INT, _INT, _ADDRESS, _INT, _INT)
+def _transform(matrix: Matrix, size: int) -> Any:
+    """The transform by a matrix of squares of this size."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        tile, x, x_row, x_column, y, y_row, y_column = arguments
-        x, y = pointer(builder, x), pointer(builder, y)
+    @emitted
+    def transform_square(builder, x, x_row, x_column, y, y_row, y_column):
+        """The square at y from that at x; so many numbers lie between rows and columns."""
+        x, y = pointers(builder, x, y)
 
         def at(i: int, row: Any, j: int, column: Any) -> Any:
             return builder.add(builder.mul(INT64(i), row), builder.mul(INT64(j), column))
 
-        def emit(matrix: Matrix, size: int) -> None:
-            square = [[load(builder, x, at(i, x_row, j, x_column)) for j in range(size)] for i in range(size)]
-            for i, row in enumerate(_both_sides(builder, matrix, square)):
-                for j, vector in enumerate(row):
-                    store(builder, vector, y, at(i, y_row, j, y_column))
-
-        with builder.if_else(builder.icmp_signed("==", tile, INT64(2))) as (then, otherwise):
-            with then:
-                emit(two, sizes[0])
-            with otherwise:
-                emit(four, sizes[1])
-        return context.get_dummy_value()
-
-    @intrinsic
-    def transform_square(context, tile, x, x_row, x_column, y, y_row, y_column):
-        """The square at y from that at x, for tiles of 2 or 4; so many numbers lie between rows and columns."""
-        return signature, generate
+        square = [[load(builder, x, at(i, x_row, j, x_column)) for j in range(size)] for i in range(size)]
+        for i, row in enumerate(_both_sides(builder, matrix, square)):
+            for j, vector in enumerate(row):
+                store(builder, vector, y, at(i, y_row, j, y_column))
 
     return transform_square
 
 
-patch = _transform(_patch_2, _patch_4, (4, 6))
-gradient = _transform(_gradient_2, _gradient_4, (2, 4))
-back = _transform(_back_2, _back_4, (4, 6))
-weights = _transform(_weights_2, _weights_4, (3, 3))
-weights_back = _transform(_weights_back_2, _weights_back_4, (4, 6))
+patch, gradient, back = _transform(_patch, 6), _transform(_gradient, 4), _transform(_back, 6)
+weights, weights_back = _transform(_weights, 3), _transform(_weights_back, 6)
 
 
 def _transposed(builder: Any, rows: Vectors) -> Vectors:
     """Eight vectors for eight, rows for columns."""
     rows = list(rows)
     for half in (4, 2, 1):  # swap the off-diagonal quarters of every square of 2·half by 2·half
-        low, high = (
-            ir.Constant(
-                ir.VectorType(INT32, LANES),
-                [j // half % 2 * LANES + j // (2 * half) * 2 * half + j % half + first for j in range(LANES)],
-            )
-            for first in (0, half)
-        )
+        low = [j // half % 2 * LANES + j // (2 * half) * 2 * half + j % half for j in range(LANES)]
         for i in range(LANES):
             if i // half % 2 == 0:
                 a, b = rows[i], rows[i + half]
-                rows[i] = builder.shuffle_vector(a, b, low)
-                rows[i + half] = builder.shuffle_vector(a, b, high)
+                rows[i] = shuffled(builder, low, a, b)
+                rows[i + half] = shuffled(builder, (j + half for j in low), a, b)
     return rows
 
 
-@intrinsic
-def turn(context, x, x_at, y, places):
-    """y[places[j] + i] = x[x_at[i] + j] for i, j < 8: eight pixels of eight channels, channels side by side."""
-    signature = types.void(_ADDRESS, types.UniTuple(_INT, LANES), _ADDRESS, _ADDRESS)
+@emitted
+def turn(builder, x, first, count, size, y, places):
+    """y[places[j] + i] = x[size min(first + i, count - 1) + j] for i, j < 8.
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, x_at, y, places = arguments
-        x, y, places = pointer(builder, x), pointer(builder, y), pointer(builder, places, INT32)
-        rows = [load(builder, x, at) for at in numbers(builder, x_at, LANES)]
-        for j, column in enumerate(_transposed(builder, rows)):
-            at = builder.sext(builder.load(builder.gep(places, [INT64(j)])), INT64)
-            store(builder, column, y, at)
-        return context.get_dummy_value()
-
-    return signature, generate
+    That is eight pixels of eight channels, channels side by side.
+    """
+    x, y = pointers(builder, x, y)
+    (places,) = pointers(builder, places, kind=INT32)
+    rows = [load(builder, x, at) for at in lines(builder, first, count, size, LANES)]
+    for j, column in enumerate(_transposed(builder, rows)):
+        store(builder, column, y, element(builder, places, INT64(j)))
 
 
-@intrinsic
-def turn_back(context, x, y, y_at):
-    """y[y_at[i] + j] = x[8 j + i] for i, j < 8."""
-    signature = types.void(_ADDRESS, _ADDRESS, types.UniTuple(_INT, LANES))
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, y, y_at = arguments
-        x, y = pointer(builder, x), pointer(builder, y)
-        pixels = [load(builder, x, INT64(j * LANES)) for j in range(LANES)]
-        channels = _transposed(builder, pixels)
-        for at, channel in zip(numbers(builder, y_at, LANES), channels, strict=True):
-            store(builder, channel, y, at)
-        return context.get_dummy_value()
-
-    return signature, generate
+@emitted
+def turn_back(builder, x, y, first, count, size):
+    """y[size min(first + i, count - 1) + j] = x[8 j + i] for i, j < 8."""
+    x, y = pointers(builder, x, y)
+    pixels = [load(builder, x, INT64(j * LANES)) for j in range(LANES)]
+    for at, channel in zip(
+        lines(builder, first, count, size, LANES), _transposed(builder, pixels), strict=True
+    ):
+        store(builder, channel, y, at)

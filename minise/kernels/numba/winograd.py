@@ -1,20 +1,15 @@
 """Convolution 3 x 3 by Winograd's algorithm, for the numba backend: additions in the place of most of its products.
 
-F(4 x 4, 3 x 3) cuts y into tiles of 4 x 4 and has 36 products for a tile's 144, F(2 x 2, 3 x 3) 16 for 36. A tile
-depends on a patch d of x that is two pixels larger. With
+F(4 x 4, 3 x 3) cuts y into tiles of 4 x 4 and has 36 products for a tile's 144. A tile depends on a patch d of x that
+is two pixels larger. With
 
     U = G w Gᵀ     V = Bᵀ d B     y = Aᵀ [Σ_c U ⊙ V] A          forward, and the gradient of x with w flipped
     E = A gy Aᵀ                   gw = Gᵀ [Σ_tiles E ⊙ V] G     the gradient of w
 
-each of the 36 or 16 places of U, V and E is a product of matrices of its own, over channels or over tiles. Along an
+each of the 36 places of U, V and E is a product of matrices of its own, over channels or over tiles. Along an
 axis this multiplies polynomials by way of their values at 0, at pairs of points ±p and at infinity. At a finite point
 A's row is 1 p p² …, G's the same over Π (p - another finite point), and Bᵀ's holds the coefficients of
 Π (x - another finite point). At infinity A and G take the last coefficient, and Bᵀ those of Π (x - a finite point).
-
-    F(2 x 2), p = 1, -1           1    0    0             1  0 -1  0            1  1  1  0
-                              G = 1/2  1/2  1/2      Bᵀ = 0  1  1  0       Aᵀ = 0  1 -1 -1
-                                  1/2 -1/2  1/2           0 -1  1  0
-                                  0    0    1             0  1  0 -1
 
     F(4 x 4), p = ±r/2, ±r        1    0     0            1   0  -5/2   0   1  0
     with r = √2                  -2/3 -r/3  -1/3          0  -r   -2   r/2  1  0         1   1    1    1   1   0
@@ -23,7 +18,7 @@ A's row is 1 p p² …, G's the same over Π (p - another finite point), and B�
                                   1/6 -r/6   1/3          0  r/2 -1/2  -r   1  0         0  r/4 -r/4  2r -2r   1
                                   0    0     1            0   1    0  -5/2  0  1
 
-(F(2 x 2) has some signs in another matrix, which spares operations). The results differ from direct convolution in
+The results differ from direct convolution in
 rounding only, and how much depends on the points: beside ±p, ±1/p makes the product of all of them 1 and the matrices
 small, and F(4 x 4) has about a quarter of the error that it has with the usual 0, ±1, ±2. What is not a number
 or infinite spoils the whole tile.
@@ -41,16 +36,16 @@ import numpy as np
 from minise.backend import Array
 from minise.kernels.memory import empty
 from minise.kernels.numba import winograd_loops as loops
-from minise.kernels.numba import winograd_weights as gradient_loops
 from minise.kernels.numba.parallel import side_by_side
-from minise.kernels.numba.tiles import LANES, TALL
+from minise.kernels.numba.tiles import LANES, TALL, whole
+from minise.kernels.numba.transforms import PLACES, TILE
 from minise.kernels.numba.winograd_loops import K_TILE
 from minise.kernels.threads import scratch
 
 CHANNELS = 16
 """With fewer channels the transforms cost more than the products that they save."""
-FILTERS_OF_4 = 1 << 20
-"""Of more filters, the gradient on tiles of 4, 36 numbers of each in several chunks, takes too much memory."""
+FILTERS = 1 << 20
+"""Of more filters, the gradient, 36 numbers of each in several chunks, takes too much memory."""
 V_NUMBERS, TILES = 1 << 17, 96
 """V of a block of tiles, in the L2 cache with its products beside it; more tiles than this gain nothing."""
 PART_TILES = 48
@@ -68,20 +63,12 @@ PART_FILTERS = 1 << 13
 """What a thread takes at a time of the weights: fewer filters are transformed before another thread is awake."""
 
 
-def whole(count: int, step: int) -> int:
-    """`count` rounded up to a multiple of `step`."""
-    return -(-count // step) * step
-
-
-def tile_size(x: Array, w: Array, stride: int, padding: int) -> int:
-    """Of tiles worth their transforms: 4, 2, or 0 for none. They need 3 x 3 taps, channels enough to share the
-    transforms, and maps of whole tiles.
-    """
-    k, c = w.shape[:2]
-    if w.shape[2:] != (3, 3) or stride != 1 or padding != 1 or min(k, c) < CHANNELS:
-        return 0
-    tiles = (4, 2) if k * c <= FILTERS_OF_4 else (2,)
-    return next((tile for tile in tiles if x.shape[2] % tile == x.shape[3] % tile == 0), 0)
+def suits(x: Array, w: Array, stride: int, padding: int) -> bool:
+    """Whether it pays: for 3 x 3 taps, channels enough to share the transforms, and maps of whole tiles."""
+    k, c, *taps = w.shape
+    whole_tiles = x.shape[2] % TILE == x.shape[3] % TILE == 0
+    shape = (*taps, stride, padding) == (3, 3, 1, 1) and whole_tiles
+    return shape and min(k, c) >= CHANNELS and k * c <= FILTERS
 
 
 def apart(numbers: int) -> int:
@@ -101,54 +88,46 @@ def pixel_places(rows: int, w: int) -> Array:
     return ((row * (w + 2) + column + 1) * LANES).astype(np.int32)
 
 
-@lru_cache(maxsize=1024)
-def channel_offsets(c: int, length: int) -> Array:
-    """Where the channels of V's first tile lie."""
-    panel, lane = np.divmod(np.arange(c), LANES)
-    return (panel * length * LANES + lane).astype(np.int32)
-
-
-def winograd(x: Array, w: Array, tile: int, *, flipped: bool = False) -> Array:
+def winograd(x: Array, w: Array, *, flipped: bool = False) -> Array:
     """x (n, c, h, w) convolved with w (k, c, 3, 3), padding 1; flipped: gy with w, for the gradient of x."""
     n, c, height, width = x.shape
-    k = w.shape[1] if flipped else w.shape[0]
-    places, th, tw = (tile + 2) ** 2, height // tile, width // tile
-    row, column, first, tap = (9, 9 * k, 8, -1) if flipped else (9 * c, 9, 0, 1)
+    w = np.ascontiguousarray(w)
+    if flipped:
+        w = w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+    k = len(w)
+    th, tw = height // TILE, width // TILE
     sixteens, u_step = -(-k // K_TILE), apart(K_TILE * c)
-    u = scratch("weights", (sixteens * places * u_step,), x.dtype)
-    flat = np.ascontiguousarray(w).reshape(-1)
-    arguments = flat, tile, c, row, column, first, tap, u, u_step
-    side_by_side(loops.transform_weights, sixteens, *arguments, least=-(-PART_FILTERS // (K_TILE * c)))
-    wanted = min(TILES, max(4 * TALL, V_NUMBERS // (places * c)))
+    u = scratch("weights", (sixteens * PLACES * u_step,), x.dtype)
+    least = -(-PART_FILTERS // (K_TILE * c))
+    side_by_side(loops.transform_weights, sixteens, w, u, u_step, least=least)
+    wanted = min(TILES, max(4 * TALL, V_NUMBERS // (PLACES * c)))
     rows = max(1, min(wanted // tw, n * th))
     length = whole(rows * tw, TALL)
     k_step = MANY_OUTPUTS if c > FEW_CHANNELS else K_TILE
     steps = u_step, apart(whole(c, LANES) * length), apart(k_step * length)
-    strip = tile * min(rows, th) + 2
-    size = places * (steps[1] + steps[2]) + strip * (width + 2) * LANES
-    tables = channel_offsets(c, length), pixel_places(strip, width), rows, length, k_step, steps
+    strip = TILE * min(rows, th) + 2
+    size = PLACES * (steps[1] + steps[2]) + strip * (width + 2) * LANES
     y = empty((n, k, height, width), x.dtype)
-    least = -(-PART_TILES // (th * tw))
-    side_by_side(loops.correlate, n, x, u, y, tile, *tables, least=least, memory=size)
+    arguments = x, u, y, pixel_places(strip, width), rows, length, k_step, steps
+    side_by_side(loops.correlate, n, *arguments, least=-(-PART_TILES // (th * tw)), memory=size)
     return y
 
 
-def winograd_weights(x: Array, gy: Array, tile: int) -> Array:
+def winograd_weights(x: Array, gy: Array) -> Array:
     """The gradient of w (k, c, 3, 3) from x (n, c, h, w) and gy (n, k, h, w)."""
     n, c, height, width = x.shape
     k = gy.shape[1]
-    places, th, tw = (tile + 2) ** 2, height // tile, width // tile
-    shape = (places, whole(k, LANES), whole(c, LANES))
+    th, tw = height // TILE, width // TILE
+    shape = (PLACES, whole(k, LANES), whole(c, LANES))
     chunks = min(CHUNKS, n, max(2, CHUNK_BYTES // (4 * math.prod(shape))))
-    wanted = max(GRADIENT_TILES, GRADIENT_NUMBERS // (places * (shape[1] + shape[2])))
+    wanted = max(GRADIENT_TILES, GRADIENT_NUMBERS // (PLACES * (shape[1] + shape[2])))
     rows = min(-(-wanted // tw), -(-n // chunks) * th)
     steps = apart(shape[2] * rows * tw), apart(shape[1] * rows * tw)
-    strip = tile * min(rows, th) + 2
-    size = places * sum(steps) + strip * (width + 2) * LANES
-    pixels = pixel_places(strip, width)
+    strip = TILE * min(rows, th) + 2
+    size = PLACES * sum(steps) + strip * (width + 2) * LANES
     gu = scratch("chunks", (chunks, *shape), x.dtype)
-    arguments = x, gy, gu, tile, pixels, rows, steps
-    side_by_side(gradient_loops.reduce, chunks, *arguments, count=chunks, memory=size)
+    arguments = x, gy, gu, pixel_places(strip, width), rows, steps
+    side_by_side(loops.reduce, chunks, *arguments, count=chunks, memory=size)
     gw = np.empty((k, c, 3, 3), x.dtype)
-    side_by_side(gradient_loops.gather, k, gu, gw, tile)
+    side_by_side(loops.gather, k, gu, gw)
     return gw

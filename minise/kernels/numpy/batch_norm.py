@@ -60,10 +60,9 @@ def batch_statistics(x: Array, m: int) -> tuple[Array, Array]:
     """
 
     def statistics(block: slice) -> tuple[int, Array, Array]:
-        part = x[block]
-        mean = part.mean(axis=(0, 2, 3))
-        centred = np.subtract(part, column(mean, 4), out=scratch("bn", part.shape, x.dtype))
-        return part[:, 0].size, mean, _sum_of_products(centred, centred)
+        mean = x[block].mean(axis=(0, 2, 3))
+        part = centred(x[block], mean)
+        return part[:, 0].size, mean, _sum_of_products(part, part)
 
     blocks = map_blocks(statistics, len(x), x[0].nbytes)
     counts = np.array([count for count, _, _ in blocks], x.dtype)[:, None]
@@ -78,21 +77,17 @@ def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     x, mean, inv, w, train = saved
     m = x.size // len(w)
 
-    def centred(block: slice) -> Array:
-        return np.subtract(x[block], column(mean, 4), out=scratch("bn", x[block].shape, x.dtype))
-
     def sums(block: slice) -> tuple[Array, Array]:
-        return _sum_of_products(gy[block], centred(block)), gy[block].sum(axis=(0, 2, 3))
+        return _sum_of_products(gy[block], centred(x[block], mean)), gy[block].sum(axis=(0, 2, 3))
 
-    blocks = map_blocks(sums, len(x), x[0].nbytes)
-    gw = np.sum([part for part, _ in blocks], axis=0) * inv
-    gb = np.sum([part for _, part in blocks], axis=0)
+    gw, gb = (np.sum(parts, axis=0) for parts in zip(*map_blocks(sums, len(x), x[0].nbytes), strict=True))
+    gw *= inv
     gx = np.empty(x.shape, x.dtype) if needs[0] else None
 
     def input_gradient(block: slice) -> None:
         assert gx is not None
         if train:
-            shift = centred(block)
+            shift = centred(x[block], mean)
             shift *= column(gw * inv / m, 4)
             shift += column(gb / m, 4)
             np.subtract(gy[block], shift, out=gx[block])
@@ -103,6 +98,11 @@ def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     if gx is not None:
         map_blocks(input_gradient, len(x), x[0].nbytes)
     return gx, gw if needs[1] else None, gb if needs[2] else None
+
+
+def centred(x: Array, mean: Array) -> Array:
+    """x - μ, in scratch memory."""
+    return np.subtract(x, column(mean, 4), out=scratch("bn", x.shape, x.dtype))
 
 
 def _sum_of_products(a: Array, b: Array) -> Array:
