@@ -44,7 +44,4 @@ def batch_norm_act_composed(
     return y if after is None else after(y, *(() if alpha is None else (alpha,)))
 
 
-INPUTS, SE_INPUTS = 10, 5
-"""How many arrays it takes, and how many of them are the SE block's: those at the end may be left out."""
-
 batch_norm_act = FusedOp(batch_norm_act_composed)

@@ -198,7 +198,7 @@ def winograds_errors(c, k, size):
     x, w, gy = normal(rng, 9, c, size, size), normal(rng, k, c, 3, 3), normal(rng, 9, k, size, size)
     wide = [a.astype(np.float64) for a in (gy, x, w)]
     y, _ = OPS["conv2d"].forward(*wide[1:], padding=1)
-    exact = y, *OPS["conv2d"].backward(wide[0], (*wide[1:], 1, 1), (True, True))[:2]
+    exact = y, *OPS["conv2d"].backward(wide[0], (*wide[1:], 1, 1), (True, True, False))[:2]
     fast = winograd(x, w), winograd(gy, w, flipped=True), winograd_weights(x, gy)
     direct = direct_forward(x, w, y.shape, 1, 1), *direct_backward(gy, x, w, 1, 1, (True, True))
     return np.array(

@@ -165,12 +165,17 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         grid=(cover(max(c, d), 32), 2 * d + 5 if d else 2), block=1024, **constants,
     )  # fmt: skip
     gx = empty_maps(x, x.shape)
-    gr = empty_maps(x, x.shape) if needs[3] and y is not None else None
+    gr = empty_maps(x, x.shape) if y is not None and needs[3] else None
     launch(
         BACKWARD, "combine", *maps, mean, inv, w, b, gw, gb, gate, gz, nhwc(gx), None if gr is None else nhwc(gr), n,
         grid=n * pieces, **constants,
     )  # fmt: skip
     return gx, gw, gb, gy if y is None else gr, None, *gse
+
+
+def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    """The gradients of a batch norm alone."""
+    return batch_norm_act_backward(gy, saved, needs)[:3]
 
 
 def se_supports(u: Array, w1: Array, *others: Any, **options: Any) -> bool:
@@ -193,4 +198,5 @@ def se_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 
 SE = Kernel(se_forward, se_backward, se_supports)
-BATCH_NORM = BATCH_NORM_ACT = Kernel(batch_norm_act_forward, batch_norm_act_backward, supports)
+BATCH_NORM = Kernel(batch_norm_act_forward, batch_norm_backward, supports)
+BATCH_NORM_ACT = Kernel(batch_norm_act_forward, batch_norm_act_backward, supports)

@@ -183,8 +183,8 @@ def conv2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         gw = winograd_weights(x, gy) if needs[1] else None
     else:
         gx, gw = direct_backward(gy, x, w, stride, padding, needs)
-    gb = gy.sum(axis=(0, 2, 3)) if needs[2:] == (True,) else None
-    return (gx, gw, gb)[: len(needs)]
+    gb = gy.sum(axis=(0, 2, 3)) if needs[2] else None
+    return gx, gw, gb
 
 
 def direct_forward(x: Array, w: Array, shape: tuple[int, ...], stride: int, padding: int) -> Array:

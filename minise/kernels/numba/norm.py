@@ -27,7 +27,6 @@ from minise.kernels.numba.parallel import side_by_side
 from minise.ops.activation import ACTIVATIONS, sigmoid
 from minise.ops.basic import Gradients, Needs
 from minise.ops.batch_norm import check_batch_norm, update_running
-from minise.ops.batch_norm_act import INPUTS, SE_INPUTS
 from minise.ops.linear import linear
 from minise.ops.se import check_se
 
@@ -102,7 +101,12 @@ def batch_norm_act_forward(
     b: Array,
     residual: Array | None = None,
     alpha: Array | None = None,
-    *se: Any,
+    w1: Array | None = None,
+    b1: Array | None = None,
+    w2: Array | None = None,
+    b2: Array | None = None,
+    se_alpha: Array | None = None,
+    *,
     act: str | None = None,
     se_act: str | None = None,
     running: tuple[Array, Array] | None = None,
@@ -110,7 +114,7 @@ def batch_norm_act_forward(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> tuple[Array, Any]:
-    """`minise.ops.batch_norm_act.batch_norm_act_composed`; se: w1, b1, w2, b2 and alpha."""
+    """`minise.ops.batch_norm_act.batch_norm_act_composed`."""
     m = check_batch_norm(x, w, b, train)
     n, hw = len(x), x.shape[2] * x.shape[3]
     x = np.ascontiguousarray(x)
@@ -129,7 +133,7 @@ def batch_norm_act_forward(
     scale, shift = w * inv, b - w * inv * mean
     s = excitation = None
     if se_act is not None:
-        se = (*se, *(None,) * (SE_INPUTS - len(se)))
+        se: Any = (w1, b1, w2, b2, se_alpha)
         check_se(x, *se, act=se_act)
         s, excitation = excite(scale * plane_mean + shift, *se, act=se_act)
         scale, shift = s * scale, s * shift
@@ -147,8 +151,6 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     n, c, hw = len(x), len(w), x.shape[2] * x.shape[3]
     m = n * hw
     gy = np.ascontiguousarray(gy, x.dtype)
-    given = len(needs)
-    needs = (*needs, *(False,) * (INPUTS - given))
     which = loops.ABOVE_ZERO if y is not None else WHICH[act]
     maps = planes(gy), NOTHING if y is None else planes(y), planes(x), every(mean, n), *affine, which
     by_one, by_x_hat = np.empty((2, n, c), x.dtype)  # A and B, for each plane
@@ -166,8 +168,13 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     by_x, shift = (-w * inv**2 * gw / m, gz / hw - gb / m) if train else (np.zeros_like(w), gz / hw)
     coefficients = every(w * inv * s, n), every(by_x, n), every(w * inv * shift, n)
     over_planes(loops.combine, *maps, *coefficients, planes(gx), planes(gr))
-    gradients = (gx, gw, gb, gr, None, *gse)
-    return tuple(g if need else None for g, need in zip(gradients, needs, strict=True))[:given]
+    return gx, gw, gb, gr, None, *gse
 
 
-BATCH_NORM = BATCH_NORM_ACT = Kernel(batch_norm_act_forward, batch_norm_act_backward, supports)
+def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
+    """The gradients of a batch norm alone."""
+    return batch_norm_act_backward(gy, saved, needs)[:3]
+
+
+BATCH_NORM = Kernel(batch_norm_act_forward, batch_norm_backward, supports)
+BATCH_NORM_ACT = Kernel(batch_norm_act_forward, batch_norm_act_backward, supports)

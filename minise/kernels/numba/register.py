@@ -73,10 +73,10 @@ def prepare() -> None:
             np.ones((channels, channels, 3, 3), np.float32),
         )
         y, saved = CONV2D.forward(images, weights, padding=1)
-        CONV2D.backward(y, saved, (True, True))
+        CONV2D.backward(y, saved, (True, True, False))
     for act, residual in (("relu", x), ("gelu", None)):
         y, saved = BATCH_NORM_ACT.forward(x, c, c, residual, act=act)
-        BATCH_NORM_ACT.backward(y, saved, (True, True, True, residual is not None))
+        BATCH_NORM_ACT.backward(y, saved, (True,) * 10)
     for kernel in (2, 3):
         y, saved = MAX_POOL2D.forward(x, kernel=kernel)
         MAX_POOL2D.backward(y, saved, (True,))
