@@ -73,6 +73,20 @@ def test_data_is_shown_with_what_is_said_about_it():
     assert names["POWER"].text == ""  # the string belongs to the statement above it alone
 
 
+@pytest.mark.parametrize("page", ["architecture", "decisions", "performance", "gpu", "extending"])
+def test_the_files_that_a_page_names_are_there(page):
+    """Paths from the top, or from inside minise or a room of it; a star stands for any letters."""
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    named = set(re.findall(r"`([\w./*-]*[\w*]\.(?:py|toml|md|ipynb|cuh?|j2)|[\w./]+/)`", text))
+    folders = [
+        ROOT,
+        *(path for top in ("minise", "cli") for path in (ROOT / top).rglob("*") if path.is_dir()),
+    ]
+    folders += [ROOT / "minise", ROOT / "cli"]
+    own = {"NAME.toml", "NAME.py", "my.py", "my.toml"}  # a reader's
+    assert not {name for name in named - own if not any(any(folder.glob(name)) for folder in folders)}
+
+
 @pytest.mark.parametrize("module", FAMILIES)
 def test_every_family_has_its_equations(module):
     (page,) = (page for page in PAGES.values() if f"{{modules}} {module}\n" in page)
