@@ -81,7 +81,7 @@ def multiply_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 
 def divide_forward(a: Array, b: Array) -> tuple[Array, Any]:
-    """y = a / b; ga = gy / b, gb = -gy a / b². Division by 0 follows NumPy."""
+    """y = a / b; ga = gy / b, gb = -gy a / b², divided twice: b² may overflow. Division by 0 follows NumPy."""
     check_broadcast("divide", a, b)
     return a / b, (a, b)
 
@@ -90,7 +90,7 @@ def divide_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     a, b = saved
     return (
         unbroadcast(gy / b, shape_of(a)) if needs[0] else None,
-        unbroadcast(-gy * a / (b * b), shape_of(b)) if needs[1] else None,
+        unbroadcast(-(gy / b) * (a / b), shape_of(b)) if needs[1] else None,
     )
 
 
@@ -105,12 +105,17 @@ def negate_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 def power_forward(x: Array, *, exponent: float) -> tuple[Array, Any]:
     """y = x^p for a fixed number p; gx = gy p x^(p-1). x must be positive unless p is a whole number."""
-    return x**exponent, (x, exponent)
+    y = x**exponent
+    return y, (x, y, exponent)
 
 
 def power_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    x, p = saved
-    return (gy * p * x ** (p - 1) if p else array_module(x).zeros_like(x),)
+    x, y, p = saved
+    if not p:
+        return (array_module(x).zeros_like(x),)
+    return (
+        gy * (p * y) / x if p < 0 else gy * (p * x ** (p - 1)),
+    )  # a negative p's x^(p-1) underflows early
 
 
 def exp_forward(x: Array) -> tuple[Array, Any]:
