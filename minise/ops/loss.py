@@ -16,7 +16,8 @@ def softmax_cross_entropy_forward(x: Array, labels: Array, *, smoothing: float =
     """y = mean over n of -Σ_k t_k log p_k, with p = softmax(x) and targets t.
 
     x: (n, k) logits; labels: (n,) integers in [0, k); y: a scalar.
-    t is one-hot, mixed with the uniform distribution: t = (1 - smoothing) onehot + smoothing / k.
+    t is one-hot, mixed with the uniform distribution: t = (1 - smoothing) onehot + smoothing / k. A term with t_k = 0
+    counts nothing, not even where p_k is 0.
     log p_k = x_k - max x - log Σ exp(x - max x) does not overflow; gx = gy (p - t) / n.
     Label smoothing: Szegedy et al., 2015, arXiv:1512.00567.
     """
@@ -26,7 +27,8 @@ def softmax_cross_entropy_forward(x: Array, labels: Array, *, smoothing: float =
     shifted = x - x.max(axis=1, keepdims=True)
     log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
     rows = xp.arange(n)
-    y = -(1 - smoothing) * log_p[rows, labels].mean() - smoothing * log_p.mean()
+    uniform = smoothing * log_p.mean() if smoothing else 0
+    y = -uniform - (1 - smoothing) * log_p[rows, labels].mean()
     return xp.asarray(y), (log_p, labels, smoothing)
 
 

@@ -26,7 +26,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
     all = sum_warp(all);
     bool known = labels[row] >= 0 && labels[row] < K;  // a label that is no class makes the loss NaN
-    if (lane == 0) losses[row] = known ? -(1 - smoothing) * (x[labels[row]] - top - log_sum) - smoothing * all / K : __uint_as_float(0x7fc00000u);
+    if (lane == 0) losses[row] = known ? -(smoothing > 0 ? smoothing * all / K : 0) - (1 - smoothing) * (x[labels[row]] - top - log_sum) : __uint_as_float(0x7fc00000u);
 }
 
 // y: the mean of the n losses. One block.
