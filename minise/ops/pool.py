@@ -27,17 +27,20 @@ def max_pool2d_forward(
     """y = the largest value of each kernel x kernel window; gy goes to the pixel that it came from.
 
     x: (n, c, h, w), y: (n, c, ho, wo). stride: kernel when left out. Padding never wins.
-    Where values tie, the first in reading order gets the whole gradient.
+    Where values tie, the first in reading order gets the whole gradient; NaN is larger than any number.
     """
     stride = kernel if stride is None else stride
-    check_pool("max_pool2d", x, kernel, stride, padding)
+    sizes = check_pool("max_pool2d", x, kernel, stride, padding)
     xp = array_module(x)
     view = windows(pad_images(x, padding, -float("inf")), kernel, kernel, stride)
     y = view[:, :, 0, 0].copy()
-    winner = xp.zeros(y.shape, xp.int32)
+    down, across = (xp.maximum(padding - stride * xp.arange(size, dtype=xp.int32), 0) for size in sizes)
+    winner = xp.broadcast_to(
+        kernel * down[:, None] + across, y.shape
+    ).copy()  # a window's first pixel in the map
     for tap in range(1, kernel * kernel):
         values = view[:, :, tap // kernel, tap % kernel]
-        winner[values > y] = tap
+        winner[~(values <= y) & (y == y)] = tap
         xp.maximum(y, values, out=y)
     return y, (winner, x.shape, kernel, stride, padding)
 
@@ -45,7 +48,7 @@ def max_pool2d_forward(
 def max_pool2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     winner, shape, kernel, stride, padding = saved
     tap = array_module(gy).arange(kernel * kernel, dtype=winner.dtype).reshape(kernel, kernel, 1, 1)
-    g = gy[:, :, None, None] * (winner[:, :, None, None] == tap)
+    g = array_module(gy).where(winner[:, :, None, None] == tap, gy[:, :, None, None], 0)
     return (scatter_windows(g, shape, stride, padding),)
 
 

@@ -50,19 +50,19 @@ def mean_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 
 def max_forward(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tuple[Array, Any]:
-    """y = max x over the axes; gy goes to the largest element, shared evenly where several tie."""
+    """y = max x over the axes; gy goes to the largest element, shared evenly where several tie. NaN is the largest."""
     check_axes("max", x, axis)
     if x.size == 0:
         raise ShapeError(f"max: x {x.shape} is empty, expected a number at least")
     y = array_module(x).asarray(x.max(axis=axis, keepdims=keepdims))
-    winners = x == spread(y, x.shape, axis, keepdims)
+    winners = (x == spread(y, x.shape, axis, keepdims)) | (x != x)  # where one is NaN, y is
     return y, (winners, axis, keepdims)
 
 
 def max_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     winners, axis, keepdims = saved
-    shares = winners / winners.sum(axis=axis, keepdims=True, dtype=gy.dtype)
-    return ((spread(gy, winners.shape, axis, keepdims) * shares).astype(gy.dtype, copy=False),)
+    shares = spread(gy, winners.shape, axis, keepdims) / winners.sum(axis=axis, keepdims=True)
+    return (array_module(gy).where(winners, shares, 0).astype(gy.dtype, copy=False),)
 
 
 sum_ = Op(sum_forward, sum_backward)

@@ -17,13 +17,13 @@ MAX_KERNEL = 15
 
 @inner
 def wins(value: Any, best: Any) -> Any:
-    """Whether the value is larger, or not a number: found without a branch, which would be guessed."""
-    return (value > best) | (value != value)
+    """Whether the value is larger, or the first that is not a number: without a branch, which would be guessed."""
+    return ((value > best) | (value != value)) & (best == best)
 
 
 @loop
 def forward(work: Any, x: Any, kernel: int, stride: int, y: Any, winner: Any) -> None:
-    """y[p, i, j] = the largest value of a window of x[p], winner[p, i, j] its place; not a number wins always."""
+    """y[p, i, j] = the largest value of a window of x[p], winner[p, i, j] its place; the first that is not a number wins."""
     _, rows, columns = y.shape
     for start, stop in turns(work):
         for p in range(start, stop):

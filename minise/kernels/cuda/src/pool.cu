@@ -6,7 +6,7 @@
 
 struct __align__(V) Taps { unsigned char of[V]; };
 
-// y: (n, HO, WO, C); winner: like y, the tap that y came from, the first in reading order where values tie.
+// y: (n, HO, WO, C); winner: like y, the tap that y came from, the first in reading order where values tie or are NaN.
 extern "C" __global__ void __launch_bounds__(THREADS)
     max_forward(const Element* x, Element* y, unsigned char* winner, int n) {
     long i = (long)blockIdx.x * THREADS + threadIdx.x;
@@ -22,7 +22,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         Vector v = load(x, ((image * H + yy) * W + xx) * C + c);
         UNROLL
         for (int j = 0; j < V; j++)
-            if (!found || wide(v.of[j]) > wide(best.of[j]) || wide(v.of[j]) != wide(v.of[j])) {  // NaN wins
+            if (!found || (!(wide(v.of[j]) <= wide(best.of[j])) && wide(best.of[j]) == wide(best.of[j]))) {  // the first NaN wins
                 best.of[j] = v.of[j];
                 taps.of[j] = tap;
             }
