@@ -34,6 +34,7 @@ def felu_forward(x: Array, alpha: Array) -> tuple[Array, Any]:
     x: (n, c) or (n, c, h, w). alpha: () for one a layer, or (c,) for one a channel.
     2^(x / ln 2) is e^x, so this is ELU whose alpha learns; it is computed by expm1, exact near 0.
     gx = gy where x > 0, else gy alpha e^x (so alpha at x = 0); galpha = Σ gy (e^x - 1) over x <= 0.
+    Far below 0 no digits are left to make e^x of e^x - 1.
     alpha may turn negative while it learns, hence the sign of x decides, never that of y.
     Source: Qiumei, Dan and Fenghua, IEEE Access 7, 2019; our reading of He and Sun, 2020.
     """
@@ -47,7 +48,7 @@ def felu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     x, alpha, e = saved
     xp = array_module(x)
     return (
-        xp.where(x > 0, gy, gy * alpha * (e + 1)) if needs[0] else None,
+        xp.where(x > 0, gy, gy * alpha * xp.exp(xp.minimum(x, 0))) if needs[0] else None,
         _sum_to(gy * e, alpha) if needs[1] else None,  # e is 0 where x > 0
     )
 
@@ -59,12 +60,13 @@ def elu_forward(x: Array, *, alpha: float = 1.0) -> tuple[Array, Any]:
     """
     xp = array_module(x)
     e = xp.expm1(xp.minimum(x, 0))
-    return xp.where(x > 0, x, alpha * e), (x, e, alpha)
+    return xp.where(x > 0, x, alpha * e), (x, alpha)
 
 
 def elu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    x, e, alpha = saved
-    return (array_module(x).where(x > 0, gy, gy * alpha * (e + 1)),)
+    x, alpha = saved
+    xp = array_module(x)
+    return (xp.where(x > 0, gy, gy * alpha * xp.exp(xp.minimum(x, 0))),)
 
 
 def leaky_relu_forward(x: Array, *, slope: float = 0.01) -> tuple[Array, Any]:
@@ -98,25 +100,31 @@ def prelu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 
 def sigmoid_forward(x: Array) -> tuple[Array, Any]:
-    """y = 1 / (1 + e^-x), computed from e^-|x| so that it cannot overflow; gx = gy y (1 - y)."""
+    """y = 1 / (1 + e^-x), computed from e^-|x| so that it cannot overflow; gx = gy y (1 - y).
+
+    Both y and 1 - y are saved: next to 1, y has few digits left to make 1 - y of, which is e^-x y.
+    """
     xp = array_module(x)
     e = xp.exp(-xp.abs(x))
     y = xp.where(x >= 0, 1, e) / (1 + e)
-    return y, y
+    return y, (y, xp.where(x > 4, e * y, 1 - y))
 
 
 def sigmoid_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    return (gy * saved * (1 - saved),)
+    y, rest = saved
+    return (gy * y * rest,)
 
 
 def tanh_forward(x: Array) -> tuple[Array, Any]:
-    """y = tanh x; gx = gy (1 - y²)."""
-    y = array_module(x).tanh(x)
-    return y, y
+    """y = tanh x; gx = gy (1 - y²) = gy / cosh² x, which keeps its digits where y is next to 1 or -1."""
+    return array_module(x).tanh(x), x
 
 
 def tanh_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    return (gy * (1 - saved * saved),)
+    xp = array_module(saved)
+    e = xp.exp(-xp.abs(saved))
+    slope = 2 * e / (1 + e * e)  # 1 / cosh x
+    return (gy * slope * slope,)
 
 
 GELU_SCALE, GELU_CUBIC = 2 * (2 / np.pi) ** 0.5, 0.044715
@@ -129,14 +137,17 @@ def gelu_forward(x: Array) -> tuple[Array, Any]:
     Source: Hendrycks and Gimpel, 2016, arXiv:1606.08415, the form with tanh (PyTorch's `approximate="tanh"`), written
     with σ(t) = (1 + tanh(t / 2)) / 2.
     """
-    s, _ = sigmoid_forward(GELU_SCALE * (x + GELU_CUBIC * x * x * x))
-    return x * s, (x, s)
+    xp = array_module(x)
+    near = xp.clip(
+        x, -40, 40
+    )  # beyond it σ is 0 or 1 to the last digit, and powers of x leave float16's range
+    s, (_, rest) = sigmoid_forward(GELU_SCALE * (near + GELU_CUBIC * near * near * near))
+    return xp.maximum(x, -40) * s, (near, s, rest)
 
 
 def gelu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    x, s = saved
-    squares = array_module(x).minimum(x * x, 1e4)  # float16 ends at 256²; 1 - s or s has long been 0 there
-    return (gy * (s + x * s * (1 - s) * (GELU_SCALE * (1 + 3 * GELU_CUBIC * squares))),)
+    x, s, rest = saved
+    return (gy * (s + x * s * rest * (GELU_SCALE * (1 + 3 * GELU_CUBIC * x * x))),)
 
 
 def _per_channel(op: str, a: Array, x: Array) -> Array:
@@ -203,17 +214,21 @@ def _smooth(value: str, slope: str) -> Formula:
 
 
 EXPONENTIAL = Formula("a * expm1(x)", "a * exp(x)", learns="expm1(x)")
+COSH = "(exp(x) + exp(-x))"
 LINE = Formula("a * x", "a", learns="x")
 BELOW = "(1 + exp(-sqrt(8 / pi) * (x + 0.044715 * x * x * x)))"
-GELU = _smooth(f"x / {BELOW}", f"(1 + (x - y) * sqrt(8 / pi) * (1 + 0.134145 * x * x)) / {BELOW}")
+REST = "(1 + exp(sqrt(8 / pi) * (x + 0.044715 * x * x * x)))"
+GELU = _smooth(
+    f"x / {BELOW}", f"1 / {BELOW} + sqrt(8 / pi) * (y / {REST} + 0.134145 * (x * (x * (y / {REST}))))"
+)
 ACTIVATIONS = {
     "relu": Activation(relu, formula=Formula("0", "0"), onnx="Relu"),
     "felu": Activation(felu, start=1.0, formula=EXPONENTIAL),
     "elu": Activation(elu, fixed=1.0, formula=EXPONENTIAL, onnx="Elu"),
     "leaky_relu": Activation(leaky_relu, fixed=0.01, formula=LINE, onnx="LeakyRelu"),
     "prelu": Activation(prelu, start=0.25, formula=LINE, onnx="PRelu"),
-    "sigmoid": Activation(sigmoid, formula=_smooth("1 / (1 + exp(-x))", "y * (1 - y)"), onnx="Sigmoid"),
-    "tanh": Activation(tanh, formula=_smooth("tanh(x)", "1 - y * y"), onnx="Tanh"),
+    "sigmoid": Activation(sigmoid, formula=_smooth("1 / (1 + exp(-x))", "y / (1 + exp(x))"), onnx="Sigmoid"),
+    "tanh": Activation(tanh, formula=_smooth("tanh(x)", f"4 / {COSH} / {COSH}"), onnx="Tanh"),
     "gelu": Activation(gelu, formula=GELU, torch={"approximate": "tanh"}),
 }
 

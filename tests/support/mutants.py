@@ -73,11 +73,11 @@ MUTANTS = [
     ),
     *_of(
         "divide",
-        ("-gy * a / (b * b)", "gy * a / (b * b)", "sign of b"),
-        ("(b * b)", "b", "1 / b for 1 / b²"),
+        ("-(gy / b)", "(gy / b)", "sign of b"),
+        ("(a / b)", "a", "1 / b for 1 / b²"),
     ),
     *_of("negate", ("-gy", "gy", "sign")),
-    *_of("power", ("x ** (p - 1)", "x**p", "exponent p for p - 1"), ("gy * p *", "gy *", "factor p")),
+    *_of("power", ("x ** (p - 1)", "x**p", "exponent p for p - 1"), ("(p * x", "(x", "factor p")),
     *_of("exp", ("gy * saved", "gy", "factor y")),
     *_of("log", ("gy / saved", "gy * saved", "x for 1 / x")),
     *_of("sqrt", ("(2 * saved)", "saved", "factor 1/2")),
@@ -87,7 +87,7 @@ MUTANTS = [
         ("gx / (gx.size // (gy.size or 1))", "gx", "missing 1 / m"),
         ("// (gy.size or 1)", "", "1 / all for 1 / m"),
     ),
-    *_of("max", ("winners / winners.sum", "1.0 / winners.sum", "everyone gets a share")),
+    *_of("max", ("where(winners, shares, 0)", "where(True, shares, 0)", "everyone gets a share")),
     *_of(
         "transpose",
         ("[saved.index(i) for i in range(len(saved))]", "saved", "the permutation, not its inverse"),
@@ -112,9 +112,9 @@ MUTANTS = [
     *_of("relu", ("saved > 0", "saved >= 0", "everything passes"), ("gy * (saved > 0)", "gy", "no mask")),
     *_of(
         "felu",
-        ("gy * alpha * (e + 1)", "gy * alpha * e", "e^x - 1 for e^x"),
-        ("gy * alpha * (e + 1)", "gy * (e + 1)", "alpha left out"),
-        ("gy * alpha * (e + 1)", "gy * alpha * (e + 1) / 0.6931471805599453", "slope of exp(x / ln 2)"),
+        ("gy * alpha * xp.exp(xp.minimum(x, 0))", "gy * alpha * e", "e^x - 1 for e^x"),
+        ("gy * alpha * xp", "gy * xp", "alpha left out"),
+        ("gy * alpha * xp", "gy * alpha / 0.6931471805599453 * xp", "slope of exp(x / ln 2)"),
         ("x > 0, gy", "x > -1, gy", "mask in the wrong place"),
         (
             "x > 0, gy",
@@ -134,7 +134,7 @@ MUTANTS = [
         ("(0, *range(2, g.ndim))", "0", "alpha's gradient not summed over the map"),
         function="_sum_to",
     ),
-    *_of("elu", ("gy * alpha * (e + 1)", "gy * (e + alpha)", "e^x - 1 + alpha")),
+    *_of("elu", ("gy * alpha * xp.exp", "gy * (alpha - 1) + gy * xp.exp", "e^x - 1 + alpha")),
     *_of("leaky_relu", ("slope * gy", "gy * x", "x for the slope")),
     *_of(
         "prelu",
@@ -143,10 +143,10 @@ MUTANTS = [
     ),
     *_of(
         "sigmoid",
-        ("gy * saved * (1 - saved)", "gy * saved", "factor 1 - y"),
-        ("(1 - saved)", "(1 - saved) ** 2", "1 - y twice"),
+        ("gy * y * rest", "gy * y", "factor 1 - y"),
+        ("y * rest", "y * rest**2", "1 - y twice"),
     ),
-    *_of("tanh", ("1 - saved * saved", "1 - saved", "y for y²")),
+    *_of("tanh", ("slope * slope", "slope", "1 / cosh x for its square")),
     *_of(
         "gelu",
         ("s + x * s", "s + s", "the sigmoid's slope without x"),
@@ -184,7 +184,7 @@ MUTANTS = [
     ),
     *_of(
         "max_pool2d",
-        ("winner[values > y] = tap", "winner[values < y] = tap", "the loser wins"),
+        ("~(values <= y)", "~(values >= y)", "the loser wins"),
         function="max_pool2d_forward",
     ),
     *_of("avg_pool2d", ("gy / kernel**2", "gy / kernel", "1 / k for 1 / k²")),
@@ -230,7 +230,7 @@ MUTANTS = [
         ("direct + through_gate", "through_gate + 0 * direct", "the first path left out"),
         ("(gz / (h * w))", "gz", "missing 1 / (h·w)"),
         ("(gz / (h * w))", "(gz / h)", "1 / h for 1 / (h·w)"),
-        ("gs * s * (1 - s)", "gs", "the sigmoid left out"),
+        ("gs * s * rest", "gs", "the sigmoid left out"),
         ("(gy * u).sum(axis=(2, 3))", "(gy * u).mean(axis=(2, 3))", "mean for sum in gs"),
         ("(gy * u).sum(axis=(2, 3))", "gy.sum(axis=(2, 3))", "gs without u"),
         ("gv.T @ a", "gv.T @ a / len(u)", "1 / n in gw2"),

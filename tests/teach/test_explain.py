@@ -170,7 +170,7 @@ def test_every_lesson_has_its_file_and_is_installed():
         ('run.backward = ["gv = "]', 'run.backwards = ["gv = "]', KeyError, "'backwards'"),
         ('"minise.ops.se:se_backward"', '"minise.ops.se:se_back"', AttributeError, "se_back"),
         ('show = ["gv"]', 'show = ["gvv"]', NameError, "'gvv'"),
-        ('line = "gv = gs"', 'line = "gv = gs * s * (1 - s)"', ValueError, "changes nothing"),
+        ('line = "gv = gs"', 'line = "gv = gs * s * rest"', ValueError, "changes nothing"),
         ('line = "gv = gs"', 'line = "gv = ggs"', NameError, "'ggs'"),
         ('of = "gv[0,1]"', 'of = "gv[0,9]"', IndexError, "9"),
         ("= gs[0,1]·s[0,1]·", "= gs[0,1]·t[0,1]·", KeyError, "'t'"),

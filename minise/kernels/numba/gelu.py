@@ -20,6 +20,8 @@ SLOPE = np.float32(GELU_SCALE)
 SLOPE_BY_SQUARE = np.float32(3 * GELU_SCALE * GELU_CUBIC)
 LARGEST = np.float32(126)
 """2^z is cut off at this z and at -z, where floats end; the sigmoid is 0 or 1 to all digits by then."""
+FAR = np.float32(12)
+"""Beyond it and its negative u may as well be it: the sigmoid is 0 or 1, and a power of u would leave float32."""
 ROUND = np.float32(1.5 * 2**23)
 """Added to a float below 2^22 and taken away again, this rounds it to the next whole number."""
 
@@ -46,11 +48,12 @@ def sigmoid(u):
 @part
 def gelu(u):
     """y."""
-    return u * sigmoid(u)
+    return (-FAR if u < -FAR else u) * sigmoid(u)
 
 
 @part
 def gelu_slope(u):
     """y', the derivative of y by u."""
+    u = FAR if u > FAR else (-FAR if u < -FAR else u)
     s = sigmoid(u)
     return s + u * s * (ONE - s) * (SLOPE + SLOPE_BY_SQUARE * u * u)

@@ -30,8 +30,9 @@ __device__ inline void affine(const Walk& at, const float* mean, const float* in
         scale[j] = w[c] * inv[c];
         shift[j] = b[c] - mean[c] * scale[j];
         if (!D) continue;
-        scale[j] *= gate[(long)at.image * C + c];
-        shift[j] *= gate[(long)at.image * C + c];
+        float s = sigmoid(gate[(long)at.image * C + c]);
+        scale[j] *= s;
+        shift[j] *= s;
     }
 }
 
@@ -58,8 +59,9 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     for (int i = threadIdx.x; i < 2 * C; i += THREADS) parts[(long)blockIdx.x * 2 * C + i] = found[i];
 }
 
-// A block an image. planes: (n, 2, C), its share of gb and gw; gz, by_gate: (n, C), by_hidden, by_alpha: (n, D): the
-// gradients of what goes into the gate's sigmoid and into the hidden units, and the shares of alpha's.
+// A block an image. gate: (n, C), what went into its sigmoid. planes: (n, 2, C), its share of gb and gw; gz, by_gate:
+// (n, C), by_hidden, by_alpha: (n, D): the gradients of what goes into the gate's sigmoid and into the hidden units, and
+// the shares of alpha's.
 extern "C" __global__ void __launch_bounds__(THREADS)
     gates(const float* parts, const float* z, const float* mean, const float* inv, const float* w, const float* b,
           const float* w1, const float* w2, const float* alpha, float fixed_alpha, const float* hidden, const float* gate,
@@ -73,10 +75,10 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             a += part[0];
             by_x += part[C];
         }
-        float s = gate[image * C + c];
+        float v = gate[image * C + c];
         one[c] = a;
         other[c] = by_x;
-        by_gate[image * C + c] = at_gate[c] = (w[c] * by_x + b[c] * a) * s * (1 - s);
+        by_gate[image * C + c] = at_gate[c] = (w[c] * by_x + b[c] * a) * sigmoid(v) * sigmoid(-v);
     }
     __syncthreads();
     for (int d = threadIdx.x / WARP; d < D; d += THREADS / WARP) {
@@ -91,7 +93,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
     __syncthreads();
     for (int c = threadIdx.x; c < C; c += THREADS) {
-        float by_z = 0, s = gate[image * C + c];
+        float by_z = 0, s = sigmoid(gate[image * C + c]);
         for (int d = 0; d < D; d++) by_z += w1[d * C + c] * at_hidden[d];
         gz[image * C + c] = by_z;
         planes[(image * 2) * C + c] = s * one[c] + by_z;
@@ -154,7 +156,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     affine(at, mean, inv, w, b, gate, scale, shift);
     for (int c = threadIdx.x; c < C; c += THREADS) {
         float by_u = w[c] * inv[c], through = D ? gz[(long)at.image * C + c] / HW : 0;
-        by_g[c] = D ? by_u * gate[(long)at.image * C + c] : by_u;
+        by_g[c] = D ? by_u * sigmoid(gate[(long)at.image * C + c]) : by_u;
         by_x[c] = TRAIN ? -by_u * inv[c] * gw[c] / m : 0;
         rest[c] = by_u * (TRAIN ? through - gb[c] / m : through) - by_x[c] * mean[c];
     }

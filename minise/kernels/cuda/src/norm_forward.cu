@@ -108,7 +108,8 @@ extern "C" __global__ void __launch_bounds__(LANES* STATISTICS_ROWS)
     }
 }
 
-// hidden: (n, D), what goes into the hidden units; gate: (n, C). Both null where D is 0, without an SE block.
+// hidden: (n, D), what goes into the hidden units; gate: (n, C), what goes into the gate's sigmoid. Both null where D is
+// 0, without an SE block.
 extern "C" __global__ void __launch_bounds__(THREADS)
     normalise(const Element* x, const Element* residual, const float* z, const float* mean, const float* inv,
               const float* w, const float* b, const float* w1, const float* b1, const float* w2, const float* b2,
@@ -138,7 +139,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             float s = sigmoid(sum);
             scale[c] *= s;
             shift[c] *= s;
-            if (at.piece == 0) gate[(long)at.image * C + c] = s;
+            if (at.piece == 0) gate[(long)at.image * C + c] = sum;
         }
         __syncthreads();
     }
