@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minise.backend import Array, array_module
 from minise.errors import ShapeError
 from minise.ops.basic import Gradients, Needs
@@ -38,7 +40,7 @@ def batch_norm_forward(
     x: (n, c) or (n, c, h, w); w, b: (c,). running: (mean, var), each (c,).
     train: μ and σ² are the batch's (σ² divides by m, the number of values a channel); `running`, where
     given, moves towards them in place, by `momentum`, with the unbiased variance: the one side effect an op
-    has. Otherwise μ and σ² are the running ones, and constants.
+    has. Otherwise μ and σ² are the running ones, and constants. Statistics of float16 are float32.
 
     Every value of a batch moves μ and σ², so in training, with ĝ = w gy:
         gx = (ĝ - mean(ĝ) - x̂ mean(ĝ x̂)) / √(σ² + eps)
@@ -46,21 +48,23 @@ def batch_norm_forward(
     Source: Ioffe and Szegedy, 2015, arXiv:1502.03167.
     """
     m = check_batch_norm(x, w, b, train)
-    axes = (0, *range(2, x.ndim))
+    axes, dtype = (0, *range(2, x.ndim)), np.result_type(x, w)
+    x, unit = in_range(x.astype(np.result_type(x, np.float32), copy=False), train)
     if train:
         mean = x.mean(axis=axes)
         centred = x - column(mean, x.ndim)
         var = (centred * centred).mean(axis=axes)
         if running is not None:
-            update_running(running, mean, var * (m / (m - 1)), momentum)
+            update_running(running, mean * unit, var * (m / (m - 1)) * unit * unit, momentum)
     else:
         if running is None:
             raise ShapeError("batch_norm: running is None, expected (mean, var) outside training")
         mean, var = running
         centred = x - column(mean, x.ndim)
-    inv = 1 / array_module(x).sqrt(var + eps)
+    inv = 1 / array_module(x).sqrt(var + eps / unit / unit)
     x_hat = centred * column(inv, x.ndim)
-    return column(w, x.ndim) * x_hat + column(b, x.ndim), (x_hat, inv, w, train)
+    y = column(w, x.ndim) * x_hat + column(b, x.ndim)
+    return y.astype(dtype, copy=False), (x_hat, inv / unit, w, train)
 
 
 def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
@@ -75,7 +79,26 @@ def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
             m = gy.size // len(w)
             gx = gy - column(gb / m, gy.ndim) - x_hat * column(gw / m, gy.ndim)
         gx = gx * column(w * inv, gy.ndim)
-    return gx, gw if needs[1] else None, gb if needs[2] else None
+    found = (gx, gw if needs[1] else None, gb if needs[2] else None)
+    return tuple(None if g is None else g.astype(gy.dtype, copy=False) for g in found)
+
+
+LARGE = 2.0**64
+"""Where a variance is less, `in_range` changes nothing that matters."""
+
+
+def in_range(x: Array, train: bool = True) -> tuple[Array, Array | int]:
+    """(x / unit, unit): a power of two per channel, (c,), that brings 2^32 and more to about 1: σ² stays in range.
+
+    It is 1 for smaller numbers, and no digit of others changes. Without `train` there are no squares: (x, 1).
+    """
+    if not train:
+        return x, 1
+    xp = array_module(x)
+    largest = xp.abs(x).max(axis=(0, *range(2, x.ndim)))
+    _, exponents = xp.frexp(largest)
+    unit = xp.ldexp(xp.ones_like(largest), xp.where(exponents > 32, exponents - 1, 0))
+    return x / column(unit, x.ndim), unit
 
 
 def column(a: Array, ndim: int) -> Array:

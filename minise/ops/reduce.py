@@ -50,7 +50,7 @@ def mean_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 
 def max_forward(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tuple[Array, Any]:
-    """y = max x over the axes; gy goes to the largest element, shared evenly where several tie. NaN is the largest."""
+    """y = max x over the axes; gy goes to the largest, shared evenly where several tie. NaN is the largest."""
     check_axes("max", x, axis)
     if x.size == 0:
         raise ShapeError(f"max: x {x.shape} is empty, expected a number at least")

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from minise import backend
 from minise.ops import ACTIVATIONS, OPS
+from minise.tape import Tensor
 
 TYPES = pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 
@@ -160,3 +162,50 @@ def test_a_reduction_to_the_maximum_gives_the_gradient_to_nan(dtype):
     assert np.array_equal(y, [np.nan, 3, -np.inf], equal_nan=True)
     near(gx, [[0, 1, 0], [0, 0.5, 0.5], [1 / 3] * 3])
     near(run("max", np.zeros(5000, dtype))[1], np.full(5000, 1 / 5000))
+
+
+# --- batch norm ------------------------------------------------------------------------------------------------
+
+SPREADS = [
+    (np.float16, 1000, 300),
+    (np.float16, 0, 2e4),
+    (np.float16, 5e-3, 1e-2),
+    *[(np.float32, 0, size) for size in (1e15, 1e18, 1e20, 1e30, 1e36)],
+    (np.float32, 3e20, 1e20),
+    (np.float64, 0, 1e200),
+]
+
+
+@pytest.mark.parametrize("name", ["reference", "numpy", "numba"])
+@pytest.mark.parametrize(("dtype", "mean", "deviation"), SPREADS)
+def test_batch_norm_of_large_numbers(name, dtype, mean, deviation):
+    """x̂ and the gradient of numbers of size 1 that are multiplied, beside a channel of ordinary ones."""
+    rng = np.random.default_rng(0)
+    x, gy = rng.standard_normal((2, 6, 2, 4, 4)).clip(-2.5, 2.5)
+    x[:, 1] = x[:, 1] * deviation + mean
+    x, gy = x.astype(dtype), gy.astype(dtype)
+    w, b = np.array([0.5, 2], dtype), np.array([1, -1], dtype)
+    with backend.use_backend(name):
+        tensors = [Tensor(a, requires_grad=True) for a in (x, w, b)]
+        with np.errstate(over="ignore"):
+            y = OPS["batch_norm"](*tensors)
+        y.backward(gy)
+        found = [y.data, *(t.grad for t in tensors)]
+    unit = np.array([1, deviation]).reshape(-1, 1, 1)
+    scaled, eps = x.astype(np.longdouble) / unit, 1e-5 / unit.astype(np.longdouble) ** 2
+    centred = scaled - scaled.mean(axis=(0, 2, 3), keepdims=True)
+    inv = 1 / np.sqrt((centred**2).mean(axis=(0, 2, 3), keepdims=True) + eps)
+    x_hat, column, g = centred * inv, (-1, 1, 1), gy.astype(np.longdouble)
+    means = [a.mean(axis=(0, 2, 3), keepdims=True) for a in (g, g * x_hat)]
+    gx = w.reshape(column) * inv / unit * (g - means[0] - x_hat * means[1])
+    expected = (
+        w.reshape(column) * x_hat + b.reshape(column),
+        gx,
+        (g * x_hat).sum(axis=(0, 2, 3)),
+        g.sum(axis=(0, 2, 3)),
+    )
+    for a, right in zip(found, expected, strict=True):
+        assert a.dtype == dtype
+        own = (0, 2, 3) if a.ndim == 4 else ()
+        error = np.abs(a - right).max(axis=own) / np.abs(right).max(axis=own)
+        assert (error < 20 * np.finfo(dtype).eps + 1e-7 * (dtype == np.float16)).all()

@@ -211,7 +211,7 @@ MUTANTS = [
     ),
     *_of(
         "batch_norm",
-        ("return column(w, x.ndim) * x_hat", "return column(w, x.ndim) * centred", "the deviation left out"),
+        ("y = column(w, x.ndim) * x_hat", "y = column(w, x.ndim) * centred", "the deviation left out"),
         function="batch_norm_forward",
     ),
     *_of(

@@ -26,7 +26,7 @@ from minise.kernels.numba import planes as loops
 from minise.kernels.numba.parallel import side_by_side
 from minise.ops.activation import ACTIVATIONS, sigmoid
 from minise.ops.basic import Gradients, Needs
-from minise.ops.batch_norm import check_batch_norm, update_running
+from minise.ops.batch_norm import LARGE, check_batch_norm, in_range, update_running
 from minise.ops.linear import linear
 from minise.ops.se import check_se
 
@@ -74,6 +74,16 @@ def plane_moments(x: Array) -> tuple[Array, Array]:
     return mean, squares
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def statistics(x: Array) -> tuple[Array, Array, Array]:
+    """The planes' means (n, c); mean and variance of each channel: (c,), (c,)."""
+    hw = x.shape[2] * x.shape[3]
+    plane_mean, squares = plane_moments(x)
+    mean = plane_mean.mean(axis=0)
+    var = (squares + hw * (plane_mean - mean) ** 2).sum(axis=0) / (len(x) * hw)
+    return plane_mean, mean, var
+
+
 def excite(z: Array, w1: Any, b1: Any, w2: Any, b2: Any, alpha: Any, *, act: str) -> tuple[Array, Any]:
     """The gates s (n, c) of the squeezed z (n, c), and what `excite_backward` needs."""
     given = () if alpha is None else (alpha,)
@@ -116,20 +126,21 @@ def batch_norm_act_forward(
 ) -> tuple[Array, Any]:
     """`minise.ops.batch_norm_act.batch_norm_act_composed`."""
     m = check_batch_norm(x, w, b, train)
-    n, hw = len(x), x.shape[2] * x.shape[3]
-    x = np.ascontiguousarray(x)
-    plane_mean, squares = plane_moments(x) if train or se_act is not None else (None, None)
+    n, x = len(x), np.ascontiguousarray(x)
+    plane_mean = plane_moments(x)[0] if se_act is not None and not train else None
+    unit: Array | int = 1
     if train:
-        assert plane_mean is not None
-        mean = plane_mean.mean(axis=0)
-        var = (squares + hw * (plane_mean - mean) ** 2).sum(axis=0) / m
+        plane_mean, mean, var = statistics(x)
+        if not (var < LARGE).all():
+            x, unit = in_range(x)
+            plane_mean, mean, var = statistics(x)
         if running is not None:
-            update_running(running, mean, var * (m / (m - 1)), momentum)
+            update_running(running, mean * unit, var * (m / (m - 1)) * unit * unit, momentum)
     elif running is not None:
         mean, var = (a.astype(x.dtype) for a in running)  # a copy: the running ones may move before backward
     else:
         raise ShapeError("batch_norm: running is None, expected (mean, var) outside training")
-    inv = 1 / np.sqrt(var + eps)
+    inv = 1 / np.sqrt(var + eps / unit / unit)
     scale, shift = w * inv, b - w * inv * mean
     s = excitation = None
     if se_act is not None:
@@ -142,12 +153,12 @@ def batch_norm_act_forward(
     affine = every(scale, n), every(shift, n)
     over_planes(loops.affine, planes(x), *affine, others, ACTS[act], planes(y))
     cut = act == "relu" and residual is not None  # else x tells what was cut off, or nothing was
-    return y, (x, y if cut else None, act, affine, plane_mean, mean, inv, w, b, s, excitation, train)
+    return y, (x, y if cut else None, act, affine, plane_mean, mean, inv, w, b, unit, s, excitation, train)
 
 
 def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """The gradients as the formulas above have them."""
-    x, y, act, affine, plane_mean, mean, inv, w, b, s, excitation, train = saved
+    x, y, act, affine, plane_mean, mean, inv, w, b, unit, s, excitation, train = saved
     n, c, hw = len(x), len(w), x.shape[2] * x.shape[3]
     m = n * hw
     gy = np.ascontiguousarray(gy, x.dtype)
@@ -165,6 +176,7 @@ def batch_norm_act_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
         gw = (s * by_x_hat + gz * (plane_mean - mean) * inv).sum(axis=0)
         gb = (s * by_one + gz).sum(axis=0)
     gr = gy if y is None else empty(x.shape, x.dtype)
+    w = w / unit
     by_x, shift = (-w * inv**2 * gw / m, gz / hw - gb / m) if train else (np.zeros_like(w), gz / hw)
     coefficients = every(w * inv * s, n), every(by_x, n), every(w * inv * shift, n)
     over_planes(loops.combine, *maps, *coefficients, planes(gx), planes(gr))

@@ -23,7 +23,7 @@ def wins(value: Any, best: Any) -> Any:
 
 @loop
 def forward(work: Any, x: Any, kernel: int, stride: int, y: Any, winner: Any) -> None:
-    """y[p, i, j] = the largest value of a window of x[p], winner[p, i, j] its place; the first that is not a number wins."""
+    """y[p, i, j] = the largest value of a window of x[p], winner[p, i, j] its place."""
     _, rows, columns = y.shape
     for start, stop in turns(work):
         for p in range(start, stop):

@@ -10,7 +10,7 @@ from minise.backend import Array, Kernel
 from minise.errors import ShapeError
 from minise.kernels.threads import map_blocks, scratch
 from minise.ops.basic import Gradients, Needs
-from minise.ops.batch_norm import check_batch_norm, column, update_running
+from minise.ops.batch_norm import LARGE, check_batch_norm, column, in_range, update_running
 
 
 def batch_norm_supports(x: Array, w: Array, b: Array, **options: Any) -> bool:
@@ -32,15 +32,19 @@ def batch_norm_forward(
 ) -> tuple[Array, Any]:
     """`minise.ops.batch_norm.batch_norm_forward`: one pass for the statistics in training, one for y."""
     m = check_batch_norm(x, w, b, train)
+    unit: Array | int = 1
     if train:
         mean, var = batch_statistics(x, m)
+        if not (var < LARGE).all():
+            x, unit = in_range(x)
+            mean, var = batch_statistics(x, m)
         if running is not None:
-            update_running(running, mean, var * (m / (m - 1)), momentum)
+            update_running(running, mean * unit, var * (m / (m - 1)) * unit * unit, momentum)
     elif running is not None:
         mean, var = (a.astype(x.dtype) for a in running)  # a copy: the running ones may move before backward
     else:
         raise ShapeError("batch_norm: running is None, expected (mean, var) outside training")
-    inv = 1 / np.sqrt(var + eps)
+    inv = 1 / np.sqrt(var + eps / unit / unit)
     y = np.empty(x.shape, x.dtype)
 
     def normalise(block: slice) -> None:
@@ -49,9 +53,10 @@ def batch_norm_forward(
         part += column(b, 4)
 
     map_blocks(normalise, len(x), x[0].nbytes)
-    return y, (x, mean, inv, w, train)
+    return y, (x, mean, inv, w, unit, train)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def batch_statistics(x: Array, m: int) -> tuple[Array, Array]:
     """Mean and variance of each channel over its m values: (c,), (c,).
 
@@ -74,7 +79,7 @@ def batch_statistics(x: Array, m: int) -> tuple[Array, Array]:
 
 def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """`minise.ops.batch_norm.batch_norm_backward`; x̂ is made again from x, block by block."""
-    x, mean, inv, w, train = saved
+    x, mean, inv, w, unit, train = saved
     m = x.size // len(w)
 
     def sums(block: slice) -> tuple[Array, Array]:
@@ -91,7 +96,7 @@ def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
             shift *= column(gw * inv / m, 4)
             shift += column(gb / m, 4)
             np.subtract(gy[block], shift, out=gx[block])
-            gx[block] *= column(w * inv, 4)
+            gx[block] *= column(w * inv / unit, 4)
         else:
             np.multiply(gy[block], column(w * inv, 4), out=gx[block])
 
