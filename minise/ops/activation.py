@@ -34,7 +34,6 @@ def felu_forward(x: Array, alpha: Array) -> tuple[Array, Any]:
     x: (n, c) or (n, c, h, w). alpha: () for one a layer, or (c,) for one a channel.
     2^(x / ln 2) is e^x, so this is ELU whose alpha learns; it is computed by expm1, exact near 0.
     gx = gy where x > 0, else gy alpha e^x (so alpha at x = 0); galpha = Σ gy (e^x - 1) over x <= 0.
-    Far below 0 no digits are left to make e^x of e^x - 1.
     alpha may turn negative while it learns, hence the sign of x decides, never that of y.
     Source: Qiumei, Dan and Fenghua, IEEE Access 7, 2019; our reading of He and Sun, 2020.
     """
@@ -59,8 +58,7 @@ def elu_forward(x: Array, *, alpha: float = 1.0) -> tuple[Array, Any]:
     Source: Clevert, Unterthiner and Hochreiter, 2015, arXiv:1511.07289.
     """
     xp = array_module(x)
-    e = xp.expm1(xp.minimum(x, 0))
-    return xp.where(x > 0, x, alpha * e), (x, alpha)
+    return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0))), (x, alpha)
 
 
 def elu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
@@ -100,10 +98,7 @@ def prelu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 
 def sigmoid_forward(x: Array) -> tuple[Array, Any]:
-    """y = 1 / (1 + e^-x), computed from e^-|x| so that it cannot overflow; gx = gy y (1 - y).
-
-    Both y and 1 - y are saved: next to 1, y has few digits left to make 1 - y of, which is e^-x y.
-    """
+    """y = 1 / (1 + e^-x), from e^-|x|, which cannot overflow; gx = gy y (1 - y), where 1 - y is e^-x y next to 1."""
     xp = array_module(x)
     e = xp.exp(-xp.abs(x))
     y = xp.where(x >= 0, 1, e) / (1 + e)
@@ -116,13 +111,12 @@ def sigmoid_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 
 def tanh_forward(x: Array) -> tuple[Array, Any]:
-    """y = tanh x; gx = gy (1 - y²) = gy / cosh² x, which keeps its digits where y is next to 1 or -1."""
+    """y = tanh x; gx = gy (1 - y²), computed as gy / cosh² x: next to 1 and -1 y has few digits left for 1 - y²."""
     return array_module(x).tanh(x), x
 
 
 def tanh_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    xp = array_module(saved)
-    e = xp.exp(-xp.abs(saved))
+    e = array_module(saved).exp(-abs(saved))
     slope = 2 * e / (1 + e * e)  # 1 / cosh x
     return (gy * slope * slope,)
 
@@ -137,12 +131,9 @@ def gelu_forward(x: Array) -> tuple[Array, Any]:
     Source: Hendrycks and Gimpel, 2016, arXiv:1606.08415, the form with tanh (PyTorch's `approximate="tanh"`), written
     with σ(t) = (1 + tanh(t / 2)) / 2.
     """
-    xp = array_module(x)
-    near = xp.clip(
-        x, -40, 40
-    )  # beyond it σ is 0 or 1 to the last digit, and powers of x leave float16's range
+    near = x.clip(-40, 40)  # beyond, σ is 0 or 1 to the last digit, and powers of x may overflow
     s, (_, rest) = sigmoid_forward(GELU_SCALE * (near + GELU_CUBIC * near * near * near))
-    return xp.maximum(x, -40) * s, (near, s, rest)
+    return x.clip(-40) * s, (near, s, rest)
 
 
 def gelu_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
@@ -217,10 +208,8 @@ EXPONENTIAL = Formula("a * expm1(x)", "a * exp(x)", learns="expm1(x)")
 COSH = "(exp(x) + exp(-x))"
 LINE = Formula("a * x", "a", learns="x")
 BELOW = "(1 + exp(-sqrt(8 / pi) * (x + 0.044715 * x * x * x)))"
-REST = "(1 + exp(sqrt(8 / pi) * (x + 0.044715 * x * x * x)))"
-GELU = _smooth(
-    f"x / {BELOW}", f"1 / {BELOW} + sqrt(8 / pi) * (y / {REST} + 0.134145 * (x * (x * (y / {REST}))))"
-)
+REST = "y / (1 + exp(sqrt(8 / pi) * (x + 0.044715 * x * x * x)))"
+GELU = _smooth(f"x / {BELOW}", f"1 / {BELOW} + sqrt(8 / pi) * ({REST} + 0.134145 * (x * (x * ({REST}))))")
 ACTIVATIONS = {
     "relu": Activation(relu, formula=Formula("0", "0"), onnx="Relu"),
     "felu": Activation(felu, start=1.0, formula=EXPONENTIAL),

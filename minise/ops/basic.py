@@ -105,17 +105,13 @@ def negate_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
 
 def power_forward(x: Array, *, exponent: float) -> tuple[Array, Any]:
     """y = x^p for a fixed number p; gx = gy p x^(p-1). x must be positive unless p is a whole number."""
-    y = x**exponent
-    return y, (x, y, exponent)
+    return x**exponent, (x, exponent)
 
 
 def power_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    x, y, p = saved
-    if not p:
-        return (array_module(x).zeros_like(x),)
-    return (
-        gy * (p * y) / x if p < 0 else gy * (p * x ** (p - 1)),
-    )  # a negative p's x^(p-1) underflows early
+    x, p = saved
+    # a negative p's x^(p-1) may underflow before gx does, and 0's has a pole
+    return (gy * (p * x**p) / x if p < 0 else gy * (p * x ** (p - 1 if p else 0)),)
 
 
 def exp_forward(x: Array) -> tuple[Array, Any]:

@@ -49,7 +49,8 @@ def batch_norm_forward(
     """
     m = check_batch_norm(x, w, b, train)
     axes, dtype = (0, *range(2, x.ndim)), np.result_type(x, w)
-    x, unit = in_range(x.astype(np.result_type(x, np.float32), copy=False), train)
+    x = x.astype(np.result_type(x, np.float32), copy=False)
+    x, unit = in_range(x) if train else (x, 1)
     if train:
         mean = x.mean(axis=axes)
         centred = x - column(mean, x.ndim)
@@ -83,21 +84,12 @@ def batch_norm_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     return tuple(None if g is None else g.astype(gy.dtype, copy=False) for g in found)
 
 
-LARGE = 2.0**64
-"""Where a variance is less, `in_range` changes nothing that matters."""
-
-
-def in_range(x: Array, train: bool = True) -> tuple[Array, Array | int]:
-    """(x / unit, unit): a power of two per channel, (c,), that brings 2^32 and more to about 1: σ² stays in range.
-
-    It is 1 for smaller numbers, and no digit of others changes. Without `train` there are no squares: (x, 1).
-    """
-    if not train:
-        return x, 1
+def in_range(x: Array) -> tuple[Array, Array]:
+    """(x / unit, unit): (c,), of channels that reach 2^32 the next power of two, so that σ² is finite, else 1."""
     xp = array_module(x)
     largest = xp.abs(x).max(axis=(0, *range(2, x.ndim)))
-    _, exponents = xp.frexp(largest)
-    unit = xp.ldexp(xp.ones_like(largest), xp.where(exponents > 32, exponents - 1, 0))
+    _, exponent = xp.frexp(largest)
+    unit = xp.ldexp(xp.ones_like(largest), xp.where(exponent > 32, exponent - 1, 0))
     return x / column(unit, x.ndim), unit
 
 

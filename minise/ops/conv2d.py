@@ -35,12 +35,9 @@ def pad_images(x: Array, padding: int, value: float = 0.0) -> Array:
 def windows(x: Array, kh: int, kw: int, stride: int) -> Array:
     """A view of padded images x (n, c, h, w): (n, c, kh, kw, ho, wo), the pixel under each tap of each window."""
     n, c, h, w = x.shape
-    sn, sc, sh, sw = x.strides
-    return array_module(x).lib.stride_tricks.as_strided(
-        x,
-        (n, c, kh, kw, (h - kh) // stride + 1, (w - kw) // stride + 1),
-        (sn, sc, sh, sw, sh * stride, sw * stride),
-    )
+    shape = (n, c, kh, kw, (h - kh) // stride + 1, (w - kw) // stride + 1)
+    strides = (*x.strides, *(step * stride for step in x.strides[2:]))
+    return array_module(x).lib.stride_tricks.as_strided(x, shape, strides)
 
 
 def scatter_windows(g: Array, shape: tuple[int, ...], stride: int, padding: int) -> Array:
@@ -65,13 +62,8 @@ def check_conv2d(x: Array, w: Array, b: Array | None, stride: int, padding: int)
         )
     if b is not None and b.shape != w.shape[:1]:
         raise ShapeError(f"conv2d: b has shape {b.shape}, expected {w.shape[:1]} for w {w.shape}")
-    kh, kw = w.shape[2:]
-    return (
-        len(x),
-        len(w),
-        output_size("conv2d", x.shape[2], kh, stride, padding),
-        output_size("conv2d", x.shape[3], kw, stride, padding),
-    )
+    sizes = zip(x.shape[2:], w.shape[2:], strict=True)
+    return len(x), len(w), *(output_size("conv2d", *pair, stride, padding) for pair in sizes)
 
 
 def conv2d_forward(

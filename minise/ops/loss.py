@@ -16,19 +16,16 @@ def softmax_cross_entropy_forward(x: Array, labels: Array, *, smoothing: float =
     """y = mean over n of -Σ_k t_k log p_k, with p = softmax(x) and targets t.
 
     x: (n, k) logits; labels: (n,) integers in [0, k); y: a scalar.
-    t is one-hot, mixed with the uniform distribution: t = (1 - smoothing) onehot + smoothing / k. A term with t_k = 0
-    counts nothing, not even where p_k is 0.
+    t is one-hot, mixed with the uniform distribution: t = (1 - smoothing) onehot + smoothing / k; 0 log 0 is 0.
     log p_k = x_k - max x - log Σ exp(x - max x) does not overflow; gx = gy (p - t) / n.
     Label smoothing: Szegedy et al., 2015, arXiv:1512.00567.
     """
     check_loss(x, labels, smoothing)
     xp = array_module(x)
-    n = len(x)
     shifted = x - x.max(axis=1, keepdims=True)
     log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
-    rows = xp.arange(n)
     uniform = smoothing * log_p.mean() if smoothing else 0
-    y = -uniform - (1 - smoothing) * log_p[rows, labels].mean()
+    y = -uniform - (1 - smoothing) * log_p[xp.arange(len(x)), labels].mean()
     return xp.asarray(y), (log_p, labels, smoothing)
 
 
@@ -52,9 +49,8 @@ def check_loss(x: Array, labels: Array, smoothing: float) -> None:
     if labels.dtype.kind not in "iu":
         raise ShapeError(f"softmax_cross_entropy: labels have dtype {labels.dtype}, expected integers")
     k = x.shape[1]
-    if array_module(x) is np and not (
-        labels.min() >= 0 and labels.max() < k
-    ):  # on a GPU the check would stall the queue
+    # on a GPU the check would stall the queue
+    if array_module(x) is np and not (labels.min() >= 0 and labels.max() < k):
         raise ShapeError(
             f"softmax_cross_entropy: labels run from {labels.min()} to {labels.max()}, expected 0 to {k - 1}"
         )

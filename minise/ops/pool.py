@@ -37,7 +37,7 @@ def max_pool2d_forward(
     down, across = (xp.maximum(padding - stride * xp.arange(size, dtype=xp.int32), 0) for size in sizes)
     winner = xp.broadcast_to(
         kernel * down[:, None] + across, y.shape
-    ).copy()  # a window's first pixel in the map
+    ).copy()  # a window's first that is no padding
     for tap in range(1, kernel * kernel):
         values = view[:, :, tap // kernel, tap % kernel]
         winner[~(values <= y) & (y == y)] = tap
@@ -68,8 +68,7 @@ def avg_pool2d_forward(
 def avg_pool2d_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     shape, kernel, stride, padding = saved
     share = (gy / kernel**2)[:, :, None, None]
-    n, c, ho, wo = gy.shape
-    g = array_module(gy).broadcast_to(share, (n, c, kernel, kernel, ho, wo))
+    g = array_module(gy).broadcast_to(share, (*gy.shape[:2], kernel, kernel, *gy.shape[2:]))
     return (scatter_windows(g, shape, stride, padding),)
 
 

@@ -44,8 +44,7 @@ def mean_forward(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tupl
 
 
 def mean_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
-    shape, axis, keepdims = saved
-    gx = spread(gy, shape, axis, keepdims)
+    gx = spread(gy, *saved)
     return (gx / (gx.size // (gy.size or 1)),)
 
 

@@ -23,6 +23,9 @@ def close(found, expected, tolerance=1e-5):
     """Equal within rounding: an error of `tolerance` times the largest value, of float32 sums over a few thousand."""
     assert found.dtype == np.float32
     assert found.shape == expected.shape
+    finite = np.isfinite(expected)
+    assert np.array_equal(found[~finite], expected[~finite], equal_nan=True)
+    found, expected = found[finite], expected[finite]
     assert np.abs(found - expected).max(initial=0) <= tolerance * max(1, np.abs(expected).max(initial=0))
 
 
@@ -49,6 +52,9 @@ def agree(fast, plain, inputs, options, tolerance=1e-5):
         assert (found is None) == (expected is None)
         if found is not None:
             close(found, expected, tolerance)
+
+
+SPECIAL = np.array([np.inf, -np.inf, np.nan, 3e38, -3e38, 1e20, -1e20, 1e-20, 1e-38, 1e-45, -0.0], np.float32)
 
 
 def normal(rng, *shape):
@@ -351,11 +357,29 @@ def test_every_loop_that_threads_run_is_prepared():
 
 def test_gelu_far_out_and_for_what_is_no_number():
     """The norm lets x through as it is: of two images of a channel, mean 0 and variance 1."""
-    far = np.array([-1e4, -40, -12, -1e-30, 0, 12, 40, 1e4], np.float32)
-    x = np.stack([far, np.zeros_like(far)]).reshape(2, 8, 1, 1)
-    one, zero = np.ones(8, np.float32), np.zeros(8, np.float32)
+    far = [
+        -1e4,
+        -40,
+        -12,
+        -1e-30,
+        0,
+        12,
+        40,
+        1e4,
+        *(sign * 10.0**e for sign in (-1, 1) for e in (7, 13, 20, 38)),
+    ]
+    far = np.array([*far, 1e-38, -1e-42], np.float32)
+    x = np.stack([far, np.zeros_like(far)]).reshape(2, -1, 1, 1)
+    one, zero = np.ones(len(far), np.float32), np.zeros(len(far), np.float32)
     options = {"act": "gelu", "running": (zero, one), "train": False, "eps": 0.0}
-    agree(batch_norm_act, batch_norm_act_composed, [x, one, zero, None, None], options)
+    inputs = [x, one, zero, None, None]
+    with backend.use_backend("numba"):
+        y, (gx, *_), _ = gradients(batch_norm_act, inputs, options, np.ones_like(x))
+    wide = [None if a is None else a.astype(np.float64) for a in inputs]
+    with backend.use_backend("reference"):
+        y2, (gx2, *_), _ = gradients(batch_norm_act_composed, wide, options, np.ones(x.shape))
+    np.testing.assert_allclose(y, y2, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(gx, gx2, rtol=1e-5, atol=1e-6)
     x[0, 3] = np.nan
     with backend.use_backend("numba"):
         y = batch_norm_act(Tensor(x), one, zero, None, None, **options).data
@@ -453,11 +477,13 @@ def test_batch_norm_agrees(train):
 
 @given(data=st.data())
 def test_max_pool2d_agrees(data):
-    """Ties too: the values are few."""
+    """Ties too: the values are few; and infinities, what is no number, and the largest and smallest numbers."""
     size = data.draw
     kernel, stride = size(st.integers(1, 4)), size(st.none() | st.integers(1, 5))
     shape = (*(size(st.integers(1, 5)) for _ in range(2)), *(size(st.integers(kernel, 11)) for _ in range(2)))
-    x = np.random.default_rng(size(st.integers(0, 99))).integers(-3, 3, shape).astype(np.float32)
+    rng = np.random.default_rng(size(st.integers(0, 99)))
+    x = rng.integers(-3, 3, shape).astype(np.float32)
+    x = np.where(rng.random(shape) < size(st.sampled_from((0, 0.3, 1))), rng.choice(SPECIAL, shape), x)
     agree(OPS["max_pool2d"], OPS["max_pool2d"], [x], {"kernel": kernel, "stride": stride})
 
 

@@ -77,7 +77,7 @@ MUTANTS = [
         ("(a / b)", "a", "1 / b for 1 / b²"),
     ),
     *_of("negate", ("-gy", "gy", "sign")),
-    *_of("power", ("x ** (p - 1)", "x**p", "exponent p for p - 1"), ("(p * x", "(x", "factor p")),
+    *_of("power", ("p - 1 if p else 0", "p", "exponent p for p - 1"), ("(p * x ** (", "(x ** (", "factor p")),
     *_of("exp", ("gy * saved", "gy", "factor y")),
     *_of("log", ("gy / saved", "gy * saved", "x for 1 / x")),
     *_of("sqrt", ("(2 * saved)", "saved", "factor 1/2")),

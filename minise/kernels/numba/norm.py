@@ -26,7 +26,7 @@ from minise.kernels.numba import planes as loops
 from minise.kernels.numba.parallel import side_by_side
 from minise.ops.activation import ACTIVATIONS, sigmoid
 from minise.ops.basic import Gradients, Needs
-from minise.ops.batch_norm import LARGE, check_batch_norm, in_range, update_running
+from minise.ops.batch_norm import check_batch_norm, in_range, update_running
 from minise.ops.linear import linear
 from minise.ops.se import check_se
 
@@ -127,16 +127,17 @@ def batch_norm_act_forward(
     """`minise.ops.batch_norm_act.batch_norm_act_composed`."""
     m = check_batch_norm(x, w, b, train)
     n, x = len(x), np.ascontiguousarray(x)
-    plane_mean = plane_moments(x)[0] if se_act is not None and not train else None
+    plane_mean: Any = None
     unit: Array | int = 1
     if train:
         plane_mean, mean, var = statistics(x)
-        if not (var < LARGE).all():
+        if not (var < 2.0**64).all():  # else `in_range` has nothing to do
             x, unit = in_range(x)
             plane_mean, mean, var = statistics(x)
         if running is not None:
             update_running(running, mean * unit, var * (m / (m - 1)) * unit * unit, momentum)
     elif running is not None:
+        plane_mean = plane_moments(x)[0] if se_act is not None else None
         mean, var = (a.astype(x.dtype) for a in running)  # a copy: the running ones may move before backward
     else:
         raise ShapeError("batch_norm: running is None, expected (mean, var) outside training")

@@ -104,9 +104,11 @@ def agree(machine, f, inputs, exact, **options):
         assert (a is None) == (b is None)
         if a is not None:
             assert a.shape == b.shape
-            a = backend.to_numpy(a)
-            largest = max(np.abs(b).max(), 1e-3)
-            assert np.abs(a - b).max() <= exact * largest, f"result {i} of {f}"
+            a, finite = backend.to_numpy(a), np.isfinite(b)
+            assert np.array_equal(a[~finite], b[~finite], equal_nan=True), f"result {i} of {f}"
+            a, b = a[finite], b[finite]
+            largest = max(np.abs(b).max(initial=0), 1e-3)
+            assert np.abs(a - b).max(initial=0) <= exact * largest, f"result {i} of {f}"
     return found
 
 
@@ -229,6 +231,15 @@ def test_max_pool2d(machine, shape, kernel, stride, padding, dtype):
 
 
 @TYPES
+@pytest.mark.parametrize("fill", [-np.inf, np.nan, None])
+def test_max_pool2d_of_what_is_infinite_or_no_number(machine, fill, dtype):
+    rng = np.random.default_rng(0)
+    special = rng.choice(np.array([np.inf, -np.inf, np.nan, 0, 6e4, -6e4, 6e-8], dtype), (2, 8, 7, 6))
+    x = special if fill is None else np.full((2, 8, 7, 6), fill, dtype)
+    agree(machine, max_pool2d, [x], EXACT[dtype], kernel=3, stride=2, padding=1)
+
+
+@TYPES
 def test_global_avg_pool(machine, dtype):
     agree(machine, global_avg_pool, [maps(np.random.default_rng(0), 3, 24, 5, 4, dtype=dtype)], EXACT[dtype])
 
@@ -332,6 +343,48 @@ def test_a_nan_goes_through_relu(machine):
         one = machine.put(np.ones(8, np.float32))
         y = batch_norm_act(machine.put(x), one, one, None, None, act="relu").data
     assert np.isnan(backend.to_numpy(y)[:, 3]).all()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_of_classes_without_probability(machine, smoothing):
+    x = np.array([[1, 2, -np.inf], [3e38, -3e38, 0], [-np.inf, 0, 1], [1e-38, 1e20, -1e20]], np.float32)
+    with np.errstate(over="ignore"):
+        for labels in ([1, 0, 2, 1], [2, 0, 2, 1]):
+            loss = partial(softmax_cross_entropy, smoothing=smoothing)
+            agree(machine, loss, [x[:1], np.array(labels[:1])], EXACT[np.float32])
+            agree(machine, loss, [x[2:], np.array(labels[2:])], EXACT[np.float32])
+        agree(machine, softmax_cross_entropy, [x[1:2], np.array([0])], EXACT[np.float32])
+
+
+@pytest.mark.parametrize("se_act", sorted(ACTIVATIONS))
+def test_gates_and_units_far_from_zero_still_learn(machine, se_act):
+    """Hidden units at ±20 and gates that are next to open or shut: each gradient to all of its digits."""
+    rng = np.random.default_rng(0)
+    u, b1 = weights(rng, 2, 8, 4, 4), np.array([-20, 20, -8, 8], np.float32)
+    alpha = np.ones(4, np.float32) if ACTIVATIONS[se_act].start is not None else None
+    b2 = np.array([-18, -9, -1, 0, 3, 5, 12, 18], np.float32)
+    inputs = u, weights(rng, 4, 8) / 8, b1, weights(rng, 8, 4) / 64, b2, alpha
+    with machine.context():
+        found = results(partial(se, act=se_act), inputs, {}, None, machine.put)
+    with backend.use_backend("reference"):
+        expected = results(partial(se, act=se_act), inputs, {}, np.float64)
+    for a, b in zip(found, expected, strict=True):
+        if a is not None:
+            np.testing.assert_allclose(backend.to_numpy(a), b, rtol=1e-4, atol=1e-20 + 1e-6 * (b.ndim != 1))
+
+
+def test_gelu_far_out(machine):
+    far = np.array([-3e38, -1e20, -1e13, -1e4, -60, 60, 1e4, 1e13, 1e20, 3e38, 1e-38, 1e-45], np.float32)
+    x, one = far.reshape(1, -1, 1, 1), np.ones(12, np.float32)
+    with machine.context():
+        running = machine.put(0 * one), machine.put(one)
+        t = Tensor(machine.put(x), requires_grad=True)
+        args = t, machine.put(one), machine.put(0 * one), None, None
+        y = batch_norm_act(*args, act="gelu", running=running, train=False, eps=0.0)
+        y.backward(machine.put(np.ones_like(x)))
+        y, gx = backend.to_numpy(y.data), backend.to_numpy(t.grad)
+    np.testing.assert_allclose(y.ravel(), np.maximum(far, 0), rtol=1e-6, atol=1e-20)
+    np.testing.assert_allclose(gx.ravel(), [0] * 5 + [1] * 5 + [0.5] * 2, rtol=1e-6, atol=1e-20)
 
 
 def test_a_label_that_is_no_class_makes_the_loss_nan():
