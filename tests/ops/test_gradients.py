@@ -1,6 +1,7 @@
 """Every op's gradient, on every backend, against small steps; and every pair on plain arrays, off the tape."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -29,6 +30,9 @@ def pair_of(backend_name, op_name, case):
         kernel = backend.find_kernel(op_name, tuple(case.inputs), case.options) or op
     return kernel.forward, kernel.backward
 
+
+SPECIAL = [np.inf, -np.inf, np.nan, 1e-300, -1e-38, 1e20, -1e38, 1e150]
+"""What one element is replaced by where kernels are compared with the reference."""
 
 AT_ONCE = {"se"}
 """Ops whose gradients come all at once: what is not needed is computed on the way, and the tape drops it."""
@@ -120,13 +124,22 @@ def test_kernel_agrees_with_the_reference(backend_name, op_name, data):
     op = OPS[op_name]
     kernel = backend.BACKENDS[backend_name].kernel(op_name)
     assume(kernel.supports(*case.inputs, **case.options))  # fails as unsatisfiable if it never does
-    y, gradients, gy = run_pair((op.forward, op.backward), op_name, case.inputs, case.options)
+    # conv2d's kernel multiplies pixels by zeros beside its columns, so of infinity it makes NaN in gw
+    special = data.draw(
+        st.sampled_from([None, *(s for s in SPECIAL if op_name != "conv2d" or np.isfinite(s))])
+    )
+    if special is not None:
+        case.inputs[0].flat[data.draw(st.integers(0, case.inputs[0].size - 1))] = special
     pair = pair_of(backend_name, op_name, case)
-    y2, gradients2, _ = run_pair(pair, op_name, case.inputs, case.options, gy=gy)
+    with warnings.catch_warnings():  # errstate holds in this thread alone
+        warnings.simplefilter("ignore", RuntimeWarning)
+        y, gradients, gy = run_pair((op.forward, op.backward), op_name, case.inputs, case.options)
+        y2, gradients2, _ = run_pair(pair, op_name, case.inputs, case.options, gy=gy)
     for a, b in ((y, y2), *zip(gradients, gradients2, strict=True)):
         assert (a is None) == (b is None)
         if a is not None:
-            assert np.allclose(a, b, rtol=1e-10, atol=1e-10)
+            largest = np.abs(a[np.isfinite(a)]).max(initial=1)
+            assert np.allclose(a, b, rtol=1e-10, atol=1e-10 * largest, equal_nan=True)
 
 
 @given(case=cases("se"))
