@@ -275,7 +275,7 @@ def study_page(study):
 
 def test_the_page_of_a_study(study_page):
     page = whole(study_page)
-    assert "Not supported" in page.text
+    assert "Not enough seeds to tell" in page.text
     assert "Does se-felu gain 1 point on shapes10 over plain and se-relu?" in page.text
     for text in ("10 of 12", "1 run failed for good", "not finished: 1 of 12 runs", "<script>alert(1)"):
         assert text in page.text
@@ -291,7 +291,7 @@ def test_the_tables_of_a_study(study_page):
     rows = {tuple(row[:2]): row for row in page.rows}
     relu = rows["se-relu", "3"]
     assert relu[2:9] == ["0", "50.30", "0.30", "49.55 to 51.05", "50.30", "50.30", "38.9\u00a0%"]
-    assert rows["shapes10, se-convnet", "over se-relu"][2:5] == ["not supported", "3", "+0.07"]
+    assert rows["shapes10, se-convnet", "over se-relu"][2:5] == ["not enough seeds to tell", "3", "+0.07"]
     assert rows["shapes10", "se-convnet"][2:4] == ["se-felu", "groups.2"]
     assert [row[1] for row in page.rows if row[0].endswith("-s3")] == ["done", "open", "done"]
 
@@ -439,7 +439,7 @@ def test_json(made, study):
     assert sum(b["images"] for b in run["answers"]["calibration"]["bins"]) == 100
     assert len(run["blocks"][0]["class_gates"]) == 10
     found = strict(report(study, "json"))
-    assert (found["kind"], found["verdict"]["verdict"]) == ("study", "not supported")
+    assert (found["kind"], found["verdict"]["verdict"]) == ("study", "not enough seeds to tell")
     assert [r["state"] for r in found["runs"]].count("done") == 10
     assert len(found["chains"]) == 3
 
