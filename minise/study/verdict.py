@@ -103,7 +103,7 @@ class Comparison:
     @property
     def identical(self) -> bool:
         """Whether both arms had the same accuracy with every seed, as arms that do not differ have."""
-        return self.n > 1 and not any(self.differences)
+        return self.n > 1 and self.mean == self.sd == 0
 
 
 @dataclass(frozen=True)
