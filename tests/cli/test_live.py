@@ -1,5 +1,6 @@
 """The live display: drawn at every width and in every phase, in a real terminal, at little cost."""
 
+import dataclasses
 import io
 import os
 import pty
@@ -103,6 +104,13 @@ def test_what_is_shown_before_the_first_step(events):
     assert "cpu (numba) · 1 threads" in out
     assert "epoch 1/11" in out
     assert "nan" not in out
+
+
+def test_an_activation_without_a_parameter_has_no_alpha(events):
+    (started,) = (event for event in events if isinstance(event, Started))
+    config = dataclasses.replace(started.config, act="relu")
+    out = drawn(state_after([dataclasses.replace(started, config=config)], Started))
+    assert "relu · hidden widths 1, 2, 4" in out
 
 
 def test_what_is_shown_in_the_middle(events):
