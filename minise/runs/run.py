@@ -278,7 +278,9 @@ def _read_info(path: Path) -> dict[str, Any]:
     try:
         info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RunError(f"run: {path.parent} has no readable run.json: {error.strerror}") from error
+        runs = sorted(path.parent.glob("runs/*/run.json"))
+        hint = f"; it holds runs, such as {runs[0].parent}" if runs else ""
+        raise RunError(f"run: {path.parent} has no readable run.json: {error.strerror}{hint}") from error
     except (ValueError, RecursionError) as error:
         raise RunError(f"run: {path} is not JSON ({error})") from error
     if not isinstance(info, dict) or info.get("format") != FORMAT:

@@ -209,3 +209,13 @@ def test_a_block_that_lacks_something(runs, field):
     del recorded[0]["blocks"][0][field]
     path.write_text("".join(json.dumps(line) + "\n" for line in recorded))
     failed(minise("report", "done"), 1, "microscope.jsonl, line 1", field)
+
+
+def test_the_folder_of_a_study_is_told_from_a_run(tmp_path):
+    run = tmp_path / "study" / "runs" / "first"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    with pytest.raises(
+        RunError, match=r"study has no readable run.json: .*; it holds runs, such as .*first$"
+    ):
+        Run.open(tmp_path / "study")
