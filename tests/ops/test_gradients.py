@@ -168,7 +168,9 @@ def test_what_the_checker_returns_reads_as_success_where_it_is_one():
     wrong = Op(lambda x: (x * x, x), lambda gy, x, needs: (gy * x,))
     worst = compare_gradients(wrong, [rng.standard_normal((3, 2))], rng).worst
     assert "the backward gives" in str(worst)
-    with pytest.raises(GradientError, match=r"input 0, element .*the backward gives .*expected at most 1e-20"):
+    with pytest.raises(
+        GradientError, match=r"input 0, element .*the backward gives .*expected at most 1e-20"
+    ):
         check_gradients(lambda x: x * x * x, [rng.standard_normal((3, 2))], rng, tolerance=1e-20)
 
 
