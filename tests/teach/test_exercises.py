@@ -490,6 +490,15 @@ def talks(gy, u, s):
         print("x" * 1000)
 
 
+class UnspeakableError(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+def raises_what_says_nothing(gy, u, s):
+    raise UnspeakableError
+
+
 def raises_what_nobody_catches(gy, u, s):
     raise KeyboardInterrupt
 
@@ -505,6 +514,7 @@ def raises_what_nobody_catches(gy, u, s):
         (lambda *_: os.kill(os.getpid(), signal.SIGSEGV), "its process ended by SIGSEGV"),
         (raises_what_nobody_catches, "its process ended by itself, with exit code 1"),
         (lambda *_: input(), "raises EOFError"),
+        (raises_what_says_nothing, "raises UnspeakableError, in `raise UnspeakableError`"),
     ],
 )
 @pytest.mark.skipif(not FORKS, reason="functions of this process run here")

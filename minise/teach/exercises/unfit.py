@@ -52,7 +52,10 @@ def fault(error: BaseException) -> Exception:
 
 def outcome(error: BaseException) -> str:
     """What came of a call that raised, in words."""
-    words = _plain(str(error))[:LONGEST]
+    try:
+        words = _plain(str(error))[:LONGEST]
+    except Exception:  # of its own __str__
+        words = ""
     if isinstance(error, TimeUpError):
         return f"is {words}"
     return f"raises {type(error).__name__}{words and f': {words}'}"
