@@ -387,6 +387,7 @@ def helped(gy, u, s):
             "axis 2 is out of bounds for array of dimension 2, in `return s.mean(axis=2), gy`: s is (2, 4)",
         ),
         (helped, "two_axes_short, its line 3, raises ValueError"),
+        (helped, "s lacks two axes at its end; helped calls it, in its line 2"),
     ],
 )
 def test_an_exception_shows_the_line_and_the_shapes_that_met_there(answer, words):

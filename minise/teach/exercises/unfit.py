@@ -42,12 +42,20 @@ def fault(error: BaseException) -> Exception:
     place = f"{code.co_name}, its line {line - code.co_firstlineno + 1},"
     text = _plain(linecache.getline(code.co_filename, line))[: LONGEST // 2]
     shapes, advice = _met(frame, instruction)
-    words = (
-        f"raises {type(error).__name__}" if advice else outcome(error)
-    )  # which says it better than NumPy's message
-    return UnfitError(
-        f"{place} {words}{text and f', in `{text}`'}{shapes and f': {shapes}'}{advice and f': {advice}'}"
+    # the advice says it better than NumPy's message
+    words = f"raises {type(error).__name__}" if advice else outcome(error)
+    where = "".join(
+        (f", in `{text}`" * bool(text), f": {shapes}" * bool(shapes), f": {advice}" * bool(advice))
     )
+    return UnfitError(f"{place} {words}{where}{_caller(own)}")
+
+
+def _caller(own: list[tuple[FrameType, int, int]]) -> str:
+    """Who called the last of the frames, if that is another function of the student's."""
+    above, line, _ = own[-2] if len(own) > 1 else own[-1]
+    if above.f_code is own[-1][0].f_code:
+        return ""
+    return f"; {above.f_code.co_name} calls it, in its line {line - above.f_code.co_firstlineno + 1}"
 
 
 def outcome(error: BaseException) -> str:
