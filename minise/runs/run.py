@@ -276,7 +276,7 @@ class Run:
 def _read_info(path: Path) -> dict[str, Any]:
     """What run.json says, whole. Raises RunError."""
     try:
-        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise RunError(f"run: {path.parent} has no readable run.json: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -56,6 +56,22 @@ def test_version():
     assert succeeded(minise("--version")) == f"minise {library.__version__}\n"
 
 
+def test_it_runs_as_a_module_and_imports_nothing_from_the_current_folder(tmp_path):
+    (tmp_path / "random.py").write_text("raise SystemExit('executed')")
+    command = [sys.executable, "-m", "minise", "models", "--json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=True
+    )
+    assert done.stdout == succeeded(minise("models", "--json"))
+
+
+@pytest.mark.parametrize("text", ["epochs = 3\n", "# Übung\nepochs = 3\n"])
+def test_a_config_file_may_begin_with_a_byte_order_mark(text, tmp_path):
+    (tmp_path / "own.toml").write_text(text, encoding="utf-8-sig")
+    assert read_toml(tmp_path / "own.toml") == {"epochs": 3}
+    assert merged_config({}, tmp_path / "own.toml").epochs == 3
+
+
 def test_help_is_fast_and_imports_nothing_heavy():
     took = []
     for _ in range(5):
