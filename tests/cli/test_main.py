@@ -72,6 +72,45 @@ def test_a_config_file_may_begin_with_a_byte_order_mark(text, tmp_path):
     assert merged_config({}, tmp_path / "own.toml").epochs == 3
 
 
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys({missing}))
+from minise_cli.main import main
+sys.argv = ["minise", *{args}]
+main()
+"""
+TRAINING = (
+    "train --dataset shapes10 --model convnet --limit-train 64 --limit-test 32 --epochs 1 --warmup 0 --run r"
+)
+
+
+@pytest.mark.parametrize(
+    ("missing", "command"),
+    [
+        (["ssl", "_ssl"], "doctor"),
+        (["ssl", "_ssl", "http.client", "urllib.request"], TRAINING),
+        (["ctypes", "_ctypes"], TRAINING),
+        (["ctypes", "_ctypes"], "doctor"),
+        (["lzma", "_lzma", "bz2", "_bz2", "zlib", "sqlite3", "curses", "readline"], "data list"),
+        (["fcntl", "termios", "resource", "pwd"], TRAINING),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else value.split()[0],
+)
+def test_optional_parts_of_python_may_be_missing(missing, command, tmp_path):
+    code = WITHOUT.format(missing=missing, args=command.split())
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_download_by_https_needs_ssl(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ssl", None)
+    options = ("--data-dir", tmp_path / "d", "--mirror", "https://127.0.0.1:9/")
+    failed(minise("data", "fetch", "cifar10", *options), 1, "cannot download by https", "its module ssl")
+
+
 def test_help_is_fast_and_imports_nothing_heavy():
     took = []
     for _ in range(5):
