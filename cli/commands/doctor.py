@@ -100,11 +100,17 @@ def fast_kernels() -> Finding:
     backend = BACKENDS["numba"]
     backend.load()
     if backend.problem is not None:
-        return None, f"{backend.problem}; training takes twice as long or more: pip install 'minise[fast]'"
+        how = "" if find_spec("numba") else ": pip install 'minise[fast]'"
+        return None, f"{backend.problem}; training takes twice as long or more{how}"
     import numba
 
-    from minise.kernels.numba.register import compiled
+    from minise.kernels.numba.register import TEMPORARY, compiled
 
+    if TEMPORARY is not None:
+        return None, (
+            f"numba {numba.__version__}, compiled anew by every command into a temporary folder: no cache can be"
+            " written, expected NUMBA_CACHE_DIR to name a folder for it"
+        )
     return True, f"numba {numba.__version__}, {'compiled' if compiled() else 'to be compiled at first use'}"
 
 

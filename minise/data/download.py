@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minise._util.home import expanded
 from minise._util.lock import locked
 from minise.data.files import read_archive
 from minise.data.official import CIFAR, CifarSet, Form
@@ -52,7 +53,7 @@ def fetch(
         raise ConfigError(f"{name} is nothing to download; choose from {', '.join(table)}")
     form = table[name].forms[0]
     url = _address(mirror, form)
-    place = Path(directory).expanduser()
+    place = expanded(directory)
     was_there = place.exists()
     try:
         place.mkdir(parents=True, exist_ok=True)
