@@ -78,6 +78,9 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:  # it never returns
         """Run, print an error as one line on stderr, and exit with its code."""
+        for name in ("COLUMNS", "LINES"):
+            if not os.environ.get(name, "").strip("0"):  # 0 is no size: Rich would print nothing
+                os.environ.pop(name, None)
         extra |= {"standalone_mode": False, "prog_name": extra.get("prog_name") or "minise"}
         try:
             code = super().main(*args, **extra)

@@ -94,7 +94,7 @@ def json_lines(path: Path, kind: type[T], what: str) -> list[T]:
     if not path.exists():
         return []
     try:
-        found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        found = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except OSError as error:
         raise RunError(f"{what}: cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

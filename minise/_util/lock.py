@@ -23,15 +23,16 @@ if sys.platform == "win32":
                 time.sleep(0.1)
 
 else:
-    import fcntl
 
     def _acquire(file: IO[bytes], wait: bool) -> None:
-        # On a file system without locks go on without: it is for the user then not to start two at once.
+        # On a file system or a Python without locks go on without: it is for the user then not to start two at once.
         try:
+            import fcntl
+
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise
-        except OSError:
+        except (ImportError, OSError):
             pass
 
 

@@ -8,13 +8,17 @@ import shutil
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from minise._util.home import expanded
 from minise._util.lock import locked
 from minise.data.files import read_archive
 from minise.data.official import CIFAR, CifarSet, Form
-from minise.data.transfer import Progress, download
 from minise.data.verify import check
 from minise.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from minise.data.transfer import Progress
 
 SITE = "https://www.cs.toronto.edu/~kriz/"
 VARIABLE = "MINISE_MIRROR"
@@ -49,7 +53,7 @@ def fetch(
         raise ConfigError(f"{name} is nothing to download; choose from {', '.join(table)}")
     form = table[name].forms[0]
     url = _address(mirror, form)
-    place = Path(directory).expanduser()
+    place = expanded(directory)
     was_there = place.exists()
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -102,8 +106,16 @@ def _check_folder(form: Form, folder: Path) -> None:
 
 
 def _download(form: Form, url: str, part: Path, progress: Progress, timeout: float, pause: float) -> None:
+    from minise.data.transfer import download  # its parts of Python are not everywhere
+
     try:
+        if url.startswith("https:"):
+            import ssl  # noqa: F401
         download(url, part, progress, timeout, pause)
+    except ImportError as error:
+        raise DataError(
+            f"{url}: this Python cannot download by https ({error}), expected its module ssl"
+        ) from None
     except OSError as error:
         reason = error.strerror or error
         raise DataError(

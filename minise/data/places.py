@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from minise._util.home import expanded, in_home
 from minise.data.official import CifarSet, Form
 from minise.errors import DataError
 
@@ -42,14 +43,14 @@ def cache_folder(platform: str = sys.platform, environ: Mapping[str, str] = os.e
         "win32": ("LOCALAPPDATA", "~/AppData/Local"),
         "darwin": ("", "~/Library/Caches"),
     }.get(platform, ("XDG_CACHE_HOME", "~/.cache"))
-    return Path(environ.get(variable) or os.path.expanduser(default)) / "minise"
+    return Path(environ.get(variable) or in_home(default)) / "minise"
 
 
 def search_places(data_dir: DataDir = None) -> tuple[Path, ...]:
     """The folders to look in, in order. The first one is where a download goes."""
     chosen = data_dir if data_dir is not None else os.environ.get(VARIABLE)
     if chosen is not None and os.fspath(chosen) != "":
-        return (Path(chosen).expanduser(),)
+        return (expanded(chosen),)
     checkout = checkout_folder()
     return (*([checkout] if checkout else []), cache_folder())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from minise.data.download import fetch
 from minise.data.official import CIFAR
 from minise.data.places import DataDir, Found, find, looked_in, not_found, search_places
 from minise.data.split import Dataset, checksum
-from minise.data.transfer import Progress
 from minise.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from minise.data.transfer import Progress
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,13 @@ class Started:
 
 @dataclass(frozen=True)
 class Compiling:
-    """Before the first step, if kernels must be compiled first: once on a machine, they are cached on its disk."""
+    """Before the first step, if kernels must be compiled first: once on a machine, they are cached on its disk.
+
+    temporary: the folder instead, where no cache can be written; it is deleted in the end.
+    """
 
     backend: str
+    temporary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -208,10 +212,10 @@ def compile_kernels(backend: str) -> Iterator[Compiling]:
     if backend == "cuda" and not cuda_launch.cached():
         yield Compiling(backend)
     if backend == "numba":
-        from minise.kernels.numba.register import compiled, prepare
+        from minise.kernels.numba.register import TEMPORARY, compiled, prepare
 
         if not compiled():
-            yield Compiling(backend)
+            yield Compiling(backend, None if TEMPORARY is None else str(TEMPORARY))
         prepare()
 
 

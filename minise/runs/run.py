@@ -276,7 +276,7 @@ class Run:
 def _read_info(path: Path) -> dict[str, Any]:
     """What run.json says, whole. Raises RunError."""
     try:
-        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         runs = sorted(path.parent.glob("runs/*/run.json"))
         hint = f"; it holds runs, such as {runs[0].parent}" if runs else ""

@@ -99,7 +99,7 @@ def define(definitions: Sequence[Definition], names: Sequence[str]) -> list[Call
 def _pieces(path: Path) -> Iterator[tuple[str, str]]:
     """Pieces of code, and where each stands: a script is one, a notebook has its cells."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: found bytes that are no UTF-8, expected a text file") from error
     except OSError as error:
