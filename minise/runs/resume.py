@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from minise._util.files import alone
@@ -37,7 +38,10 @@ def go_on(run: Run, dataset: Dataset, model: Module, optimizer: Optimizer) -> in
 
     Raises RunError for other data or plugins than it was begun with; another minise is only recorded.
     """
-    if unlike := run.origin.unlike(origin_here(dataset)):
+    here = replace(
+        origin_here(dataset), dataset=run.origin.dataset
+    )  # by whatever name a plugin's loader gives
+    if unlike := run.origin.unlike(here):
         raise RunError(f"run: {run.path} {unlike[0]}, found {unlike[1]}")
     known = [run.info.get("versions"), *run.info.get("resumed_with", [])]
     if versions() not in known:

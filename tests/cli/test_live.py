@@ -15,7 +15,7 @@ import pytest
 from cli_runs import MINISE, TINY, environment
 from minise_cli.progress.live import EPOCH_ROWS, LiveRun, picture
 from minise_cli.progress.live_study import LiveStudy
-from minise_cli.progress.state import State
+from minise_cli.progress.state import MOST, State
 from minise_cli.render.format import (
     clock,
     interval,
@@ -69,6 +69,14 @@ def state_after(events, kind, number=1):
         if number == 0:
             return state
     raise AssertionError(kind)
+
+
+def test_a_long_training_keeps_few_losses():
+    state = State()
+    for step in range(1, 3 * MOST):
+        state.take(StepDone(1, step, 10**6, float(step), 0.5, 0.1, step, 1.0))
+    assert len(state.losses) <= MOST
+    assert state.losses[-1] >= 3 * MOST - 4
 
 
 @pytest.mark.parametrize("width", WIDTHS)
