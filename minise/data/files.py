@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minise.data.official import Form
+from minise.data.places import VARIABLE
 from minise.errors import DataError
 
 MAX_BYTES = (
@@ -58,7 +59,9 @@ def _read(path: Path) -> bytes:
             raise DataError(f"{path}: has {size} bytes, expected at most {MAX_BYTES}")
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); say where else the data lie with --data-dir or {VARIABLE}"
+        ) from None
 
 
 def read_archive(form: Form, path: Path) -> Iterator[File]:

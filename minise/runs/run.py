@@ -157,9 +157,12 @@ class Run:
 
     @property
     def data_dir(self) -> str | None:
-        """Where its data were, None if that is gone."""
+        """Where its data were, None if that is gone or closed to this user."""
         path = self.config.data_dir
-        return path if path is not None and Path(path).exists() else None
+        if path is None:
+            return None
+        needed = os.R_OK | os.X_OK if os.path.isdir(path) else os.R_OK
+        return path if os.access(path, needed) else None
 
     def update(self, **info: Any) -> None:
         """Add to run.json."""

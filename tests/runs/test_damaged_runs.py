@@ -209,3 +209,23 @@ def test_a_block_that_lacks_something(runs, field):
     del recorded[0]["blocks"][0][field]
     path.write_text("".join(json.dumps(line) + "\n" for line in recorded))
     failed(minise("report", "done"), 1, "microscope.jsonl, line 1", field)
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "microscope.jsonl"])
+@pytest.mark.parametrize("torn", [b'{"epoch": 2, "train_l', '{"epoch": 2, "\u00e4'.encode()[:-1], b"\0\0\0"])
+def test_a_last_line_that_is_cut_off_is_left_out(runs, file, torn):
+    whole = (runs / "done" / file).read_bytes()
+    for run in ("done", "stopped"):
+        with (runs / run / file).open("ab") as lines:
+            lines.write(torn)
+    for command in (("evaluate", "stopped"), ("compare", "done", "stopped"), ("report", "done", "-o", "r.html")):
+        result = minise(*command)
+        assert succeeded(result)
+        assert "Traceback" not in result.stderr
+        if file == "metrics.jsonl" or command[0] == "report":
+            assert f"{file}: its last line is cut off, and left out" in result.stderr
+    assert succeeded(minise("train", "--resume", "stopped"))
+    resumed = (runs / "stopped" / file).read_bytes()
+    assert resumed.count(b"\n") == whole.count(b"\n") == 2
+    (runs / "done" / file).write_bytes(torn + b"\n" + whole)
+    failed(minise("report", "done"), 1, file, "not JSON")
