@@ -88,7 +88,7 @@ def alone(path: Path, what: str = "run", lock: Path | None = None) -> Iterator[i
 
 
 def in_use(path: Path) -> bool:
-    """Whether a process holds the folder, as `alone` does. Nothing is written: it may be a copy on a read-only disk."""
+    """Whether a process holds the folder, as `alone` does; nothing is written."""
     return is_held(path / LOCK)
 
 
