@@ -70,6 +70,8 @@ class LazyGroup(click.Group):
             with warnings.catch_warnings():
                 # of NumPy: what is no number is said where it matters
                 warnings.simplefilter("ignore", RuntimeWarning)
+                warnings.filterwarnings("default", category=UserWarning, module=r"minise\.")
+                warnings.showwarning = show_warning
                 return super().invoke(ctx)
         except (click.exceptions.Exit, click.ClickException):
             raise
@@ -94,6 +96,11 @@ class LazyGroup(click.Group):
             drop_stdout()
             code = print_error(failed)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def show_warning(message: Warning | str, *_: Any) -> None:
+    """What minise itself warns of, as a line on stderr."""
+    click.echo(f"warning: {message}", err=True)
 
 
 def print_error(error: click.ClickException) -> int:

@@ -26,7 +26,12 @@ SHOWN = ("relu", "felu", "elu", "leaky_relu")
 @click.option(
     "--chain", is_flag=True, help="Without RUN: the paper's chain of four neurons, with its numbers."
 )
-@number("--images", "limit_test", default=1000, words="Look on the first N test images.")
+@number(
+    "--images",
+    "limit_test",
+    words="Look on the first N test images.",
+    show_default="1000, or as many as there are",
+)
 @train_option("data_dir", "Where the files are.", "where the run found them, else as in training")
 @train_option("device", "auto takes the GPU where there is one.")
 @train_option("threads", "How many cores to use.")

@@ -78,8 +78,16 @@ def find_in(facts: CifarSet, place: Path) -> list[Found]:
 
 
 def find(facts: CifarSet, data_dir: DataDir = None) -> Found | None:
-    """The first form in the first place that has one, or None. What it holds is not looked at."""
-    return next((found for place in search_places(data_dir) for found in find_in(facts, place)), None)
+    """The first form in the first place that has one, or None; one that lacks files only where none is whole."""
+    found = [found for place in search_places(data_dir) for found in find_in(facts, place)]
+    return min(found, key=lambda item: not _is_whole(item), default=None)
+
+
+def _is_whole(found: Found) -> bool:
+    """Whether all that is required is there; what it holds is not looked at."""
+    return os.path.isfile(found.path) or all(
+        os.path.isfile(found.path / name) for name in found.form.required
+    )
 
 
 def looked_in(data_dir: DataDir = None) -> str:

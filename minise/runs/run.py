@@ -157,9 +157,9 @@ class Run:
 
     @property
     def data_dir(self) -> str | None:
-        """Where its data were, None if that is gone."""
-        path = self.config.data_dir
-        return path if path is not None and Path(path).exists() else None
+        """Where its data were, None if that is gone or closed to this user."""
+        path = self.config.data_dir or ""
+        return path if os.access(path, os.R_OK | os.X_OK * os.path.isdir(path)) else None
 
     def update(self, **info: Any) -> None:
         """Add to run.json."""
