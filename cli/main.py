@@ -70,6 +70,8 @@ class LazyGroup(click.Group):
             with warnings.catch_warnings():
                 # of NumPy: what is no number is said where it matters
                 warnings.simplefilter("ignore", RuntimeWarning)
+                warnings.filterwarnings("default", category=UserWarning, module=r"minise\.")
+                warnings.showwarning = show_warning
                 return super().invoke(ctx)
         except (click.exceptions.Exit, click.ClickException):
             raise
@@ -78,6 +80,9 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:  # it never returns
         """Run, print an error as one line on stderr, and exit with its code."""
+        for name in ("COLUMNS", "LINES"):
+            if not os.environ.get(name, "").strip("0"):  # 0 is no size: Rich would print nothing
+                os.environ.pop(name, None)
         extra |= {"standalone_mode": False, "prog_name": extra.get("prog_name") or "minise"}
         try:
             code = super().main(*args, **extra)
@@ -91,6 +96,11 @@ class LazyGroup(click.Group):
             drop_stdout()
             code = print_error(failed)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def show_warning(message: Warning | str, *_: Any) -> None:
+    """What minise itself warns of, as a line on stderr."""
+    click.echo(f"warning: {message}", err=True)
 
 
 def print_error(error: click.ClickException) -> int:

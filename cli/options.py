@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from minise._util.home import expanded
 from minise.train.config import CHOICES, FIELDS, TrainConfig, config_from_dict, plain_keys, read_toml
 from minise.train.recipes import DEFAULT, recipe
 
@@ -120,4 +121,4 @@ def merged_config(given: Mapping[str, Any], file: Path | None, name: str | None 
 
 def absolute(folder: str | None) -> str | None:
     """The same folder by a path that is right from anywhere."""
-    return None if folder is None else str(Path(folder).expanduser().absolute())
+    return None if folder is None else str(expanded(folder).absolute())

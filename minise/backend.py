@@ -35,18 +35,13 @@ Forward: TypeAlias = Callable[..., tuple[Array, Any]]
 Backward: TypeAlias = Callable[..., tuple[Array | None, ...]]
 
 
-def always(*arrays: Array | None, **options: Any) -> bool:
-    """The condition of a kernel that supports everything its reference does."""
-    return True
-
-
 @dataclass(frozen=True)
 class Kernel:
     """A pair that replaces an op's reference pair on the arrays for which `supports` holds."""
 
     forward: Forward
     backward: Backward
-    supports: Callable[..., bool] = always
+    supports: Callable[..., bool] = lambda *arrays, **options: True
 
 
 @dataclass

@@ -15,8 +15,8 @@ tensors, and how two gradients are added.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
@@ -53,6 +53,10 @@ class Op:
         """Apply the op to tensors, arrays, numbers or None; the result is recorded if a gradient can flow."""
         return _apply(self, inputs, options)
 
+    def needs_for(self, *flags: bool) -> tuple[bool, ...]:
+        """What a backward is given as `needs`: the flags, and False for every input that was left out."""
+        return (*flags, *(False,) * (self.takes - len(flags)))
+
     def __repr__(self) -> str:
         return f"Op({self.name})"
 
@@ -79,8 +83,7 @@ class FusedOp:
 
 def positional(function: Callable[..., Any]) -> int:
     """How many positional parameters a function has, without `*args`."""
-    code = getattr(function, "__code__", None)
-    return 0 if code is None else code.co_argcount
+    return getattr(getattr(function, "__code__", None), "co_argcount", 0)
 
 
 def _apply(op: Op | FusedOp, inputs: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
@@ -91,9 +94,8 @@ def _apply(op: Op | FusedOp, inputs: tuple[Any, ...], options: dict[str, Any]) -
         return pair.composed(*inputs, **options)
     began = perf_counter()
     y, saved = pair.forward(*arrays, **options)
-    if watchers := _watchers.get():
+    for watcher in _watchers.get():
         wait_for(y)
-    for watcher in watchers:
         watcher(Call(op.name, False, arrays, (y,), perf_counter() - began, options))
     needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in inputs)
     if not (_recording.get() and any(needs)):
@@ -209,9 +211,11 @@ class Call:
     options: dict[str, Any]
 
 
-def watch(watcher: Callable[[Call], None]) -> AbstractContextManager[None]:
+@contextmanager
+def watch(watcher: Callable[[Call], None]) -> Iterator[None]:
     """Call `watcher` after every op's forward and backward inside the block."""
-    return held(_watchers, (*_watchers.get(), watcher))
+    with held(_watchers, (*_watchers.get(), watcher)):
+        yield
 
 
 def backward(y: Tensor, gy: Array | None = None) -> None:
@@ -253,9 +257,8 @@ def _run(node: Node, gy: Array) -> list[Array]:
     """The gradients of the node's parents; the node lets go of its inputs and of what it saved."""
     began = perf_counter()
     gradients = node.backward(gy, node.saved, node.needs)
-    if watchers := _watchers.get():
+    for watcher in _watchers.get():
         wait_for(gy)
-    for watcher in watchers:
         arrays = (x.data if isinstance(x, Tensor) else x for x in node.inputs)
         watcher(Call(node.name, True, (gy, *arrays), gradients, perf_counter() - began, {}))
     inputs, node.inputs, node.saved = node.inputs, (), USED_UP

@@ -4,6 +4,7 @@ import importlib.util
 import os
 
 import pytest
+from browser import chromium
 from hypothesis import HealthCheck, settings
 
 from minise.backend import usable_backend
@@ -36,6 +37,7 @@ NEEDS = {
     "torch": (lambda: importlib.util.find_spec("torch") is not None, "needs PyTorch: pip install torch"),
     "cifar": (has_cifar, "needs the real CIFAR files: set MINISE_DATA_DIR to the folder that holds them"),
     "gpu": (has_gpu, "needs CuPy and a CUDA device"),
+    "browser": (chromium, "needs Chromium on the PATH: apt-get install chromium"),
 }
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zlib
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
+from browser import chromium, complaints
 
 from minise.ops import FUSED, OPS
 
@@ -218,7 +218,7 @@ def test_every_public_name_can_be_found():
 
 
 @built
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+@pytest.mark.browser
 def test_the_search_works_from_a_file(tmp_path):
     search = f"{(Path(SITE) / 'search.html').resolve().as_uri()}?q=felu"
     flags = [
@@ -229,6 +229,14 @@ def test_the_search_works_from_a_file(tmp_path):
         "--virtual-time-budget=5000",
     ]
     done = subprocess.run(
-        ["chromium", *flags, "--dump-dom", search], capture_output=True, text=True, timeout=120
+        [chromium(), *flags, "--dump-dom", search], capture_output=True, text=True, timeout=120
     )
     assert 'href="reference/activation.html#minise.ops.activation.felu"' in done.stdout
+
+
+@built
+@pytest.mark.browser
+def test_a_browser_has_nothing_to_complain_of(tmp_path):
+    """Code, equations and tables may scroll within themselves; the sources of modules are code alone."""
+    pages = [path for path in Path(SITE).rglob("*.html") if "_modules" not in path.parts]
+    assert complaints(pages, tmp_path, allowed="pre, div.math, .table-wrapper") == {}

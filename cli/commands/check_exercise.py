@@ -27,8 +27,9 @@ MARKS = {"✓": "green", "✗": "red", " ": "", "·": "dim"}
 def command(ctx: click.Context, name: str | None, file: Path | None, hint: int, as_json: bool) -> None:
     """Check the answer to exercise NAME in FILE, a script or a notebook; or list the exercises.
 
-    Of FILE only imports, definitions and assignments of constants are run. The exit code is 0 for a right answer and
-    1 for any other.
+    Of FILE only the functions that are asked for are run, with the helpers and constants that they use, in a process
+    of their own that is stopped after 10 seconds. They may import NumPy only. The exit code is 0 for a right answer
+    and 1 for any other.
 
     \b
     minise check-exercise

@@ -137,7 +137,7 @@ def show_(
         raise ConfigError("show: stdout is no terminal, expected one, or --out FILE.png")
     some = None if DATASETS[name].downloadable else 1000  # drawing all of them takes long
     with Waiting(f"preparing {name}") as waiting:
-        dataset = load(name, limit_train=some, limit_test=some, progress=waiting, **where)
+        dataset = load(name, at_most=some, progress=waiting, **where)
     chosen = dataset.train if split == "train" else dataset.test
     if label is not None:
         if label not in dataset.classes:

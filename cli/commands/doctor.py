@@ -13,14 +13,13 @@ import numpy as np
 from minise_cli.arguments import json_option
 from minise_cli.commands.data import describe
 from minise_cli.render.console import console, is_screen, print_json
-from threadpoolctl import threadpool_info
 
 import minise
 from minise.backend import BACKENDS, cupy_module, resolve_device, usable_backend
 from minise.data import DATASETS
 from minise.data.places import search_places
 from minise.errors import MiniseError
-from minise.kernels.threads import available_threads
+from minise.kernels.threads import available_threads, blas
 
 Finding = tuple[bool | None, str]
 """Whether it is good (None: neither), and words."""
@@ -74,11 +73,12 @@ def draw(sections: dict[str, dict[str, Finding]]) -> None:
 
 
 def software() -> dict[str, Finding]:
-    blas = [f"{x['internal_api']} {x['version']}" for x in threadpool_info() if x["user_api"] == "blas"]
+    found = blas()
+    names = [f"{x['internal_api']} {x['version']}" for x in (found.info() if found else ())]
     return {
         "minise": (True, f"{minise.__version__} in {os.path.dirname(minise.__file__)}"),
         "Python": (True, f"{platform.python_version()} in {sys.executable}"),
-        "NumPy": (True, f"{np.__version__} with {', '.join(blas) or 'an unknown BLAS'}"),
+        "NumPy": (True, f"{np.__version__} with {', '.join(names) or 'an unknown BLAS'}"),
         "extras": extras(),
     }
 
@@ -100,11 +100,17 @@ def fast_kernels() -> Finding:
     backend = BACKENDS["numba"]
     backend.load()
     if backend.problem is not None:
-        return None, f"{backend.problem}; training takes twice as long or more: pip install 'minise[fast]'"
+        how = "" if find_spec("numba") else ": pip install 'minise[fast]'"
+        return None, f"{backend.problem}; training takes twice as long or more{how}"
     import numba
 
-    from minise.kernels.numba.register import compiled
+    from minise.kernels.numba.register import TEMPORARY, compiled
 
+    if TEMPORARY is not None:
+        return None, (
+            f"numba {numba.__version__}, compiled anew by every command into a temporary folder: no cache can be"
+            " written, expected NUMBA_CACHE_DIR to name a folder for it"
+        )
     return True, f"numba {numba.__version__}, {'compiled' if compiled() else 'to be compiled at first use'}"
 
 

@@ -10,9 +10,9 @@ from minise_cli.arguments import PATH, json_option, number
 from minise_cli.commands.evaluate import doubts
 from minise_cli.options import train_option
 from minise_cli.render.console import Waiting, print_json, warn
-from minise_cli.render.gates import draw_blocks, draw_chains
+from minise_cli.render.gates import draw_blocks, draw_chain_cases, draw_chains
 
-from minise.analysis.dying_chain import run_chain
+from minise.analysis.dying_chain import CHAIN_CASES, case_costs, run_chain
 from minise.errors import ConfigError
 from minise.ops import ACTIVATIONS
 from minise.runs.reopen import inspect_run
@@ -26,7 +26,12 @@ SHOWN = ("relu", "felu", "elu", "leaky_relu")
 @click.option(
     "--chain", is_flag=True, help="Without RUN: the paper's chain of four neurons, with its numbers."
 )
-@number("--images", "limit_test", default=1000, words="Look on the first N test images.")
+@number(
+    "--images",
+    "limit_test",
+    words="Look on the first N test images.",
+    show_default="1000, or as many as there are",
+)
 @train_option("data_dir", "Where the files are.", "where the run found them, else as in training")
 @train_option("device", "auto takes the GPU where there is one.")
 @train_option("threads", "How many cores to use.")
@@ -44,10 +49,15 @@ def command(run: Path | None, chain: bool, as_json: bool, **options: Any) -> Non
         show_run(run, as_json, options)
         return
     chains = [run_chain(act) for act in SHOWN if act in ACTIVATIONS]
+    costs = {case: case_costs(case) for case in CHAIN_CASES}
     if as_json:
-        print_json(*(vars(chain) | {"dead": chain.dead} for chain in chains))
+        trained = {
+            act: {case.name: found[act] for case, found in costs.items() if act in found} for act in SHOWN
+        }
+        print_json(*(vars(c) | {"dead": c.dead, "costs_in_training": trained[c.act]} for c in chains))
     else:
         draw_chains(chains)
+        draw_chain_cases(costs)
 
 
 def show_run(path: Path, as_json: bool, options: dict[str, Any]) -> None:

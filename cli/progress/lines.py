@@ -53,7 +53,7 @@ def outcome_object(outcome: Outcome) -> dict[str, Any]:
 
 OBJECTS: dict[type, Callable[[Any], dict[str, Any]]] = {
     Started: start_object,
-    Compiling: lambda event: {"event": "compile", **vars(event)},
+    Compiling: lambda event: {"event": "compile"} | {k: v for k, v in vars(event).items() if v is not None},
     EpochDone: lambda event: {"event": "epoch", **vars(event)},
     Finished: lambda event: {
         "event": "done",
@@ -128,7 +128,10 @@ def start_words(event: Started) -> str:
 
 def compiling(event: Compiling) -> str:
     """What a wait for the compiler is told as."""
-    return f"compiling the {event.backend} kernels for this machine: once, then they are cached"
+    kept = "once, then they are cached"
+    if event.temporary is not None:
+        kept = f"into {event.temporary}, for this time, since no cache can be written; NUMBA_CACHE_DIR can name one"
+    return f"compiling the {event.backend} kernels for this machine: {kept}"
 
 
 def epoch_words(event: EpochDone, epochs: int) -> str:

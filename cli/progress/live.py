@@ -21,6 +21,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
+from minise.ops import ACTIVATIONS
 from minise.runs.job import Event, Finished, Started
 from minise.train import StepDone
 
@@ -90,7 +91,9 @@ def header(started: Started, width: int) -> Panel:
     config, model, dataset = started.config, started.model, started.dataset
     splits = {"train": started.train_images, "val": started.val_images, "test": len(dataset.test)}
     images = " · ".join(f"{count(n)} {split}" for split, n in splits.items())
-    se = f" · alpha by {config.alpha} · hidden widths {widths(model.se_widths)}" if model.se_widths else ""
+    learns = config.act in ACTIVATIONS and ACTIVATIONS[config.act].start is not None
+    alpha = f" · alpha by {config.alpha}" if learns else ""
+    se = f"{alpha} · hidden widths {widths(model.se_widths)}" if model.se_widths else ""
     resumed = f" · goes on after epoch {started.start}" if started.start else ""
     rows: dict[str, tuple[Part, ...]] = {
         "data": ((config.dataset, "bold"), f" · {images}"),

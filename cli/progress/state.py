@@ -8,10 +8,12 @@ from minise.runs.job import Compiling, Event, Finished, Started
 from minise.runs.run import Run
 from minise.train import EpochDone, StepDone
 
+MOST = 4096
+
 
 class State:
-    """phase: what is going on now; losses: of the steps; images, loss_sum, right: of the running epoch
-    so far; began: when this session did.
+    """phase: what is going on now; losses: of one step in `every`, at most MOST; images, loss_sum, right:
+    of the running epoch so far; began: when this session did.
     """
 
     def __init__(self) -> None:
@@ -20,6 +22,7 @@ class State:
         self.finished: Finished | None = None
         self.epochs: list[EpochDone] = []
         self.losses: list[float] = []
+        self.steps, self.every = 0, 1
         self.loss_sum = self.right = 0.0
         self.images = 0
         self.phase = "preparing …"
@@ -52,7 +55,11 @@ class State:
         self.step, self.images = event, event.images
         self.loss_sum += event.loss * n
         self.right += event.accuracy * n
-        self.losses.append(event.loss)
+        self.steps += 1
+        if self.steps % self.every == 0:
+            self.losses.append(event.loss)
+        if len(self.losses) > MOST:
+            self.losses, self.every = self.losses[1::2], 2 * self.every
         validates = self.started is not None and self.started.val_images > 0
         self.phase = "validating …" if is_epoch_end(event) and validates else "training"
 

@@ -33,7 +33,10 @@ class TensorBoardFiles(Display):
     def show(self, event: Event) -> None:
         match event:
             case Started():
-                self.writer = self.make(str(self.folder))
+                self.steps = event.start * max(1, event.train_images // event.config.batch_size)
+                # What an earlier part of the run wrote of steps that come again is not shown.
+                again = self.steps + 1 if event.start or self.folder.exists() else None
+                self.writer = self.make(str(self.folder), purge_step=again)
             case StepDone():
                 self.steps = (event.epoch - 1) * event.steps + event.step
                 self.add("step", loss=event.loss, lr=event.lr)

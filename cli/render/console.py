@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import sys
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 WIDE = 160
 """Columns where neither a terminal nor COLUMNS bounds them."""
+LEAST = 20
+"""Columns that everything finds room in; in a narrower terminal, lines wrap."""
 
 
 def print_json(*values: Any) -> None:
@@ -57,8 +60,12 @@ def console() -> Console:
     def broken_pipe() -> NoReturn:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
-    bounded = sys.stdout.isatty() or os.environ.get("COLUMNS")
-    made = Console(highlight=False, emoji=False, width=None if bounded else WIDE)
+    screen = sys.stdout.isatty()
+    columns = get_terminal_size((WIDE, 25)).columns if screen or os.environ.get("COLUMNS") else WIDE
+    width = (
+        None if screen and columns >= LEAST else max(columns, LEAST)
+    )  # None: as wide as the terminal becomes
+    made = Console(highlight=False, emoji=False, width=width)
     made.on_broken_pipe = broken_pipe  # type: ignore[method-assign]  # Rich would exit with 1
     return made
 

@@ -11,15 +11,21 @@ HEIGHT = 8
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 """The bit of each dot of a braille character, by row and column."""
 GAP = 3
+LABELS = 4
+"""Columns left of a curve."""
+LEAST = 8
+"""Columns that a curve has at least; where panels side by side have fewer, they stand one below the other."""
 
 
 def panels(x: NDArray[np.float64], curves: dict[str, NDArray[np.float64]], width: int) -> list[str]:
-    """The lines of all panels side by side, as wide as `width` in all: name, curve, axis of x."""
+    """The lines of all panels side by side, `width` wide in all, or below each other: name, curve, axis of x."""
     every = np.concatenate(list(curves.values()))
     low, high = float(np.floor(every.min())), float(np.ceil(every.max()))
-    inner = min(40, (width - GAP * (len(curves) - 1)) // len(curves) - 4)
+    beside = min(len(curves), max(1, (width + GAP) // (LABELS + LEAST + GAP)))
+    inner = min(40, max(LEAST, (width + GAP) // beside - GAP - LABELS))
     drawn = [panel(name, x, y, (low, high), inner) for name, y in curves.items()]
-    return [(" " * GAP).join(parts).rstrip() for parts in zip(*drawn, strict=True)]
+    groups = [drawn[i : i + beside] for i in range(0, len(drawn), beside)]
+    return [(" " * GAP).join(parts).rstrip() for group in groups for parts in zip(*group, strict=True)]
 
 
 def panel(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minise_cli.render.console import console
 from minise_cli.render.format import count, histogram, number
 from minise_cli.render.tables import Column, figure, show
 
-from minise.analysis.dying_chain import BIASES, INPUT, TARGET, WEIGHTS, Chain
+from minise.analysis.dying_chain import BIASES, INPUT, RATE, STEPS, TARGET, WEIGHTS, Chain, ChainCase
 from minise.runs.reopen import Inspected
 
 
@@ -121,3 +121,13 @@ def draw_chains(chains: Sequence[Chain]) -> None:
         numbers = zip(chain.z, chain.a, chain.slopes, chain.db, chain.tape, strict=True)
         show(out, NEURONS, [(i, *values) for i, values in enumerate(numbers, start=1)])
         out.print()
+
+
+def draw_chain_cases(costs: Mapping[ChainCase, Mapping[str, tuple[float, float]]]) -> None:
+    """What training came to with ReLU and with FeLU, where the paper is right and where it is not."""
+    out = console()
+    out.print(f"[b]Trained[/b]   {STEPS} steps of {RATE:g}, weights and biases; all others as above")
+    for case, found in costs.items():
+        ends = ", ".join(f"{act} {before:.4f} → {after:.4f}" for act, (before, after) in found.items())
+        out.print(f"[b]{case.name}[/b]   C: {ends}")
+        out.print(case.words, style="dim")

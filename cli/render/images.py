@@ -8,11 +8,15 @@ import numpy as np
 from minise_cli.render.console import console
 from numpy.typing import NDArray
 
+SMALLEST = 4
+"""Pixels of the side of an image."""
+
 
 def draw_images(images: NDArray[np.uint8], captions: Sequence[str], columns: int) -> None:
     """Images (n, 3, 32, 32) in rows over their captions: two pixels per character, shrunk to fit the width."""
     out = console()
-    side = min(32, max(4, (out.width + 1) // columns - 1))
+    columns = max(1, min(columns, (out.width + 1) // (SMALLEST + 1)))
+    side = min(32, max(SMALLEST, (out.width + 1) // columns - 1))
     for start in range(0, len(images), columns):
         row = [shrink(image, side) for image in images[start : start + columns]]
         for line in range(0, side, 2):

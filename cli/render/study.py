@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minise_cli.render.console import console
+from minise_cli.render.console import console, warn
 from minise_cli.render.format import clock, count, flops, interval, number, p_value, percent, widths
 from minise_cli.render.tables import Column, figure, show
 
@@ -88,6 +88,10 @@ def draw_verdict(study: Study, verdict: Verdict, looks: tuple[Look, ...] = ()) -
     out.print()
     show(out, COMPARISONS, verdict.comparisons)
     out.print()
+    for c in verdict.comparisons:
+        if c.identical:
+            same = f"{c.claim} and {c.other} had the same accuracy with every seed on {c.dataset}, {c.model}"
+            warn(f"{same}: check that these arms differ")
     failed = f", {verdict.failed} failed" if verdict.failed else ""
     again = f" · {look_words(looks)}" if looks else ""
     states = f"{verdict.done} of {verdict.planned} runs done{failed}{again}"

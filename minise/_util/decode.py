@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+import warnings
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -90,11 +92,20 @@ def check_keys(values: Iterable[str], known: Iterable[str], where: str) -> None:
 
 
 def json_lines(path: Path, kind: type[T], what: str) -> list[T]:
-    """The lines of a file of JSON, each as a `kind`; [] where there is no file. Raises RunError."""
-    if not path.exists():
-        return []
+    """The lines of a file of JSON, each as a `kind`; [] where there is no file.
+
+    A last line that a process which was killed left unfinished is dropped, with a warning. Raises RunError.
+    """
     try:
-        found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        *lines, last = (
+            path.read_bytes().removeprefix(BOM_UTF8).split(b"\n")
+        )  # every line that is whole ends in one
+        if last and _is_torn(last):
+            warnings.warn(f"{what}: {path}: its last line is cut off, and left out", stacklevel=1)
+            last = b""
+        found = [json.loads(line) for line in (*lines, *[last] * bool(last))]
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise RunError(f"{what}: cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -103,3 +114,12 @@ def json_lines(path: Path, kind: type[T], what: str) -> list[T]:
         decoded(kind, line, f"{what}: {path}, line {number}", RunError)
         for number, line in enumerate(found, start=1)
     ]
+
+
+def _is_torn(line: bytes) -> bool:
+    """Whether a line without an end is no JSON. May raise RecursionError."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return True
+    return False

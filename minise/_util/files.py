@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from minise._util.lock import locked
+from minise._util.lock import is_held, locked
 from minise.errors import BusyError, RunError
 
 LOCK = ".lock"
@@ -88,14 +88,8 @@ def alone(path: Path, what: str = "run", lock: Path | None = None) -> Iterator[i
 
 
 def in_use(path: Path) -> bool:
-    """Whether a process holds the folder, as `alone` does; also where that cannot be told."""
-    if not (path / LOCK).exists():
-        return False
-    try:
-        with alone(path):
-            return False
-    except RunError:
-        return True
+    """Whether a process holds the folder, as `alone` does; nothing is written."""
+    return is_held(path / LOCK)
 
 
 def check_new(path: str | Path) -> None:

@@ -23,15 +23,16 @@ if sys.platform == "win32":
                 time.sleep(0.1)
 
 else:
-    import fcntl
 
     def _acquire(file: IO[bytes], wait: bool) -> None:
-        # On a file system without locks go on without: it is for the user then not to start two at once.
+        # On a file system or a Python without locks go on without: it is for the user then not to start two at once.
         try:
+            import fcntl
+
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise
-        except OSError:
+        except (ImportError, OSError):
             pass
 
 
@@ -67,3 +68,15 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
         if sys.platform != "win32":  # Windows does not remove a file that is open
             path.unlink(missing_ok=True)
         file.close()
+
+
+def is_held(path: Path) -> bool:
+    """Whether another process holds the lock file `path`, which need not be writable; it stays as it is."""
+    try:
+        with path.open("rb") as file:
+            _acquire(file, wait=False)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is none, or it is closed to this user: nothing says that it is held
+        return False
+    return False

@@ -14,6 +14,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from minise._util.home import expanded
 from minise.errors import ConfigError
 
 LOADED: dict[str, str] = {}
@@ -23,7 +24,7 @@ LOADED: dict[str, str] = {}
 def load_plugins(paths: Iterable[str | Path]) -> None:
     """Import each file that is not yet; for the processes of studies too. Raises ConfigError for what cannot be."""
     for path in paths:
-        place = Path(path).expanduser().absolute()
+        place = expanded(path).absolute()
         if str(place) in LOADED:
             continue
         if place.name in plugins_here():

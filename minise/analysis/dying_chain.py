@@ -6,11 +6,15 @@
 
 The derivative is a product, so one factor act'(z_i) = 0 makes it 0, whatever the others are. ReLU has that factor for
 every z_i < 0; FeLU has alpha·e^z_i there.
+
+That a gradient is 0 does not make the cost high: `CHAIN_CASES` has a chain in which the dead unit stops all learning,
+one in which it keeps the output near the target, and the shipped one, in which it hardly matters.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -22,6 +26,39 @@ INPUT, TARGET = 1.0, 1.0
 WEIGHTS = (0.8, 1.2, -0.9, 1.1)
 BIASES = (0.1, 0.2, 0.3, 0.8)
 """A case in which the third neuron's input is negative, and all others' are positive."""
+
+STEPS, RATE = 50, 0.1
+"""Of the gradient descent in `train_chain`."""
+
+
+@dataclass(frozen=True)
+class ChainCase:
+    """A chain to train with ReLU and with FeLU; words: whether the paper is right about it, and why."""
+
+    name: str
+    words: str
+    weights: tuple[float, ...] = WEIGHTS
+    biases: tuple[float, ...] = BIASES
+
+
+CHAIN_CASES = (
+    ChainCase(
+        "b4 = -0.5",
+        "The paper is right: ReLU's last neuron is dead, so nothing learns; FeLU learns.",
+        biases=(0.1, 0.2, 0.3, -0.5),
+    ),
+    ChainCase(
+        "w4 = 8",
+        "The paper is not right: ReLU's dead neuron 3 hands on 0, and b4 learns alone; FeLU's hands on a negative"
+        " number, and w4 takes it to where FeLU's own slope is nearly 0.",
+        weights=(0.8, 1.2, -0.9, 8.0),
+    ),
+    ChainCase(
+        "as shipped",
+        "It hardly matters: ReLU's neuron 3 is dead and the cost begins lower, since b4 alone reaches the target;"
+        " both end near 0.",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -80,3 +117,25 @@ def run_chain(
         tuple(value + 0.0 for value in reversed(db)),  # no -0.0
         tuple(0.0 if x.grad is None else float(x.grad.item()) + 0.0 for x in b),
     )
+
+
+def train_chain(
+    act: str, *, weights: tuple[float, ...] = WEIGHTS, biases: tuple[float, ...] = BIASES
+) -> Chain:
+    """The chain after `STEPS` of gradient descent: dC/dw_i = dC/db_i · a_(i-1). An alpha keeps its first value."""
+    for _ in range(STEPS):
+        found = run_chain(act, weights=weights, biases=biases)
+        before = (INPUT, *found.a[:-1])
+        weights = tuple(w - RATE * db * a for w, db, a in zip(weights, found.db, before, strict=True))
+        biases = tuple(b - RATE * db for b, db in zip(biases, found.db, strict=True))
+    return run_chain(act, weights=weights, biases=biases)
+
+
+@cache
+def case_costs(case: ChainCase) -> dict[str, tuple[float, float]]:
+    """The cost before and after training, with "relu" and with "felu"."""
+    w, b = case.weights, case.biases
+    return {
+        act: (run_chain(act, weights=w, biases=b).cost, train_chain(act, weights=w, biases=b).cost)
+        for act in ("relu", "felu")
+    }

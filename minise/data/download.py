@@ -8,13 +8,17 @@ import shutil
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from minise._util.home import expanded
 from minise._util.lock import locked
 from minise.data.files import read_archive
 from minise.data.official import CIFAR, CifarSet, Form
-from minise.data.transfer import Progress, download
 from minise.data.verify import check
 from minise.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from minise.data.transfer import Progress
 
 SITE = "https://www.cs.toronto.edu/~kriz/"
 VARIABLE = "MINISE_MIRROR"
@@ -49,13 +53,21 @@ def fetch(
         raise ConfigError(f"{name} is nothing to download; choose from {', '.join(table)}")
     form = table[name].forms[0]
     url = _address(mirror, form)
-    place = Path(directory).expanduser()
-    was_there = place.exists()
+    place = expanded(directory)
+    was_there = os.path.exists(place)
+    if os.path.exists(place / form.folder) and not _is_empty(place / form.folder):
+        _check_folder(
+            form, place / form.folder
+        )  # it appears complete: no lock is needed, nor a right to write
+        return place / form.folder
     try:
         place.mkdir(parents=True, exist_ok=True)
         with locked(place / f"{form.archive}.lock"):
             return _fetch(form, place, url, progress or (lambda done, total: None), timeout, pause)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            if check(place / form.archive, form.archive_md5).ok:  # `load` reads that as well
+                return place / form.archive
         path = error.filename or place
         raise DataError(f"{path}: cannot be used ({error.strerror or error})") from None
     finally:
@@ -78,7 +90,7 @@ def _address(mirror: str | None, form: Form) -> str:
 
 def _fetch(form: Form, place: Path, url: str, progress: Progress, timeout: float, pause: float) -> Path:
     target, archive, part = place / form.folder, place / form.archive, place / f"{form.archive}.part"
-    if target.exists():
+    if target.exists() and not _is_empty(target):
         _check_folder(form, target)
     elif check(archive, form.archive_md5).ok:  # somebody brought it: it stays
         _unpack(form, archive, target)
@@ -88,6 +100,14 @@ def _fetch(form: Form, place: Path, url: str, progress: Progress, timeout: float
         _unpack(form, part, target)
         part.unlink()
     return target
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether it is a folder that holds nothing: one that is unpacked may take its place."""
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return False
 
 
 def _check_folder(form: Form, folder: Path) -> None:
@@ -102,8 +122,16 @@ def _check_folder(form: Form, folder: Path) -> None:
 
 
 def _download(form: Form, url: str, part: Path, progress: Progress, timeout: float, pause: float) -> None:
+    from minise.data.transfer import download  # its parts of Python are not everywhere
+
     try:
+        if url.startswith("https:"):
+            import ssl  # noqa: F401
         download(url, part, progress, timeout, pause)
+    except ImportError as error:
+        raise DataError(
+            f"{url}: this Python cannot download by https ({error}), expected its module ssl"
+        ) from None
     except OSError as error:
         reason = error.strerror or error
         raise DataError(
@@ -124,6 +152,8 @@ def _unpack(form: Form, archive: Path, target: Path) -> None:
         temporary.mkdir()
         for file in read_archive(form, archive):
             (temporary / file.name).write_bytes(file.data)
+        with contextlib.suppress(OSError):  # Windows renames onto no folder, not even an empty one
+            target.rmdir()
         os.rename(temporary, target)
     except OSError as error:
         reason = error.strerror or error

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minise.data.official import Form
+from minise.data.places import VARIABLE
 from minise.errors import DataError
 
 MAX_BYTES = (
@@ -58,7 +59,9 @@ def _read(path: Path) -> bytes:
             raise DataError(f"{path}: has {size} bytes, expected at most {MAX_BYTES}")
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); say where else the data lie with --data-dir or {VARIABLE}"
+        ) from None
 
 
 def read_archive(form: Form, path: Path) -> Iterator[File]:
@@ -69,7 +72,9 @@ def read_archive(form: Form, path: Path) -> Iterator[File]:
     wanted = {f"{form.folder}/{name}": name for name in form.names + form.required}
     found = set()
     try:
-        with gzip.open(path) as stream:
+        with path.open("rb") as start:
+            packed = start.read(2) == b"\x1f\x8b"  # else something on the way has unpacked it
+        with gzip.open(path) if packed else path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)  # here a gzip bomb fizzles out
         if len(content) > MAX_BYTES:
             raise ValueError(f"unpacks to more than {MAX_BYTES} bytes")

@@ -75,7 +75,7 @@ class Machine:
     def run(self) -> object:
         """The value that the pickle holds; `at` is then the byte after it. Raises RefusedError, and nothing else."""
         if not self.data.startswith(b"\x80", self.at):
-            raise RefusedError("is not a pickle of protocol 2 to 4")
+            raise RefusedError("is not a pickle of protocol 2 to 5")
         stream = io.BytesIO(self.data)
         stream.seek(self.at)
         try:
@@ -160,6 +160,7 @@ class Machine:
         **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda m, _: None),
         **dict.fromkeys(("BININT1", "BININT2", "BININT"), push),
         **dict.fromkeys(("SHORT_BINUNICODE", "BINUNICODE", "SHORT_BINBYTES", "BINBYTES"), push),
+        "BYTEARRAY8": lambda m, content: m.push(bytes(content)),
         **dict.fromkeys(("SHORT_BINSTRING", "BINSTRING"), lambda m, text: m.push(text.encode("latin1"))),
         "NONE": lambda m, _: m.push(None),
         "NEWTRUE": lambda m, _: m.push(True),

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from minise._util.home import expanded, in_home
 from minise.data.official import CifarSet, Form
 from minise.errors import DataError
 
@@ -42,14 +43,14 @@ def cache_folder(platform: str = sys.platform, environ: Mapping[str, str] = os.e
         "win32": ("LOCALAPPDATA", "~/AppData/Local"),
         "darwin": ("", "~/Library/Caches"),
     }.get(platform, ("XDG_CACHE_HOME", "~/.cache"))
-    return Path(environ.get(variable) or os.path.expanduser(default)) / "minise"
+    return Path(environ.get(variable) or in_home(default)) / "minise"
 
 
 def search_places(data_dir: DataDir = None) -> tuple[Path, ...]:
     """The folders to look in, in order. The first one is where a download goes."""
     chosen = data_dir if data_dir is not None else os.environ.get(VARIABLE)
     if chosen is not None and os.fspath(chosen) != "":
-        return (Path(chosen).expanduser(),)
+        return (expanded(chosen),)
     checkout = checkout_folder()
     return (*([checkout] if checkout else []), cache_folder())
 
@@ -77,8 +78,16 @@ def find_in(facts: CifarSet, place: Path) -> list[Found]:
 
 
 def find(facts: CifarSet, data_dir: DataDir = None) -> Found | None:
-    """The first form in the first place that has one, or None. What it holds is not looked at."""
-    return next((found for place in search_places(data_dir) for found in find_in(facts, place)), None)
+    """The first form in the first place that has one, or None; one that lacks files only where none is whole."""
+    found = [found for place in search_places(data_dir) for found in find_in(facts, place)]
+    return min(found, key=lambda item: not _is_whole(item), default=None)
+
+
+def _is_whole(found: Found) -> bool:
+    """Whether all that is required is there; what it holds is not looked at."""
+    return os.path.isfile(found.path) or all(
+        os.path.isfile(found.path / name) for name in found.form.required
+    )
 
 
 def looked_in(data_dir: DataDir = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from minise.data.download import fetch
 from minise.data.official import CIFAR
 from minise.data.places import DataDir, Found, find, looked_in, not_found, search_places
 from minise.data.split import Dataset, checksum
-from minise.data.transfer import Progress
 from minise.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from minise.data.transfer import Progress
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Request:
     download: bool
     progress: Progress | None
     seed: int
+    at_most: int | None = None
+
+    def within(self, option: str, available: int) -> int:
+        """How many of the images of a split to take. Raises ConfigError where more are demanded than there are."""
+        limit: int | None = getattr(self, option)
+        if limit is None:
+            return available if self.at_most is None else min(available, self.at_most)
+        if limit > available:
+            raise ConfigError(f"{option} {limit}: {self.name} has only {available} such images")
+        return limit
 
 
 @dataclass(frozen=True)
@@ -57,12 +70,14 @@ def load(
     download: bool = True,
     progress: Progress | None = None,
     seed: int = 0,
+    at_most: int | None = None,
 ) -> Dataset:
     """The data set `name` (a key of DATASETS).
 
     data_dir: where to look, and where to download to; without it, see `places`. mirror, progress: see
     `download.fetch`. limit_train, limit_test: only the FIRST so many images of the split, in the order of the
-    files; the checksum is that of the full content all the same (shapes10: of what was drawn). download:
+    files; the checksum is that of the full content all the same (shapes10: of what was drawn). at_most: how many
+    to take of a split that has no limit, if there are as many. download:
     whether to download what is found nowhere. seed: of shapes10; the CIFAR sets have no use for it.
 
     mean and std are the constants of the official training images, whatever the files hold.
@@ -75,21 +90,16 @@ def load(
     for option, limit in (("limit_train", limit_train), ("limit_test", limit_test)):
         if limit is not None and limit < 1:
             raise ConfigError(f"{option} {limit}: expected a number >= 1")
-    request = Request(name, data_dir, mirror, limit_train, limit_test, download, progress, seed)
+    request = Request(name, data_dir, mirror, limit_train, limit_test, download, progress, seed, at_most)
     dataset = DATASETS[name].load(request)
+    if not isinstance(dataset, Dataset):
+        raise DataError(f"data set {name}: its load gave a {type(dataset).__name__}, expected a Dataset")
     train, test = dataset.train, dataset.test
     return replace(
         dataset,
-        train=train.take(_within("limit_train", limit_train, len(train), name)),
-        test=test.take(_within("limit_test", limit_test, len(test), name)),
+        train=train.take(request.within("limit_train", len(train))),
+        test=test.take(request.within("limit_test", len(test))),
     )
-
-
-def _within(option: str, limit: int | None, available: int, name: str) -> int:
-    """How many images to take."""
-    if limit is not None and limit > available:
-        raise ConfigError(f"{option} {limit}: {name} has only {available} such images")
-    return available if limit is None else limit
 
 
 def _load_cifar(request: Request) -> Dataset:
@@ -119,8 +129,8 @@ def _load_cifar(request: Request) -> Dataset:
 
 
 def _load_shapes10(request: Request) -> Dataset:
-    train = _within("limit_train", request.limit_train, shapes10.TRAIN, request.name)
-    test = _within("limit_test", request.limit_test, shapes10.TEST, request.name)
+    train = request.within("limit_train", shapes10.TRAIN)
+    test = request.within("limit_test", shapes10.TEST)
     splits = shapes10.generate("train", train, request.seed), shapes10.generate("test", test, request.seed)
     return Dataset(
         request.name,

@@ -12,7 +12,6 @@ which every machine rounds alike.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from minise.data.sdf import SHAPES, Field
 from minise.data.split import Split
 from minise.errors import ConfigError
+from minise.kernels.threads import available_threads
 
 TRAIN, TEST = 50_000, 10_000
 BLOCK = 1_000
@@ -45,7 +45,7 @@ def generate(split: str, n: int, seed: int = 0) -> Split:
     if seed < 0:
         raise ConfigError(f"seed {seed}: expected a number >= 0")
     keys = [(seed, SPLITS[split], index) for index in range(-(-n // BLOCK))]
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(4, available_threads())) as pool:
         blocks = list(pool.map(_block, keys))
     images = np.concatenate([images for images, _ in blocks])
     labels = np.concatenate([labels for _, labels in blocks])

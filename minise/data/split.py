@@ -27,6 +27,9 @@ class Split:
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, np.ndarray):
+                raise DataError(f"a split's {name} are a {type(value).__name__}, expected an array")
         found = (self.images.dtype, self.images.shape[1:], self.labels.dtype, self.labels.shape)
         wanted = (np.dtype(np.uint8), IMAGE_SHAPE, np.dtype(np.int64), (len(self.images),))
         if found != wanted:
@@ -55,6 +58,7 @@ class Dataset:
     checksum: `checksum(train, test)` of the full content, before any limit;
     official: whether that is the content its makers published (None where there is no such thing);
     source: where it came from, for people to read.
+    Raises DataError, in one line, for what a run could not be trained, tested and recorded with.
     """
 
     name: str
@@ -66,6 +70,44 @@ class Dataset:
     checksum: str
     official: bool | None
     source: str
+
+    def __post_init__(self) -> None:
+        for part, (kind, expected) in KINDS.items():
+            if not isinstance(found := getattr(self, part), kind):
+                raise DataError(f"data set {self.name}: {part} is {found!r:.60}, expected {expected}")
+        names = list(self.classes)
+        if not all(isinstance(name, str) for name in names) or not 0 < len(set(names)) == len(names):
+            raise DataError(f"data set {self.name}: classes are {names!r:.60}, expected different names")
+        for part, split in (("train", self.train), ("test", self.test)):
+            if not len(split):
+                raise DataError(f"data set {self.name}: {part} has no images, expected at least one")
+            low, high = int(split.labels.min()), int(split.labels.max())
+            if low < 0 or high >= len(names):
+                raise DataError(
+                    f"data set {self.name}: {part} has the label {low if low < 0 else high}, "
+                    f"expected 0 to {len(names) - 1} of {len(names)} classes"
+                )
+        for part, above in (("mean", -np.inf), ("std", 0)):
+            found = np.asarray(getattr(self, part))
+            if not (
+                found.shape == (3,)
+                and found.dtype.kind in "fiu"
+                and (np.isfinite(found) & (found > above)).all()
+            ):
+                words = "three positive numbers" if part == "std" else "three finite numbers"
+                raise DataError(f"data set {self.name}: {part} is {found.tolist()!r:.60}, expected {words}")
+
+
+KINDS: dict[str, tuple[Any, str]] = {
+    "name": (str, "text"),
+    "train": (Split, "a Split"),
+    "test": (Split, "a Split"),
+    "classes": ((tuple, list), "the names of the classes"),
+    "checksum": (str, "text"),
+    "official": (bool | None, "True, False or None"),
+    "source": (str, "text"),
+}
+"""Part of a Dataset -> the type that it must have, and what to call that."""
 
 
 def checksum(train: Split, test: Split) -> str:

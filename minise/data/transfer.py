@@ -18,6 +18,13 @@ from pathlib import Path
 from minise.data.files import MAX_BYTES
 from minise.errors import DataError
 
+# Only these handlers: the usual opener would also follow a redirect to ftp://.
+OPENER = urllib.request.OpenerDirector()
+HANDLERS = ("Proxy", "HTTP", "HTTPS", "HTTPRedirect", "HTTPDefaultError", "Unknown")
+for _name in (*(f"{name}Handler" for name in HANDLERS), "HTTPErrorProcessor"):
+    if hasattr(urllib.request, _name):  # without ssl there is none for https
+        OPENER.add_handler(getattr(urllib.request, _name)())
+
 Progress = Callable[[int, int | None], None]  # bytes done, bytes in all (None where the server does not say)
 
 CHUNK = 1 << 18
@@ -58,6 +65,7 @@ class _Transfer:
     part: Path
     progress: Progress
     timeout: float
+    received: bool = False
     etag: str = ""  # of the version that the part belongs to, once an answer has told
 
     def have(self) -> int:
@@ -73,9 +81,15 @@ class _Transfer:
                 headers["If-Range"] = self.etag  # a file that changed in between is sent anew, not glued on
         try:
             question = urllib.request.Request(self.url, headers=headers)
-            response = urllib.request.urlopen(question, timeout=self.timeout)
+            response = OPENER.open(question, timeout=self.timeout)
         except urllib.error.HTTPError as error:
             with error:
+                if (
+                    error.code == 416
+                    and self.received
+                    and error.headers.get("Content-Range") == f"bytes */{have}"
+                ):
+                    return  # all of it has arrived, before an answer that did not say how much is to come
                 raise self.refused(error.code, error.reason) from None
         except (OSError, http.client.HTTPException) as error:
             raise InterruptedTransferError(_reason(error)) from None
@@ -117,6 +131,7 @@ class _Transfer:
                 if not chunk:
                     break
                 file.write(chunk)
+                self.received = True
                 done += len(chunk)
         if total is not None and done < total:
             raise InterruptedTransferError(f"the connection ended after {done} of {total} bytes")

@@ -40,13 +40,30 @@ class PickledDtype(Stateful):
     """`numpy.dtype(name, align, copy)`, then its state (version, byte order, …)."""
 
     def __init__(self, name: object, *_: object) -> None:
-        self.name, self.order = short_text(name), "="
+        self.name = short_text(name)
+        self.order: Any = "="
 
     def build(self, state: Any) -> None:
         order = short_text(state[1])
         if order not in ("<", ">", "|", "="):
             raise RefusedError("holds an array whose dtype has no byte order")
         self.order = order
+
+
+def array_of(raw: Any, dtype: Any, shape: Any, order: str) -> NDArray[Any]:
+    """The bytes `raw` as an array of integers, read-only. Raises RefusedError."""
+    name = dtype.name if isinstance(dtype, PickledDtype) else kind_of(dtype)
+    if not isinstance(dtype, PickledDtype) or name not in INTEGERS:
+        raise RefusedError(f"holds an array of dtype {name!r}, expected integers")
+    if not (isinstance(shape, tuple) and len(shape) <= 4 and all(type(n) is int and n >= 0 for n in shape)):
+        raise RefusedError("holds an array whose shape is not a few numbers >= 0")
+    try:
+        flat = np.frombuffer(raw, np.dtype(name).newbyteorder(dtype.order))
+        return flat.reshape(shape, order="F" if order == "F" else "C")
+    except (
+        ValueError
+    ) as error:  # other bytes than the shape needs, or a 0 beside numbers that no array can have
+        raise RefusedError(f"holds an array of shape {shape}: {error}") from None
 
 
 class PickledArray(Stateful):
@@ -57,26 +74,25 @@ class PickledArray(Stateful):
 
     def build(self, state: Any) -> None:
         _, shape, dtype, fortran, raw = state
-        name = dtype.name if isinstance(dtype, PickledDtype) else kind_of(dtype)
-        if name not in INTEGERS:
-            raise RefusedError(f"holds an array of dtype {name!r}, expected integers")
-        if not (
-            isinstance(shape, tuple) and len(shape) <= 4 and all(type(n) is int and n >= 0 for n in shape)
-        ):
-            raise RefusedError("holds an array whose shape is not a few numbers >= 0")
-        try:
-            flat = np.frombuffer(raw, np.dtype(name).newbyteorder(dtype.order))
-            self.array = flat.reshape(shape, order="F" if fortran is True else "C")
-        except (
-            ValueError
-        ) as error:  # other bytes than the shape needs, or a 0 beside numbers that no array can have
-            raise RefusedError(f"holds an array of shape {shape}: {error}") from None
+        self.array = array_of(raw, dtype, shape, "F" if fortran is True else "C")
 
     def content(self) -> NDArray[Any]:
         """The array, read-only."""
         if self.array is None:
             raise RefusedError("holds an array without content")
         return self.array
+
+
+def from_buffer(raw: object, dtype: object, shape: object, order: object) -> PickledArray:
+    """`_frombuffer(bytes, dtype, shape, order)`: how NumPy writes an array with protocol 5."""
+    made = PickledArray()
+    made.array = array_of(raw, dtype, shape, short_text(order) or "C")
+    return made
+
+
+def scalar(dtype: object, raw: object) -> int:
+    """`scalar(dtype, bytes)`: a number of NumPy's, such as a label that was once in an array."""
+    return int(array_of(raw, dtype, (), "C"))
 
 
 def encode(text: object, encoding: object) -> bytes:
@@ -90,8 +106,15 @@ class NumPyMachine(Machine):
     """Runs a pickle of data with NumPy's arrays in it."""
 
     names: ClassVar = {
-        ("numpy.core.multiarray", "_reconstruct"): Maker(PickledArray),
-        ("numpy._core.multiarray", "_reconstruct"): Maker(PickledArray),  # the same one, as NumPy 2 calls it
+        **{
+            (f"numpy.{core}.{module}", name): Maker(make)
+            for core in ("core", "_core")  # as NumPy 2 calls it
+            for module, name, make in (
+                ("multiarray", "_reconstruct", PickledArray),
+                ("multiarray", "scalar", scalar),
+                ("numeric", "_frombuffer", from_buffer),
+            )
+        },
         ("numpy", "ndarray"): None,
         ("numpy", "dtype"): Maker(PickledDtype),
         ("_codecs", "encode"): Maker(encode),

@@ -40,6 +40,12 @@ class Mismatch:
     label: str | None = None
 
     def __str__(self) -> str:
+        right = f"agrees with small steps, to a relative error of {self.error:.3g}"
+        return right if self.error <= TOLERANCE else self.words
+
+    @property
+    def words(self) -> str:
+        """What both sides give."""
         place = "a random direction" if self.index is None else f"element {self.index}"
         return (
             f"{self.label or f'input {self.input}'}, {place}: the backward gives {self.analytic:.12g}, small steps"
@@ -88,7 +94,7 @@ def check_gradients(
     """
     worst = compare_gradients(f, inputs, rng, tolerance=tolerance, directions=directions, wrt=wrt).worst
     if not worst.error <= tolerance:
-        raise GradientError(f"gradient: {worst}, expected at most {tolerance:g}")
+        raise GradientError(f"gradient: {worst.words}, expected at most {tolerance:g}")
     return worst
 
 

@@ -49,9 +49,9 @@ def _check_pair(
 
     gy = np.asarray(rng.standard_normal(y.shape), dtype)
     gy_before = gy.copy()
-    needs = tuple(is_float(x) for x in inputs) + (False,) * (op.takes - len(inputs))
+    needs = op.needs_for(*map(is_float, inputs))
     gradients = _call(f"{op.name}: the backward", inputs, op.backward, gy, saved, needs)
-    if not isinstance(gradients, tuple | list) or not len(inputs) <= len(gradients) <= len(needs):
+    if not isinstance(gradients, tuple | list) or len(gradients) > len(needs) or any(needs[len(gradients) :]):
         found = _kind(gradients)
         raise ContractError(
             f"{op.name}: the backward gave {found}, expected a tuple of {len(inputs)}, one gradient for each input"
@@ -75,7 +75,7 @@ def _check_needs(
         alone = tuple(j == i for j in range(len(needs)))
         _, saved = op.forward(*inputs, **options)
         again = _call(f"{op.name}: the backward", inputs, op.backward, gy, saved, alone)
-        if not (len(again) == len(full) and np.allclose(again[i], full[i], rtol=1e-4, atol=1e-6)):
+        if not (len(again) > i and np.allclose(again[i], full[i], rtol=1e-4, atol=1e-6)):
             raise ContractError(
                 f"{op.name}: the backward gave another gradient for input {i} where only that one is needed,"
                 " expected the same as where all are"

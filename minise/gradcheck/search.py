@@ -55,7 +55,7 @@ class WrongGradientError(MiniseError):
     """A case whose gradient is wrong; what was compared goes with it."""
 
     def __init__(self, comparison: GradientComparison, tolerance: float) -> None:
-        super().__init__(f"the gradient of {comparison.worst}, expected at most {tolerance:g}")
+        super().__init__(f"the gradient of {comparison.worst.words}, expected at most {tolerance:g}")
         self.comparison = comparison
 
 

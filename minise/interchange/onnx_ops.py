@@ -47,6 +47,12 @@ class Term:
     def __truediv__(self, other: Term | float) -> Term:
         return self.node("Div", self, other)
 
+    def __rsub__(self, other: Term | float) -> Term:
+        return self.node("Sub", other, self)
+
+    def __rtruediv__(self, other: Term | float) -> Term:
+        return self.node("Div", other, self)
+
     __radd__ = __add__
     __rmul__ = __mul__
 
@@ -55,7 +61,7 @@ FUNCTIONS = {
     "exp": lambda x: x.node("Exp", x),
     "expm1": lambda x: x.node("Elu", x),  # which is e^x - 1 where formulas use it: for x <= 0
     "tanh": lambda x: x.node("Tanh", x),
-    "sqrt": math.sqrt,
+    "sqrt": lambda x: x.node("Sqrt", x) if isinstance(x, Term) else math.sqrt(x),
     "pi": math.pi,
 }
 EXPORTED = {act: row for act, row in ACTIVATIONS.items() if row.onnx is not None or row.formula is not None}

@@ -9,16 +9,19 @@ machine is busy, delays nobody. Compiled loops do so without Python: see `numba/
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
 from itertools import count
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from minise.backend import Array
 from minise.errors import ConfigError
@@ -60,10 +63,11 @@ class Crew:
                 else:
                     ended.put(None)
 
-        for _ in range(min(self.size, tasks) - 1):
-            self._jobs.put(take)
-        take()
-        errors = [error for error in (ended.get() for _ in range(tasks)) if error is not None]
+        with one_blas_thread:
+            for _ in range(min(self.size, tasks) - 1):
+                self._jobs.put(take)
+            take()
+            errors = [error for error in (ended.get() for _ in range(tasks)) if error is not None]
         if errors:
             raise errors[0]
         return results
@@ -78,8 +82,74 @@ _scratch = threading.local()
 
 
 def available_threads() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many cores this process may use: those it may run on, or fewer where its cgroups grant it less time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, granted_cores())))
+
+
+def granted_cores(root: Path = Path("/")) -> float:
+    """Cores' worth of time that Linux grants the process, by the limits of its cgroups, v2 or v1; infinity if none.
+
+    root: where /proc and /sys lie. A container sees its own group as the top one, and its path may lead nowhere.
+    """
+    granted = math.inf
+    with contextlib.suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, kinds, group = line.split(":", 2)
+            if kinds and "cpu" not in kinds.split(","):
+                continue
+            top = root / "sys/fs/cgroup" / ("cpu" if kinds else "")
+            place = top / group.strip("/")
+            for folder in (place, *place.parents):
+                granted = min(granted, _quota(folder))
+                if folder == top:
+                    break
+    return granted
+
+
+def _quota(folder: Path) -> float:
+    """The cores' worth of time of one group; infinity where it has no limit."""
+    with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+        if (folder / "cpu.max").exists():
+            quota, period = map(float, (folder / "cpu.max").read_text().split())  # "max" is no number
+        else:
+            quota, period = (float((folder / f"cpu.cfs_{x}_us").read_text()) for x in ("quota", "period"))
+        return quota / period if quota > 0 else math.inf
+    return math.inf
+
+
+@cache
+def blas() -> Any:
+    """threadpoolctl's controller of every BLAS in this process; None where it does not work: it needs ctypes."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController().select(user_api="blas")
+
+
+class _OneThread(AbstractContextManager[None]):
+    """Limits the BLAS under NumPy to one thread for as long as anybody is inside; then it is as it was."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.limit: Any = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1 and (found := blas()) is not None:
+                self.limit = found.limit(limits=1)
+
+    def __exit__(self, *exc: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0 and self.limit is not None:
+                self.limit.restore_original_limits()
+
+
+one_blas_thread = _OneThread()
+"""Holds the BLAS to one thread inside a `with`: blocks are what shares out the cores, and sums stay the same."""
 
 
 def set_threads(count: int | None) -> int:
@@ -95,7 +165,6 @@ def set_threads(count: int | None) -> int:
         raise ConfigError(f"threads: found {count}, expected at most {MOST}")
     if _crew is not None:
         _crew.dismiss()
-    threadpool_limits(1, user_api="blas")
     _crew = Crew(count)
     return count
 

@@ -233,6 +233,6 @@ def derivative(act: str, x: Array, *parameters: Array) -> Array:
     """act'(x), elementwise and shaped like x, from the activation's own backward with gy = 1."""
     op = ACTIVATIONS[act].op
     _, saved = op.forward(x, *parameters)
-    gx = op.backward(array_module(x).ones_like(x), saved, (True, *(False for _ in parameters)))[0]
+    gx = op.backward(array_module(x).ones_like(x), saved, op.needs_for(True, *(False for _ in parameters)))[0]
     assert gx is not None
     return gx

@@ -48,19 +48,20 @@ def se_forward(
     a, act_saved = op.forward(q, *act_inputs)
     v = a @ w2.T if b2 is None else a @ w2.T + b2
     s, (_, rest) = sigmoid_forward(v)
-    return s[:, :, None, None] * u, (u, z, w1, a, w2, s, rest, act_saved, op)
+    wants = op.needs_for(True, *(True for _ in act_inputs))
+    return s[:, :, None, None] * u, (u, z, w1, a, w2, s, rest, act_saved, op, wants)
 
 
 def se_backward(gy: Array, saved: Any, needs: Needs) -> Gradients:
     """u reaches y on two paths, directly and through the gate, and gets a gradient from both."""
-    u, z, w1, a, w2, s, rest, act_saved, op = saved
+    u, z, w1, a, w2, s, rest, act_saved, op, wants = saved
     h, w = u.shape[2:]
 
     gs = (gy * u).sum(axis=(2, 3))  # y = s·u: the gate is shared by the h·w pixels of its channel
     gv = gs * s * rest  # s = sigmoid(v), rest = 1 - s
     gw2, gb2 = gv.T @ a, gv.sum(axis=0)  # v = W2 a + b2
     ga = gv @ w2
-    gq, *galpha = op.backward(ga, act_saved, (True,) * op.takes)  # a = act(q)
+    gq, *galpha = op.backward(ga, act_saved, wants)  # a = act(q)
     assert gq is not None
     gw1, gb1 = gq.T @ z, gq.sum(axis=0)  # q = W1 z + b1
     gz = gq @ w1

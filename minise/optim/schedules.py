@@ -48,11 +48,7 @@ def one_cycle(peak: float, total: int) -> Schedule:
 
 
 SCHEDULES: dict[str, Callable[[float, int], Schedule]] = {
-    "constant": constant,
-    "linear": linear,
-    "cosine": cosine,
-    "multistep": multistep,
-    "one_cycle": one_cycle,
+    f.__name__: f for f in (constant, linear, cosine, multistep, one_cycle)
 }
 
 

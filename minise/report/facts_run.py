@@ -19,11 +19,10 @@ from minise.report.answers import Answers, read_answers
 from minise.report.history import History, history
 from minise.report.origin import origin
 from minise.runs.job import evaluation_batches
+from minise.runs.reopen import LOOKED_AT
 from minise.runs.run import MICROSCOPE, Run
 
 T = TypeVar("T")
-LOOKED_AT = 1000
-"""How many test images the microscope is given."""
 
 
 @dataclass(frozen=True)

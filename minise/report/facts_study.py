@@ -21,7 +21,7 @@ from minise.study.verdict import ArmResult, Comparison, Verdict, judge
 
 WORKED = ("relu", "felu", "elu")
 """The activations that the chain of four neurons is worked out for."""
-ORIGIN = ("command", "versions", "plugins", "data", "hardware")
+ORIGIN = ("command", "versions", "plugins", "data", "hardware", "resumed_with")
 """What run.json says of where a run comes from."""
 
 

@@ -14,10 +14,16 @@ MACHINE = "{system} on {machine}, {cores} cores; device {device}, backend {backe
 def origin(path: str, *infos: dict[str, Any]) -> list[tuple[str, str]]:
     """(name, words) from run.json of one run or several: every value that occurs, and no row without any."""
     said: dict[str, dict[str, None]] = {"folder": {path: None}}
-    for info in infos:
-        for name, words in _rows(info).items():
+    parts = [info | part for info in infos for part in ({}, *_resumed(info))]
+    for part in parts:
+        for name, words in _rows(part).items():
             said.setdefault(name, {}).update({str(words): None} if words else {})
     return [(name, label("; ".join(words), 1000)) for name, words in said.items() if words]
+
+
+def _resumed(info: dict[str, Any]) -> list[dict[str, Any]]:
+    """The versions and the hardware that went on with a run; once, the versions alone were recorded."""
+    return [part if "hardware" in part else {"versions": part} for part in info.get("resumed_with", [])]
 
 
 def _rows(info: dict[str, Any]) -> dict[str, str | None]:

@@ -23,7 +23,7 @@ from minise.models import ModelInfo, build, describe
 from minise.nn import Module
 from minise.optim.optimizers import Optimizer, make_optimizer
 from minise.optim.schedules import make_schedule
-from minise.runs.provenance import provenance
+from minise.runs.provenance import machine, provenance
 from minise.runs.resume import go_on, refuse, reopened
 from minise.runs.run import METRICS, MICROSCOPE, Run
 from minise.train.config import TrainConfig, differing
@@ -57,9 +57,13 @@ class Started:
 
 @dataclass(frozen=True)
 class Compiling:
-    """Before the first step, if kernels must be compiled first: once on a machine, they are cached on its disk."""
+    """Before the first step, if kernels must be compiled first: once on a machine, they are cached on its disk.
+
+    temporary: the folder instead, where no cache can be written; it is deleted in the end.
+    """
 
     backend: str
+    temporary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,8 @@ class _Training:
         info = describe(self.model)  # here, where it needs no GPU
         self.model.to(device=self.device)
         self.optimizer = optimizer_for(config, self.model)
-        start = go_on(run, dataset, self.model, self.optimizer) if run is not None else 0
+        here = machine(self.device, backend, threads)
+        start = go_on(run, dataset, self.model, self.optimizer, here) if run is not None else 0
         if run is None:
             make_folder(path)
             held.enter_context(alone(path))
@@ -208,15 +213,17 @@ def compile_kernels(backend: str) -> Iterator[Compiling]:
     if backend == "cuda" and not cuda_launch.cached():
         yield Compiling(backend)
     if backend == "numba":
-        from minise.kernels.numba.register import compiled, prepare
+        from minise.kernels.numba.register import TEMPORARY, compiled, prepare
 
         if not compiled():
-            yield Compiling(backend)
+            yield Compiling(backend, None if TEMPORARY is None else str(TEMPORARY))
         prepare()
 
 
-def load_dataset(config: TrainConfig, progress: Progress | None = None) -> Dataset:
-    """The data set that the options name."""
+def load_dataset(
+    config: TrainConfig, progress: Progress | None = None, at_most: int | None = None
+) -> Dataset:
+    """The data set that the options name; at_most: see `load`."""
     return load(
         config.dataset,
         data_dir=config.data_dir,
@@ -224,6 +231,7 @@ def load_dataset(config: TrainConfig, progress: Progress | None = None) -> Datas
         limit_train=config.limit_train,
         limit_test=config.limit_test,
         progress=progress,
+        at_most=at_most,
     )
 
 

@@ -46,7 +46,6 @@ def provenance(dataset: Dataset, device: str, backend: str, threads: int) -> dic
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": " ".join(["minise", *sys.argv[1:]]),
-        "versions": versions(),
         "plugins": plugins_here(),
         "data": {
             "name": dataset.name,
@@ -54,6 +53,14 @@ def provenance(dataset: Dataset, device: str, backend: str, threads: int) -> dic
             "official": dataset.official,
             "classes": list(dataset.classes),
         },
+        **machine(device, backend, threads),
+    }
+
+
+def machine(device: str, backend: str, threads: int) -> dict[str, Any]:
+    """What computes here: a part of `provenance`, of which every resumption has one of its own."""
+    return {
+        "versions": versions(),
         "hardware": {
             "machine": platform.machine(),
             "system": platform.system(),

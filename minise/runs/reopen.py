@@ -17,6 +17,9 @@ from minise.runs.run import Run
 from minise.train.loop import Batch, evaluate
 from minise.train.metrics import Evaluation
 
+LOOKED_AT = 1000
+"""How many test images the microscope is given where nothing is said."""
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -53,6 +56,7 @@ def open_run(
     *,
     data_dir: str | None = None,
     limit_test: int | None = None,
+    at_most: int | None = None,
     device: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
@@ -60,7 +64,8 @@ def open_run(
     """The run folder `path` with its model on the device, and the test images of its configuration.
 
     data_dir: where they are now; by default where they were, or, if that is gone, wherever `load` finds
-    them. limit_test: by default the run's own. Raises ConfigError, DataError or RunError.
+    them. limit_test: by default the run's own; at_most: how many where neither says. Raises ConfigError,
+    DataError or RunError.
     """
     run = Run.open(path)
     device = resolve_device(device)
@@ -71,7 +76,7 @@ def open_run(
         limit_train=1,
         limit_test=run.config.limit_test if limit_test is None else limit_test,
     )
-    dataset = load_dataset(config, progress=progress)
+    dataset = load_dataset(config, progress=progress, at_most=at_most)
     model = run.load_model(len(dataset.classes)).to(device=device)
     recorded = run.info.get("data", {}).get("checksum")
     generated = dataset.official is None  # has but one content
@@ -86,8 +91,11 @@ def evaluate_run(path: str | Path, **options: Any) -> Tested:
 
 
 def inspect_run(path: str | Path, **options: Any) -> Inspected:
-    """Look into the SE blocks of the run's model; options and errors as for `open_run`."""
-    opened = open_run(path, **options)
+    """Look into the SE blocks of the run's model on LOOKED_AT test images or fewer; else as `open_run`."""
+    opened = open_run(path, at_most=LOOKED_AT, **options)
     classes = len(opened.dataset.classes)
-    blocks = look(opened.model, opened.test_batches, classes=classes, device=opened.device)
+    test = opened.dataset.test if options.get("limit_test") else opened.dataset.test.take(LOOKED_AT)
+    blocks = look(
+        opened.model, evaluation_batches(opened.dataset, test).epoch(0), classes=classes, device=opened.device
+    )
     return Inspected(**vars(opened), blocks=blocks)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from minise._util.files import alone
 from minise.data import Dataset
 from minise.errors import ConfigError, RunError
 from minise.nn import Module
 from minise.optim.optimizers import Optimizer
-from minise.runs.provenance import origin_here, versions
+from minise.runs.provenance import origin_here
 from minise.runs.run import Run
 from minise.train.config import TrainConfig, differing
 
@@ -32,16 +34,19 @@ def refuse(changed: list[str], config: TrainConfig, run: Run) -> None:
         )
 
 
-def go_on(run: Run, dataset: Dataset, model: Module, optimizer: Optimizer) -> int:
+def go_on(run: Run, dataset: Dataset, model: Module, optimizer: Optimizer, here: dict[str, Any]) -> int:
     """Put the model and the optimizer where the run left them; returns the epochs that are done.
 
-    Raises RunError for other data or plugins than it was begun with; another minise is only recorded.
+    here: what computes now, see `provenance.machine`; another than before is only recorded. Raises RunError for other
+    data or plugins than it was begun with.
     """
-    if unlike := run.origin.unlike(origin_here(dataset)):
+    # By the name that the run has for its data, whatever a plugin's loader calls them.
+    ours = replace(origin_here(dataset), dataset=run.origin.dataset)
+    if unlike := run.origin.unlike(ours):
         raise RunError(f"run: {run.path} {unlike[0]}, found {unlike[1]}")
-    known = [run.info.get("versions"), *run.info.get("resumed_with", [])]
-    if versions() not in known:
-        run.info["resumed_with"] = [*known[1:], versions()]
+    resumed = run.info.get("resumed_with", [])
+    if here not in [{name: run.info.get(name) for name in here}, *resumed]:
+        run.info["resumed_with"] = [*resumed, here]
     start = run.load_resume(model, optimizer) if run.can_resume() else 0
     run.keep_lines(start)
     run.update(state="running", reason="", final=False)

@@ -157,9 +157,9 @@ class Run:
 
     @property
     def data_dir(self) -> str | None:
-        """Where its data were, None if that is gone."""
-        path = self.config.data_dir
-        return path if path is not None and Path(path).exists() else None
+        """Where its data were, None if that is gone or closed to this user."""
+        path = self.config.data_dir or ""
+        return path if os.access(path, os.R_OK | os.X_OK * os.path.isdir(path)) else None
 
     def update(self, **info: Any) -> None:
         """Add to run.json."""
@@ -276,9 +276,11 @@ class Run:
 def _read_info(path: Path) -> dict[str, Any]:
     """What run.json says, whole. Raises RunError."""
     try:
-        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise RunError(f"run: {path.parent} has no readable run.json: {error.strerror}") from error
+        runs = sorted(path.parent.glob("runs/*/run.json"))
+        hint = f"; it holds runs, such as {runs[0].parent}" if runs else ""
+        raise RunError(f"run: {path.parent} has no readable run.json: {error.strerror}{hint}") from error
     except (ValueError, RecursionError) as error:
         raise RunError(f"run: {path} is not JSON ({error})") from error
     if not isinstance(info, dict) or info.get("format") != FORMAT:

@@ -39,6 +39,11 @@ from minise.train.config import MACHINE
 
 PATIENCE = 60.0
 """Seconds that a run has to save itself when the study is stopped."""
+BEGIN = "import sys; sys.path[:] = sys.argv[1:]; from minise.study.worker import main; main()"
+"""What a process of a run is told: it imports from where this one does, in the same order."""
+OWN_FLAGS = (sys.flags.isolated, sys.flags.ignore_environment, sys.flags.no_user_site)
+FLAGS = [f"-{letter}" for letter, on in zip("IEs", OWN_FLAGS, strict=True) if on]
+"""Its flags, which say from where else it may import."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +90,18 @@ class _Worker:
     error: str | None = None
     listener: threading.Thread | None = None
 
+    def leave(self) -> None:
+        """Close its stdin: it saves its run and ends. (On Windows, `terminate` would leave it no time to.)"""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+
     def close(self) -> str:
         """Wait until the process has ended and all that it said was passed on; its last line on stderr."""
         self.process.wait()
         if self.listener is not None:
             self.listener.join()
-        if self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.close()
+        self.leave()
         with self.stderr:
             self.stderr.seek(0)
             return "".join(self.stderr.read().decode(errors="replace").splitlines()[-1:])
@@ -177,13 +186,14 @@ class _Crew:
             config = replace(begun, **{name: getattr(config, name) for name in MACHINE})
         stderr = tempfile.TemporaryFile()  # noqa: SIM115
         process = subprocess.Popen(
-            [sys.executable, "-c", "from minise.study.worker import main; main()"],
+            [sys.executable, *FLAGS, "-P", "-c", BEGIN, *sys.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # of what a library prints
             start_new_session=True,
-            pass_fds=(self.lock,),
+            pass_fds=() if sys.platform == "win32" else (self.lock,),  # Windows lacks it
         )
         worker = _Worker(outcome.planned, process, stderr)
         self.workers.append(worker)
@@ -232,7 +242,7 @@ class _Crew:
     def stop(self) -> None:
         """Ask the workers that are left to save their runs and end, and wait for them."""
         for worker in self.workers:
-            worker.process.terminate()
+            worker.leave()
         for worker in self.workers:
             try:
                 worker.process.wait(PATIENCE)

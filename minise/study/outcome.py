@@ -2,7 +2,7 @@
 
 study.toml        the study, readable by `minise claim --config`
 runs/NAME/        a run folder for each training: DATASET-MODEL-ARM-sSEED
-looks.jsonl       the looks at its verdict, see `looks.py`
+looks.jsonl       the looks at its verdict, see `interim.py`
 report.html       what `minise claim` makes of it in the end
 
 What has come of it is read from the runs each time: nothing is kept twice.

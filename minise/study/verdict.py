@@ -9,8 +9,10 @@ controls. Judging m comparisons, each gets m times its p and an interval of 1 - 
 them are right together in 95 of 100 studies. The rule, where `effect` is the gain that is claimed:
     supported                  corrected p < 0.05, d > 0, and the corrected interval reaches up to the effect
     not supported              the corrected interval lies below the effect: so much is not gained, though less may be
-    not enough seeds to tell   anything else, and wherever a run of either arm failed
-What a failed run leaves are pairs that luck has chosen. Of the whole study: supported if every judged comparison is,
+    not enough seeds to tell   anything else, and wherever a run of either arm failed or is not done yet
+The pairs that a failed run leaves, or a look before the end, are chosen by luck. Where all differences are the same,
+the interval is their value, and the permutation test's p stands for that of the t test.
+Of the whole study: supported if every judged comparison is,
 not supported if one is not, and nothing is claimed if none is judged.
 
 The rule is for one look, at a number of seeds that was fixed before. Who looks after every seed and stops when the
@@ -65,7 +67,7 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The claim's arm against another, in points over n pairs; failed: runs of either arm that failed.
+    """The claim's arm against another, in points over n of the planned pairs; failed: runs of either that failed.
 
     differences: by seed; mean, sd, low, high: of them, with the 95 % interval; p: paired t test; corrected_p,
     corrected_low, corrected_high: for as many comparisons as are judged, or as there are controls; permutation_p:
@@ -80,6 +82,7 @@ class Comparison:
     claim: str
     other: str
     n: int
+    planned: int
     failed: int
     differences: tuple[float, ...]
     seeds: tuple[int, ...]
@@ -96,6 +99,11 @@ class Comparison:
     effect: float
     needed: int | None
     verdict: str
+
+    @property
+    def identical(self) -> bool:
+        """Whether both arms had the same accuracy with every seed, as arms that do not differ have."""
+        return self.n > 1 and self.mean == self.sd == 0
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,7 @@ def overall(verdicts: Sequence[str]) -> str:
 
 def rule(c: Comparison) -> str:
     """The verdict on one comparison."""
-    if c.failed:
+    if c.failed or c.n < c.planned:
         return OPEN
     if c.corrected_high < c.effect:
         return NOT_SUPPORTED
@@ -190,6 +198,12 @@ def mean_and_interval(values: Sequence[float], level: float = LEVEL) -> tuple[fl
     return mean, sd, float(low), float(high)
 
 
+def interval_of_pairs(d: Sequence[float], level: float = LEVEL) -> tuple[float, float, float, float]:
+    """`mean_and_interval` of differences; of two or more that are all the same, the interval is their mean."""
+    mean, sd, low, high = mean_and_interval(d, level)
+    return (mean, sd, mean, mean) if sd == 0 else (mean, sd, low, high)
+
+
 def compare(study: Study, dataset: str, model: str, other: str, *, judged: bool, among: int) -> Comparison:
     """The claim's arm against `other`, over the seeds for which both are done, corrected for `among` comparisons."""
     claim = study.config.claim
@@ -197,19 +211,20 @@ def compare(study: Study, dataset: str, model: str, other: str, *, judged: bool,
     pairs = {
         a.planned.seed: round(100 * (a.test_acc - b.test_acc), 9)
         for a, b in zip(mine, theirs, strict=True)
-        if a.test_acc is not None and b.test_acc is not None
+        if a.test_acc is not None and b.test_acc is not None and math.isfinite(a.test_acc - b.test_acc)
     }
     seeds = tuple(sorted(pairs))
     d = tuple(pairs[seed] for seed in seeds)
-    mean, sd, low, high = mean_and_interval(d)
-    _, _, corrected_low, corrected_high = mean_and_interval(d, LEVEL / among)
-    effect, p = study.config.effect.get(dataset, math.nan), t_test(d)
+    mean, sd, low, high = interval_of_pairs(d)
+    _, _, corrected_low, corrected_high = interval_of_pairs(d, LEVEL / among)
+    effect, p, signs = study.config.effect.get(dataset, math.nan), t_test(d), permutation_test(d)
     comparison = Comparison(
         dataset=dataset,
         model=model,
         claim=claim,
         other=other,
         n=len(d),
+        planned=len(mine),
         failed=_failed([*mine, *theirs]),
         differences=d,
         seeds=seeds,
@@ -218,10 +233,10 @@ def compare(study: Study, dataset: str, model: str, other: str, *, judged: bool,
         low=low,
         high=high,
         p=p,
-        corrected_p=float(np.minimum(1.0, among * p)),
+        corrected_p=float(np.minimum(1.0, among * (signs if sd == 0 else p))),
         corrected_low=corrected_low,
         corrected_high=corrected_high,
-        permutation_p=permutation_test(d),
+        permutation_p=signs,
         effect_size=mean / sd if sd > 0 else math.nan,
         effect=effect,
         needed=seeds_needed(effect, sd, LEVEL / among) if len(d) >= FEWEST_PAIRS else None,

@@ -77,4 +77,7 @@ def main() -> None:
 def _stop_with_the_study() -> None:
     while os.read(sys.stdin.fileno(), 4096):  # not by `sys.stdin`, whose lock would be held when Python ends
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    if sys.platform == "win32":  # there, `kill` would end it at once
+        signal.raise_signal(signal.SIGTERM)
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)

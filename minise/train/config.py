@@ -194,7 +194,7 @@ def differing(a: TrainConfig, b: TrainConfig) -> list[str]:
 def read_toml(path: str | Path) -> dict[str, Any]:
     """The top-level table of a TOML file. Raises ConfigError for a file that is missing or is not TOML."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"config: cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # also what is no text, and numbers of too many digits

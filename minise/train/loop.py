@@ -13,6 +13,7 @@ import numpy as np
 from minise._util.decode import Count
 from minise.backend import Array, array_module, to_device, to_numpy
 from minise.errors import MiniseError
+from minise.kernels.threads import one_blas_thread
 from minise.nn import Module
 from minise.nn.module import evaluating
 from minise.optim.optimizers import Optimizer
@@ -174,7 +175,9 @@ def predict(
         for x, y in batches:
             x = to_device(x, device)
             contiguous = array_module(x).ascontiguousarray
-            seen = [weight * to_numpy(model(Tensor(contiguous(view))).data) for weight, view in VIEWS[tta](x)]
+            with one_blas_thread:
+                views = VIEWS[tta](x)
+                seen = [weight * to_numpy(model(Tensor(contiguous(view))).data) for weight, view in views]
             logits.append(sum(seen[1:], seen[0]))
             labels.append(to_numpy(y))
     return np.concatenate(logits), np.concatenate(labels)

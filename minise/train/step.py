@@ -8,6 +8,7 @@ from typing import Any
 
 from minise.backend import Array, array_module
 from minise.errors import ConfigError
+from minise.kernels.threads import one_blas_thread
 from minise.nn import Module
 from minise.ops import softmax_cross_entropy
 from minise.optim.optimizers import Optimizer
@@ -33,11 +34,12 @@ def update(
     parameters, if it is not the optimizer's own step.
     """
     model.zero_grad()
-    logits = model(Tensor(x))
-    loss: Tensor = softmax_cross_entropy(logits, y, smoothing=smoothing)
-    right = share_right(logits.data, y)
-    loss.backward(scale)
-    (step or optimizer.step)()
+    with one_blas_thread:
+        logits = model(Tensor(x))
+        loss: Tensor = softmax_cross_entropy(logits, y, smoothing=smoothing)
+        right = share_right(logits.data, y)
+        loss.backward(scale)
+        (step or optimizer.step)()
     return loss.data, right
 
 

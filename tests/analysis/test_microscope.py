@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from cli_runs import TINY, failed, lines, minise, succeeded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minise.analysis.dying_chain import run_chain
+from minise.analysis.dying_chain import CHAIN_CASES, case_costs, run_chain, train_chain
 from minise.analysis.microscope import BINS, look
 from minise.backend import use_backend
 from minise.errors import ConfigError
@@ -19,6 +20,7 @@ from minise.ops import ACTIVATIONS
 from minise.ops.activation import derivative
 from minise.runs.run import METRICS, MICROSCOPE, Run
 from minise.tape import Tensor
+from minise.teach.explain import explain
 
 
 class OneBlock(Module):
@@ -171,6 +173,44 @@ def test_the_derivative_of_an_activation(act):
     forward = ACTIVATIONS[act].op.forward
     slope = (forward(x + 1e-6, *parameters)[0] - forward(x - 1e-6, *parameters)[0]) / 2e-6
     np.testing.assert_allclose(derivative(act, x, *parameters), slope, rtol=1e-7)
+
+
+def test_where_the_paper_is_right_about_the_chain_and_where_it_is_not():
+    right, wrong, shipped = CHAIN_CASES
+    stuck, learns = case_costs(right).values()
+    assert stuck == (0.5, 0.5)
+    assert not any(run_chain("relu", weights=right.weights, biases=right.biases).db)
+    assert learns[1] < 1e-6 < learns[0]
+    assert "The paper is right" in right.words
+    spared, carried_off = case_costs(wrong).values()
+    assert run_chain("relu", weights=wrong.weights, biases=wrong.biases).dead == (3,)
+    assert spared[0] < carried_off[0]
+    assert spared[1] < 1e-5 < 1.9 < carried_off[1]
+    assert "The paper is not right" in wrong.words
+    relu, felu = case_costs(shipped).values()
+    assert relu[0] == pytest.approx(0.02)
+    assert felu[0] == pytest.approx(0.345, abs=1e-3)
+    assert max(relu[1], felu[1]) < 1e-5
+
+
+def test_every_place_shows_which_case_is_which():
+    shown = " ".join(succeeded(minise("inspect", "--chain")).split())
+    explained = " ".join(explain("dead").ending)
+    page = (Path(__file__).parents[2] / "docs" / "claim.md").read_text(encoding="utf-8")
+    for case in CHAIN_CASES:
+        assert case.words in shown
+        assert case.words in explained
+        for before, after in case_costs(case).values():
+            assert f"{before:.4f} → {after:.4f}" in shown
+            assert f"from {before:.4f} to {after:.4f}" in explained
+            assert f"{before:.4f} → {after:.4f}" in page
+    costs = {c["act"]: c["costs_in_training"] for c in lines(minise("inspect", "--chain", "--json"))}
+    assert costs["relu"]["b4 = -0.5"] == [0.5, 0.5]
+
+
+def test_training_goes_down_the_gradient_of_weights_and_biases():
+    for act in ("relu", "felu"):
+        assert train_chain(act).cost < 0.01 * run_chain(act).cost
 
 
 def test_the_chain_in_the_terminal():

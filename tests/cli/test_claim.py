@@ -11,7 +11,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_runs import failed, lines, minise, start, succeeded, wait_for, waiting_after_an_epoch, weights
+from cli_runs import (
+    environment,
+    failed,
+    lines,
+    minise,
+    start,
+    succeeded,
+    wait_for,
+    waiting_after_an_epoch,
+    weights,
+)
 
 from minise._util.files import alone
 from minise._util.lock import locked
@@ -411,3 +421,14 @@ def test_event_files_for_tensorboard(tmp_path):
         tags |= {value.tag for value in Event.FromString(data[12 : 12 + size]).summary.value}
         data = data[16 + size :]
     assert {"step/loss", "epoch/train_loss", "epoch/val_acc", "test/top1"} <= tags
+
+
+def test_a_run_imports_what_its_study_imports(tiny):
+    """Not what lies in the current folder: there, `random.py` is a script and `minise` a clone."""
+    Path("random.py").write_text("raise SystemExit('executed')")
+    Path("minise").mkdir()
+    script = f"import sys; sys.path[:] = {sys.path!r}; from minise_cli.main import main; main()"
+    command = [sys.executable, "-P", "-c", script, "claim", *tiny]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 0, done.stderr
+    assert {run.info["state"] for run in runs().values()} == {"done"}

@@ -10,9 +10,12 @@ from cli_runs import TINY, failed, lines, minise, succeeded
 from minise_cli.commands.evaluate import doubts
 from minise_cli.render import evaluation as draw
 
+from minise.data import DATASETS, Dataset, Split
 from minise.data.shapes10 import CLASSES
+from minise.runs.job import train
 from minise.runs.reopen import evaluate_run
 from minise.runs.run import Run
+from minise.train.config import TrainConfig
 from minise.train.metrics import Evaluation
 
 
@@ -198,3 +201,16 @@ def test_the_matrix_glows_where_it_is_hot():
     cells = [draw._heat(n, 100, right=False).style.bgcolor.triplet.red for n in (0, 5, 50, 100)]
     assert cells == sorted(cells)
     assert cells[0] < cells[1] < cells[3]
+
+
+def test_inspect_looks_on_fewer_images_where_there_are_fewer(tmp_path, monkeypatch):
+    def rare(request):
+        few = Split(np.zeros((25, 3, 32, 32), np.uint8), np.arange(25) % 3)
+        figures = np.full(3, 0.5, np.float32), np.full(3, 0.2, np.float32)
+        return Dataset(request.name, few, few, ("a", "b", "c"), *figures, "x", None, "made up")
+
+    monkeypatch.setitem(DATASETS, "rare", dataclasses.replace(DATASETS["shapes10"], load=rare))
+    config = TrainConfig(dataset="rare", model="se-convnet", epochs=1, val_size=0, threads=1)
+    list(train(config, tmp_path / "r"))
+    assert lines(minise("inspect", tmp_path / "r", "--json"))
+    failed(minise("inspect", tmp_path / "r", "--images", 26), 2, "limit_test 26: rare has only 25")

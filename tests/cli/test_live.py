@@ -1,5 +1,6 @@
 """The live display: drawn at every width and in every phase, in a real terminal, at little cost."""
 
+import dataclasses
 import io
 import os
 import pty
@@ -14,7 +15,7 @@ import pytest
 from cli_runs import MINISE, TINY, environment
 from minise_cli.progress.live import EPOCH_ROWS, LiveRun, picture
 from minise_cli.progress.live_study import LiveStudy
-from minise_cli.progress.state import State
+from minise_cli.progress.state import MOST, State
 from minise_cli.render.format import (
     clock,
     interval,
@@ -70,6 +71,14 @@ def state_after(events, kind, number=1):
     raise AssertionError(kind)
 
 
+def test_a_long_training_keeps_few_losses():
+    state = State()
+    for step in range(1, 3 * MOST):
+        state.take(StepDone(1, step, 10**6, float(step), 0.5, 0.1, step, 1.0))
+    assert len(state.losses) <= MOST
+    assert state.losses[-1] >= 3 * MOST - 4
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("height", HEIGHTS)
 def test_every_phase_fits_every_terminal(events, width, height):
@@ -103,6 +112,13 @@ def test_what_is_shown_before_the_first_step(events):
     assert "cpu (numba) · 1 threads" in out
     assert "epoch 1/11" in out
     assert "nan" not in out
+
+
+def test_an_activation_without_a_parameter_has_no_alpha(events):
+    (started,) = (event for event in events if isinstance(event, Started))
+    config = dataclasses.replace(started.config, act="relu")
+    out = drawn(state_after([dataclasses.replace(started, config=config)], Started))
+    assert "relu · hidden widths 1, 2, 4" in out
 
 
 def test_what_is_shown_in_the_middle(events):

@@ -1,6 +1,7 @@
 """The command `minise` as a whole: help, version, speed, errors, completion."""
 
 import errno
+import json
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from minise_cli.errors import failure
 from minise_cli.main import COMMANDS, cli
 from minise_cli.options import merged_config
 
+from minise.backend import BACKENDS
 from minise.errors import ConfigError, DataError, RunError, ShapeError
 from minise.train.config import TrainConfig, read_toml
 from minise.train.recipes import recipe, recipes
@@ -54,6 +56,100 @@ def test_version():
     import minise as library
 
     assert succeeded(minise("--version")) == f"minise {library.__version__}\n"
+
+
+def test_it_runs_as_a_module_and_imports_nothing_from_the_current_folder(tmp_path):
+    (tmp_path / "random.py").write_text("raise SystemExit('executed')")
+    command = [sys.executable, "-m", "minise", "models", "--json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=True
+    )
+    assert done.stdout == succeeded(minise("models", "--json"))
+
+
+@pytest.mark.parametrize("text", ["epochs = 3\n", "# Übung\nepochs = 3\n"])
+def test_a_config_file_may_begin_with_a_byte_order_mark(text, tmp_path):
+    (tmp_path / "own.toml").write_text(text, encoding="utf-8-sig")
+    assert read_toml(tmp_path / "own.toml") == {"epochs": 3}
+    assert merged_config({}, tmp_path / "own.toml").epochs == 3
+
+
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys({missing}))
+from minise_cli.main import main
+sys.argv = ["minise", *{args}]
+main()
+"""
+TRAINING = (
+    "train --dataset shapes10 --model convnet --limit-train 64 --limit-test 32 --epochs 1 --warmup 0 --run r"
+)
+
+
+@pytest.mark.parametrize(
+    ("missing", "command"),
+    [
+        (["ssl", "_ssl"], "doctor"),
+        (["ssl", "_ssl", "http.client", "urllib.request"], TRAINING),
+        (["ctypes", "_ctypes"], TRAINING),
+        (["ctypes", "_ctypes"], "doctor"),
+        (["lzma", "_lzma", "bz2", "_bz2", "sqlite3", "curses", "readline"], "data list"),
+        (["fcntl", "termios", "resource", "pwd"], TRAINING),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else value.split()[0],
+)
+def test_optional_parts_of_python_may_be_missing(missing, command, tmp_path):
+    code = WITHOUT.format(missing=missing, args=command.split())
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_download_by_https_needs_ssl(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ssl", None)
+    options = ("--data-dir", tmp_path / "d", "--mirror", "https://127.0.0.1:9/")
+    failed(minise("data", "fetch", "cifar10", *options), 1, "cannot download by https", "its module ssl")
+
+
+NOWHERE = """
+import os, sys, tempfile
+
+def refuse(*args, dir=None, make=tempfile.TemporaryFile, **options):
+    if dir is not None and "__pycache__" in str(dir):
+        raise PermissionError(13, "Permission denied", dir)
+    return make(*args, dir=dir, **options)
+
+tempfile.TemporaryFile = refuse
+sys.modules["pwd"] = None  # where HOME is not set, it would know one
+os.environ.pop("HOME")
+from minise_cli.main import main
+sys.argv[0] = "minise"
+main()
+"""
+
+
+def nowhere(folder, *args):
+    """`minise args` for a user without a home, who cannot write beside minise's files."""
+    (folder / "temporary").mkdir()
+    command = [sys.executable, "-c", NOWHERE, *args]
+    env = environment(TMPDIR=str(folder / "temporary"))
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env, check=False)
+
+
+@pytest.mark.parametrize("path", ["~/p.py", "~nobody-of-that-name/p.py"])
+def test_a_home_that_is_not_there_is_one_line(path, tmp_path):
+    done = nowhere(tmp_path, "--plugin", path, "models")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert path in done.stderr
+    assert "found no such home folder" in done.stderr
+
+
+def test_without_a_home_no_folder_is_named_so(tmp_path):
+    done = nowhere(tmp_path, "data", "list")
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == [tmp_path / "temporary"]
 
 
 def test_help_is_fast_and_imports_nothing_heavy():
@@ -335,6 +431,22 @@ class TestDoctor:
         if ok:
             card = "Card (compute capability 9.0), 3.0 of 4.0 GiB free, driver for CUDA 13.1, CuPy 14.2.0"
             assert found["found"].startswith(card)
+
+    def test_no_writable_cache_is_told_with_what_helps(self, tmp_path):
+        done = nowhere(tmp_path, "doctor", "--json")
+        found = json.loads(done.stdout)["compute"]
+        assert "into a temporary folder" in found["fast kernels"]["found"]
+        assert "pip install" not in found["fast kernels"]["found"]
+        assert found["device"]["found"].endswith("backend numba")
+        assert list(tmp_path.iterdir()) == [tmp_path / "temporary"]
+        assert list((tmp_path / "temporary").iterdir()) == []  # deleted in the end
+
+    def test_a_broken_numba_is_not_to_be_installed(self, monkeypatch):
+        backend = BACKENDS["numba"]
+        monkeypatch.setattr(backend, "source", None)
+        monkeypatch.setattr(backend, "problem", "it is broken")
+        found = lines(minise("doctor", "--json"))[0]["compute"]["fast kernels"]["found"]
+        assert found == "it is broken; training takes twice as long or more"
 
     def test_a_broken_data_folder_is_a_finding(self, tmp_path, monkeypatch):
         (tmp_path / "file").write_text("x")

@@ -10,6 +10,7 @@ import pytest
 from cli_runs import TINY, minise, succeeded
 from hypothesis import given
 from hypothesis import strategies as st
+from minise_cli.render.curves import panels
 from minise_cli.render.evaluation import draw_evaluation
 from minise_cli.render.fit import shortened
 from minise_cli.render.gates import draw_history
@@ -280,3 +281,26 @@ def test_the_other_tables_keep_their_names(width, args, words):
     out = at(width, *args)
     assert all(word in out for word in words)
     assert not re.search(r"\w…", out)
+
+
+@pytest.mark.parametrize(
+    "command", ["explain felu", "explain conv", "models", "recipes", "doctor", "inspect --chain"]
+)
+@pytest.mark.parametrize("columns", ["0", "1", "7", "20", "22"])
+def test_no_width_is_too_narrow(command, columns):
+    """0 is no width: as if it was not said. In a few columns, all that is printed finds room in 20."""
+    out = succeeded(minise(*command.split(), env={"COLUMNS": columns, "LINES": "0"}))
+    if columns == "0":
+        assert out == succeeded(minise(*command.split()))
+    else:
+        assert len(out.split()) > 20
+        assert max(map(len, out.splitlines())) <= max(20, int(columns))
+
+
+def test_curves_without_room_side_by_side_stand_below_each_other():
+    x = np.linspace(-3, 3, 9)
+    for width in range(1, 40):
+        lines = panels(x, {"first": x, "second": np.abs(x)}, width)
+        assert any(line.split() == ["first", "second"] for line in lines) == (width >= 27)
+        assert sum("first" in line or "second" in line for line in lines) == 1 + (width < 27)
+        assert max(map(len, lines)) <= max(width, 12)

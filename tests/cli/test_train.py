@@ -5,6 +5,7 @@ import dataclasses
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -269,3 +270,26 @@ def test_float16_without_a_gpu_is_one_line(tmp_path):
 def test_what_is_not_a_number_is_null():
     values = {"a": float("nan"), "b": [float("inf"), 1.5, {"c": (2, "x")}]}
     assert json.dumps(plain(values)) == '{"a": null, "b": [null, 1.5, {"c": [2, "x"]}]}'
+
+
+def test_tensorboard_forgets_the_steps_that_a_resumed_run_repeats(tmp_path):
+    pytest.importorskip("tensorboardX")
+    from minise_cli.progress.tensorboard import TensorBoardFiles
+    from tensorboardX.proto.event_pb2 import Event
+
+    def begin(start):
+        files = TensorBoardFiles(tmp_path / "tb")
+        config = TrainConfig(batch_size=10)
+        files.show(job.Started(tmp_path, config, None, None, 45, 0, "cpu", "numpy", 1, start))
+        files.__exit__()
+        content = max((tmp_path / "tb").iterdir(), key=lambda path: path.stat().st_mtime_ns).read_bytes()
+        events = []
+        while content:
+            size = int.from_bytes(content[:8], "little")
+            events.append(Event.FromString(content[12 : 12 + size]))
+            content = content[16 + size :]
+        return [event.step for event in events if event.HasField("session_log")]
+
+    assert begin(0) == []
+    time.sleep(1.1)  # a file is named by the second
+    assert begin(2) == [9]

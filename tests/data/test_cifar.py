@@ -25,6 +25,7 @@ from cifar_files import (
 
 from minise.data import files as files_module
 from minise.data.cifar import read
+from minise.data.places import find
 from minise.data.split import checksum
 from minise.errors import DataError
 
@@ -237,7 +238,6 @@ BAD_ARCHIVES = {
     "with a wrong checksum": ARCHIVE[:-8] + bytes(8),
     "a byte changed": ARCHIVE[:20000] + bytes([ARCHIVE[20000] ^ 1]) + ARCHIVE[20001:],
     "gzip of no tar": gzip.compress(b"hello" * 1000),
-    "tar without gzip": gzip.decompress(ARCHIVE),
     "tar cut off": gzip.compress(gzip.decompress(ARCHIVE)[:30000]),
     "tar with a damaged header": gzip.compress(
         gzip.decompress(ARCHIVE).replace(b"data_batch_3", b"data_batch_X")
@@ -266,3 +266,19 @@ def test_an_archive_of_countless_members_is_not_listed(tmp_path):
     content = {f"x{i}": b"" for i in range(1001)}
     with pytest.raises(DataError, match="has more than 1000 members"):
         read(CIFAR["cifar10"], PYTHON_10, write_archive(PYTHON_10, tmp_path, content))
+
+
+def test_an_archive_that_was_unpacked_on_the_way_is_read_by_its_content(tmp_path):
+    path = write_archive(PYTHON_10, tmp_path)
+    path.write_bytes(gzip.decompress(path.read_bytes()))
+    assert len(read(CIFAR["cifar10"], PYTHON_10, path)[0])
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match="not a sound"):
+        read(CIFAR["cifar10"], PYTHON_10, path)
+
+
+def test_a_whole_form_is_taken_before_one_that_lacks_files(tmp_path):
+    write_archive(PYTHON_10, tmp_path)
+    (tmp_path / PYTHON_10.folder).mkdir()
+    found = find(CIFAR["cifar10"], tmp_path)
+    assert found.path == tmp_path / PYTHON_10.archive

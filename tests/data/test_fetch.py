@@ -11,7 +11,7 @@ from cifar_files import CIFAR, PYTHON_10, write_archive, write_folder
 from download_server import TABLE, assert_complete, get
 
 from minise._util.lock import locked
-from minise.data import fetch, load, places
+from minise.data import download, fetch, load, places
 from minise.errors import ConfigError, DataError
 
 # ---- what is there already --------
@@ -140,3 +140,23 @@ def test_load_downloads_into_the_first_place(server, tmp_path, monkeypatch):
     assert len(server.asked) == 2
     load("cifar10", mirror=server.url)
     assert len(server.asked) == 2
+
+
+def closed(*_, **__):
+    raise PermissionError(13, "Permission denied")
+
+
+def test_what_is_whole_needs_no_right_to_write(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "locked", closed)
+    with pytest.raises(DataError, match="cannot be used"):
+        get(server, tmp_path)
+    write_archive(PYTHON_10, tmp_path)
+    assert get(server, tmp_path) == tmp_path / PYTHON_10.archive
+    folder = write_folder(PYTHON_10, tmp_path)
+    assert get(server, tmp_path) == folder
+    assert server.asked == []
+
+
+def test_an_empty_folder_is_filled(server, tmp_path):
+    (tmp_path / PYTHON_10.folder).mkdir()
+    assert_complete(get(server, tmp_path))

@@ -19,7 +19,7 @@ from cifar_files import (
     write_folder,
 )
 
-from minise.data import DATASETS, Split, load, locate, places, verify
+from minise.data import DATASETS, Dataset, Split, load, locate, places, verify
 from minise.errors import ConfigError, DataError
 
 
@@ -258,3 +258,58 @@ def test_a_cache_folder_does_not_appear_by_looking(world):
     with pytest.raises(DataError):
         load("cifar10", download=False)
     assert os.listdir(world) == []
+
+
+SOUND = {"train": 30, "test": 25, "low": 0, "high": 3, "mean": (0.5,) * 3, "std": (0.2,) * 3, "checksum": "x"}
+
+
+def small(request, **changes):
+    """A data set of the user's of three classes."""
+    given = SOUND | changes
+    splits = (
+        Split(
+            np.zeros((given[part], 3, 32, 32), np.uint8),
+            np.arange(given[part]) % given["high"] + given["low"],
+        )
+        for part in ("train", "test")
+    )
+    figures = (np.array(given[part], np.float32) for part in ("mean", "std"))
+    return Dataset(request.name, *splits, ("a", "b", "c"), *figures, given["checksum"], None, "made up")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"low": -1}, "train has the label -1, expected 0 to 2 of 3 classes"),
+        ({"high": 4}, "train has the label 3, expected 0 to 2"),
+        ({"test": 0}, "test has no images"),
+        ({"train": 0}, "train has no images"),
+        ({"std": (0.2, 0, 0.2)}, "std is .*, expected three positive numbers"),
+        ({"std": (0.2,)}, "std is .*, expected three positive numbers"),
+        ({"mean": (np.nan, 0, 0)}, "mean is .*, expected three finite numbers"),
+        ({"checksum": None}, "checksum is None, expected text"),
+    ],
+)
+def test_a_data_set_of_the_users_is_checked_before_anything_begins(changes, words, monkeypatch):
+    monkeypatch.setitem(
+        DATASETS, "rare", replace(DATASETS["shapes10"], load=lambda request: small(request, **changes))
+    )
+    with pytest.raises(DataError, match=f"^data set rare: {words}"):
+        load("rare")
+
+
+def test_a_loader_that_gives_no_data_set(monkeypatch):
+    monkeypatch.setitem(DATASETS, "rare", replace(DATASETS["shapes10"], load=lambda request: None))
+    with pytest.raises(DataError, match="data set rare: its load gave a NoneType, expected a Dataset"):
+        load("rare")
+    with pytest.raises(DataError, match="a split's images are a list, expected an array"):
+        Split([1], np.zeros(1, np.int64))
+
+
+def test_a_default_is_no_demand(monkeypatch):
+    monkeypatch.setitem(DATASETS, "rare", replace(DATASETS["shapes10"], load=small))
+    assert len(load("rare", at_most=1000).test) == 25
+    assert len(load("rare", at_most=10, limit_test=20).test) == 20
+    assert len(load("shapes10", at_most=10, limit_test=20).train) == 10
+    with pytest.raises(ConfigError, match="limit_test 1000: rare has only 25 such images"):
+        load("rare", limit_test=1000)

@@ -30,7 +30,7 @@ def test_reads_what_python_2_wrote():
     is_the_batch(unpickle(VALID, "file"))
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_reads_what_python_3_writes(protocol):
     is_the_batch(unpickle(pickle.dumps(BATCH, protocol), "file"))
 
@@ -51,6 +51,29 @@ def test_reads_fortran_order():
     array = np.asfortranarray(np.arange(12, dtype=np.uint8).reshape(3, 4))
     found = unpickle(pickle.dumps({"a": array}, 2), "f")["a"]
     np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("dtype", ["u1", ">i2", "i8"])
+def test_reads_numbers_of_numpys_and_arrays_of_either_order(protocol, dtype):
+    labels = list(np.array([0, 7, 3], dtype))
+    array = np.asfortranarray(np.arange(12, dtype=dtype).reshape(3, 4))
+    readonly = np.arange(3, dtype=dtype)
+    readonly.flags.writeable = False
+    content = {"labels": labels, "a": array, "b": array.T[::2], "c": readonly}
+    found = unpickle(pickle.dumps(content, protocol), "f")
+    assert found["labels"] == [0, 7, 3]
+    assert {type(label) for label in found["labels"]} == {int}
+    for name in "abc":
+        assert not found[name].flags.writeable
+        np.testing.assert_array_equal(found[name], content[name])
+
+
+@pytest.mark.parametrize("value", [np.float64(1), np.array(["x"], object), np.zeros(2)])
+def test_numbers_that_are_no_integers_are_refused_at_every_protocol(value):
+    for protocol in (2, 3, 4, 5):
+        with pytest.raises(DataError, match=r"expected integers|shape|damaged|state"):
+            unpickle(pickle.dumps({"a": [value]}, protocol), "f")
 
 
 def test_a_text_may_be_stored_once_and_used_twice():
@@ -107,7 +130,9 @@ HOSTILE = {
     "empty": b"",
     "text": b"hello",
     "protocol 0": pickle.dumps({}, 0),
-    "protocol 5 array": pickle.dumps({"a": np.zeros(3, np.uint8)}, 5),
+    "a buffer that is elsewhere": pickle.dumps(
+        {"a": np.zeros(3, np.uint8)}, 5, buffer_callback=lambda buffer: False
+    ),
     "not a dict": pickled(b"]."),
     "no stop": pickled(b"}"),
     "stop with an empty stack": pickled(b"."),

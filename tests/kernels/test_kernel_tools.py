@@ -6,9 +6,22 @@ import threading
 import numpy as np
 import pytest
 
+from minise.backend import use_backend
 from minise.errors import ConfigError
-from minise.kernels import memory
-from minise.kernels.threads import Crew, crew, map_blocks, scratch, set_threads
+from minise.kernels import memory, threads
+from minise.kernels.threads import (
+    Crew,
+    crew,
+    granted_cores,
+    map_blocks,
+    one_blas_thread,
+    scratch,
+    set_threads,
+)
+from minise.models import build
+from minise.optim import SGD
+from minise.tape import Tensor
+from minise.train import evaluate, train_step
 
 
 @pytest.fixture
@@ -57,6 +70,75 @@ def test_threads_are_counted_from_one():
     with pytest.raises(ConfigError, match="threads: found 99999, expected at most 1024"):
         set_threads(99999)
     assert crew().size == before
+
+
+GROUPS = {
+    "none": ({"proc/self/cgroup": "0::/"}, np.inf),
+    "v2": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "150000 100000"}, 1.5),
+    "v2, none": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}, np.inf),
+    "a group within a group": (
+        {
+            "proc/self/cgroup": "0::/user/service",
+            "sys/fs/cgroup/user/cpu.max": "200000 100000",
+            "sys/fs/cgroup/user/service/cpu.max": "900000 100000",
+        },
+        2,
+    ),
+    "v1, as a container sees it": (
+        {
+            "proc/self/cgroup": "9:cpuset:/docker/1a\n4:cpu,cpuacct:/docker/1a\n0::/",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        0.5,
+    ),
+    "v1, none": (
+        {
+            "proc/self/cgroup": "1:cpu:/",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        np.inf,
+    ),
+    "not Linux": ({}, np.inf),
+    "nonsense": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "1 0"}, np.inf),
+}
+
+
+@pytest.mark.parametrize(("files", "granted"), GROUPS.values(), ids=GROUPS)
+def test_the_limits_of_cgroups_count(files, granted, tmp_path, monkeypatch):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert granted_cores(tmp_path) == granted
+    monkeypatch.setattr(threads, "granted_cores", lambda: granted)
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert threads.available_threads() == {np.inf: 64, 0.5: 1, 1.5: 2, 2: 2}[granted]
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threads.blas().info()]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "auto"])
+def test_the_blas_has_its_threads_again_after_each_call(backend):
+    x, y = np.ones((4, 3, 32, 32), np.float32), np.zeros(4, int)
+    model = build("convnet")
+    with threads.blas().limit(limits=2), use_backend(backend):
+        before = blas_threads()
+        assert before
+        assert set(before) != {1}
+        model(Tensor(x))
+        assert blas_threads() == before
+        train_step(model, SGD(model.named_parameters(), lr=0.1), x, y)
+        evaluate(model, [(x, y)])
+        set_threads(crew().size)
+        assert blas_threads() == before
+        inside = crew().map(lambda i: blas_threads(), 3)
+        assert {n for found in inside for n in found} == {1}
+        with one_blas_thread, one_blas_thread:
+            assert set(blas_threads()) == {1}
+        assert blas_threads() == before
 
 
 def test_scratch_is_the_same_memory_again():

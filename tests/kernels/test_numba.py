@@ -327,7 +327,7 @@ def test_threads_share_a_loop_out_and_leave_nothing_over(size, options):
 
 
 def test_loops_of_other_versions_are_forgotten(tmp_path):
-    from minise.kernels.numba.register import forget_stale
+    from minise.kernels.numba.cache import forget_stale
 
     folder = tmp_path / "cache"
     forget_stale(folder, "one")
@@ -340,7 +340,7 @@ def test_loops_of_other_versions_are_forgotten(tmp_path):
     assert [(folder / name).exists() for name in names] == [False, False, True]
     blocked = tmp_path / "file"
     blocked.write_text("")
-    forget_stale(blocked / "cache", "one")  # costs nothing but the cache
+    assert not forget_stale(blocked / "cache", "one")  # costs nothing but the cache
 
 
 def test_every_loop_that_threads_run_is_prepared():

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minise import backend
-from minise.gradcheck import GradientError, check_gradients
+from minise.gradcheck import GradientError, check_gradients, compare_gradients
 from minise.gradcheck.cases import CASES, as_function, cases, is_float
 from minise.ops import OPS, conv2d, se, se_composed
 from minise.tape import Op, Tensor
@@ -40,7 +40,7 @@ AT_ONCE = {"se"}
 
 def needs_of(op_name, flags):
     """`needs` as the tape gives it: an entry for each input that the forward can take."""
-    return (*flags, *(False,) * (OPS[op_name].takes - len(flags)))
+    return OPS[op_name].needs_for(*flags)
 
 
 def run_pair(pair, op_name, inputs, options, gy=None, seed=0):
@@ -93,7 +93,9 @@ def test_gradients_are_none_where_they_are_not_needed(backend_name, op_name, dat
     if not any(needs):
         return
     _, saved = pair[0](*case.inputs, **case.options)
-    for need, full, g in zip(needs, everything, pair[1](gy, saved, needs), strict=False):
+    found = pair[1](gy, saved, needs)
+    assert not any(needs[len(found) :])
+    for need, full, g in zip(needs, everything, found, strict=False):
         assert np.array_equal(g, full) if need else (g is None or len(needs) == 1 or op_name in AT_ONCE)
 
 
@@ -172,6 +174,19 @@ def test_the_checker_names_a_wrong_gradient():
     inputs = [rng.standard_normal(s) for s in ((2, 3, 2, 2), (2, 3), (2,), (3, 2), (3,))]
     with pytest.raises(GradientError, match=r"input 0, element \(.*small steps give"):
         check_gradients(Op(forgetful_forward, forgetful_backward), inputs, rng)
+
+
+def test_what_the_checker_returns_reads_as_success_where_it_is_one():
+    rng = np.random.default_rng(0)
+    right = str(check_gradients(lambda x: x * x, [rng.standard_normal((3, 2))], rng))
+    assert right.startswith("agrees with small steps, to a relative error of ")
+    wrong = Op(lambda x: (x * x, x), lambda gy, x, needs: (gy * x,))
+    worst = compare_gradients(wrong, [rng.standard_normal((3, 2))], rng).worst
+    assert "the backward gives" in str(worst)
+    with pytest.raises(
+        GradientError, match=r"input 0, element .*the backward gives .*expected at most 1e-20"
+    ):
+        check_gradients(lambda x: x * x * x, [rng.standard_normal((3, 2))], rng, tolerance=1e-20)
 
 
 def test_the_checker_takes_random_directions():

@@ -9,15 +9,17 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
 from cli_runs import failed, minise, succeeded
 
-from minise._util.files import write_atomically
+from minise._util.files import alone, write_atomically
 from minise.analysis.microscope import BlockSummary
 from minise.errors import ConfigError, RunError
+from minise.report.origin import origin
 from minise.runs.job import train
 from minise.runs.run import Run
 from minise.train import EpochDone
@@ -209,3 +211,78 @@ def test_a_block_that_lacks_something(runs, field):
     del recorded[0]["blocks"][0][field]
     path.write_text("".join(json.dumps(line) + "\n" for line in recorded))
     failed(minise("report", "done"), 1, "microscope.jsonl, line 1", field)
+
+
+def test_the_folder_of_a_study_is_told_from_a_run(tmp_path):
+    run = tmp_path / "study" / "runs" / "first"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    with pytest.raises(
+        RunError, match=r"study has no readable run.json: .*; it holds runs, such as .*first$"
+    ):
+        Run.open(tmp_path / "study")
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "microscope.jsonl"])
+@pytest.mark.parametrize("torn", [b'{"epoch": 2, "train_l', '{"epoch": 2, "\u00e4'.encode()[:-1], b"\0\0\0"])
+def test_a_last_line_that_is_cut_off_is_left_out(runs, file, torn):
+    whole = (runs / "done" / file).read_bytes()
+    for run in ("done", "stopped"):
+        with (runs / run / file).open("ab") as lines:
+            lines.write(torn)
+    for command in (
+        ("evaluate", "stopped"),
+        ("compare", "done", "stopped"),
+        ("report", "done", "-o", "r.html"),
+    ):
+        result = minise(*command)
+        assert succeeded(result)
+        assert "Traceback" not in result.stderr
+        if file == "metrics.jsonl" or command[0] == "report":
+            assert f"{file}: its last line is cut off, and left out" in result.stderr
+    assert succeeded(minise("train", "--resume", "stopped"))
+    resumed = (runs / "stopped" / file).read_bytes()
+    assert resumed.count(b"\n") == whole.count(b"\n") == 2
+    (runs / "done" / file).write_bytes(torn + b"\n" + whole)
+    failed(minise("report", "done"), 1, file, "not JSON")
+
+
+def test_a_copy_that_cannot_be_written_is_not_running(runs, monkeypatch):
+    info = json.loads((runs / "stopped/run.json").read_text())
+    (runs / "stopped/run.json").write_text(json.dumps(info | {"state": "running"}))
+    (runs / "stopped/.lock").touch()
+    before = Path.open
+
+    def read_only(path, mode="r", *args, **options):
+        if set(mode) & set("wax+"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return before(path, mode, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", read_only)
+        assert Run.open("stopped").state == "stopped"
+    with alone(runs / "stopped"):
+        assert Run.open("stopped").state == "running"
+
+
+def test_data_that_are_closed_to_this_user_are_looked_for_elsewhere(tmp_path, monkeypatch):
+    run = Run.create(tmp_path / "r", dataclasses.replace(CONFIG, data_dir=str(tmp_path)), {"data": {}})
+    assert run.data_dir == str(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert run.data_dir is None
+
+
+def test_what_went_on_with_a_run_is_recorded(runs):
+    info = json.loads((runs / "stopped/run.json").read_text())
+    old = info["versions"] | {"numpy": "1.0"}
+    info |= {"hardware": info["hardware"] | {"backend": "another", "threads": 7}, "resumed_with": [old]}
+    (runs / "stopped/run.json").write_text(json.dumps(info))
+    assert succeeded(minise("train", "--resume", "stopped"))
+    first, here = Run.open("stopped").info["resumed_with"]
+    assert first == old
+    assert here["versions"] == info["versions"]
+    assert here["hardware"]["threads"] == 1
+    rows = dict(origin("stopped", Run.open("stopped").info))
+    assert "backend another, threads 7; " in rows["machine"]
+    assert "threads 1" in rows["machine"]
+    assert "numpy 1.0" in rows["versions"]

@@ -139,8 +139,8 @@ def test_a_claim_that_holds_and_one_that_does_not():
     verdict = judge(study_of({"plain": base, "se-relu": gain - 0.1, "se-felu": gain}))
     assert [c.verdict for c in verdict.comparisons] == [
         v.SUPPORTED,
-        v.OPEN,
-    ]  # 0.1 without any spread: no test
+        v.NOT_SUPPORTED,
+    ]  # 0.1 without any spread is not 1.3
     verdict = judge(
         study_of({"plain": base, "se-relu": gain - np.array([0.1, 0.2, 0, 0.1, 0.1]), "se-felu": gain})
     )
@@ -195,3 +195,34 @@ def test_dead_units_and_accuracy():
     assert with_dead(lambda o: 2 - o.planned.seed) == pytest.approx(-1)
     assert math.isnan(with_dead(lambda o: 4 * (o.planned.arm == "se-relu")))  # arms differ: not what is asked
     assert math.isnan(judge(study).dead_correlation)
+
+
+def test_fewer_pairs_than_planned_give_no_verdict():
+    base, gain = [90.0, 90.1, 90.2, 90.0, 90.1], [91.5, 91.7, None, None, None]
+    study = study_of({"se-relu": base, "se-felu": [g and g + 0.0 for g in gain]}, against=["se-relu"])
+    waiting = tuple(replace(o, state="planned") if o.state == "failed" else o for o in study.outcomes)
+    (c,) = judge(replace(study, outcomes=waiting)).comparisons
+    assert (c.n, c.planned, c.failed, c.verdict) == (2, 5, 0, v.OPEN)
+
+
+@pytest.mark.parametrize(
+    ("shift", "n", "verdict", "identical"),
+    [
+        (0.0, 5, v.NOT_SUPPORTED, True),
+        (-3.0, 2, v.NOT_SUPPORTED, False),
+        (3.0, 5, v.OPEN, False),  # of five pairs, the permutation test's p is 0.0625 at least
+        (3.0, 6, v.SUPPORTED, False),
+    ],
+)
+def test_differences_that_are_all_the_same_are_judged(shift, n, verdict, identical):
+    base = 90 + np.arange(n) / 8
+    (c,) = judge(study_of({"se-relu": base, "se-felu": base + shift}, against=["se-relu"])).comparisons
+    assert (c.verdict, c.identical) == (verdict, identical)
+    assert c.low == c.high == c.corrected_low == pytest.approx(shift)
+
+
+def test_an_accuracy_that_is_no_number_is_no_pair():
+    study = study_of({"se-relu": [90, 91, 92], "se-felu": [91, math.nan, 93]}, against=["se-relu"])
+    (c,) = judge(study).comparisons
+    assert (c.n, c.planned, c.verdict) == (2, 3, v.OPEN)
+    assert math.isfinite(c.permutation_p)

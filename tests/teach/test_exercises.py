@@ -1,7 +1,11 @@
 """The exercises of the lessons: right answers pass, known mistakes are told by their own hints, all in a line."""
 
 import ast
+import contextlib
 import json
+import os
+import signal
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -11,14 +15,16 @@ from cli_runs import failed, lines, minise, succeeded
 
 from minise.errors import ConfigError
 from minise.gradcheck import check_gradients
+from minise.ops.se import se_backward
 from minise.tape import Op
 from minise.teach import exercises
-from minise.teach.exercises import EXERCISES, Result, SourceError, check, check_file
+from minise.teach.exercises import EXERCISES, Result, SourceError, check, check_file, limits
 from minise.teach.exercises.calling import call
 from minise.teach.exercises.exercise import SOLVED, UNWRITTEN, WRONG
 from minise.teach.exercises.judge import judge
-from minise.teach.exercises.load import changed
-from minise.teach.exercises.source import load_functions
+from minise.teach.exercises.limits import FORKS
+from minise.teach.exercises.load import changed, functions_in
+from minise.teach.exercises.source import define, read_definitions
 
 MISTAKES = [(e, m) for e in EXERCISES.values() for m in e.mistakes]
 
@@ -262,8 +268,8 @@ def test_half_of_a_pair_is_not_written_yet():
 
 def test_what_a_step_leaves_open_may_be_none():
     """Results are checked one by one: who has gw2 only is told so."""
-    right = EXERCISES["se-backward"].right
-    result = check("se-backward", lambda *inputs: (None, None, None, *right(*inputs)[3:]))
+    (solution,) = functions_in(EXERCISES["se-backward"].solution, ("se_backward",))
+    result = check("se-backward", lambda *inputs: (None, None, None, *solution(*inputs)[3:]))
     assert [title.split()[0] for title in result.passed] == ["gw2", "gb2"]
     assert result.found.startswith("gw1 is None, expected an array of shape (2, 4)")
 
@@ -279,12 +285,285 @@ def test_in_place_sums_are_refused():
     assert result.found.startswith("g1 is changed in place")
 
 
-@pytest.mark.parametrize(
-    "answer", [lambda gy, u, s: gy, lambda gy, u, s: stuck(), spoils, scaled(gs=lambda gs: gs.tolist())]
-)
-def test_what_is_unfit_gets_no_hint_before_one_is_asked_for(answer):
+def test_what_is_no_number_gets_no_hint_before_one_is_asked_for():
+    answer = scaled(gs=lambda gs: gs.tolist())
     assert check("se-scale", answer).hints == ()
     assert check("se-scale", answer, hint=2).hints == EXERCISES["se-scale"].checks[0].hints[1:2]
+
+
+@pytest.mark.parametrize("answer", [lambda gy, u, s: gy, lambda gy, u, s: stuck(), quits, spoils])
+def test_what_comes_to_no_results_is_blamed_on_none_of_them_and_gets_no_hint(answer):
+    result = check("se-scale", answer, hint=3)
+    titles = tuple(each.title for each in EXERCISES["se-scale"].checks)
+    assert (result.passed, result.failed, result.left, result.hints) == ((), None, titles, ())
+    assert f"✗ {result.found}" in repr(result)
+    assert "- ✗ **" in result._repr_markdown_()
+
+
+def test_a_backward_that_raises_leaves_a_right_forward_right():
+    def tanh_backward(gy, saved):
+        return (gy @ (1 - saved**2),)
+
+    result = check("tanh", lambda x: (np.tanh(x), np.tanh(x)), tanh_backward, hint=3)
+    assert (len(result.passed), result.failed, len(result.left), result.hints) == (1, None, 1, ())
+    assert "`return (gy @ (1 - saved**2),)`" in result.found
+
+
+def one_axis_short(gy, u, s):
+    return (gy * u).sum(axis=(2, 3)), gy * s[:, :, None]
+
+
+def two_axes_short(gy, u, s):
+    gs = (gy * u).sum(axis=(2, 3))
+    direct = s * gy
+    return gs, direct
+
+
+def in_place(gy, u, s):
+    direct = gy.copy()
+    direct *= s
+    return s, direct
+
+
+def other_axes(gy, u, s):
+    return gy + u.transpose(0, 1, 3, 2), gy
+
+
+def other_sizes(gy, u, s):
+    return gy > u[:, :, :, 1:], gy
+
+
+def over_lines(gy, u, s):
+    return (
+        gy
+        + s
+    ), gy  # fmt: skip
+
+
+def by_einsum(gy, u, s):
+    return np.einsum("nc,nchw->nchw", gy, s), gy
+
+
+def no_product(gy, u, s):
+    return s @ s, gy
+
+
+def no_product_of_parts(gy, u, s):
+    return (2 * s) @ s[:, :3], gy
+
+
+def no_axis(gy, u, s):
+    return s.mean(axis=2), gy
+
+
+def helped(gy, u, s):
+    return two_axes_short(gy, u, s)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (
+            two_axes_short,
+            "two_axes_short, its line 3, raises ValueError, in `direct = s * gy`: s is (2, 4), gy is (2, 4, 3, 5):"
+            " s lacks two axes at its end",
+        ),
+        (one_axis_short, "s[:, :, None] is (2, 4, 1): s[:, :, None] lacks one axis at its end"),
+        (in_place, "in `direct *= s`: direct is (2, 4, 3, 5), s is (2, 4): s lacks two axes at its end"),
+        (
+            other_axes,
+            "(2,4,3,5) (2,4,5,3), in `return gy + u.transpose(0, 1, 3, 2), gy`: gy is (2, 4, 3, 5), u is",
+        ),
+        (
+            other_sizes,
+            "from the last one on, and there gy has 5 where u[:, :, :, 1:] has 4, expected equal sizes",
+        ),
+        (over_lines, "gy is (2, 4, 3, 5), s is (2, 4): s lacks two axes at its end"),
+        (by_einsum, "gy is (2, 4, 3, 5), s is (2, 4)"),
+        (no_product, "s is (2, 4): @ needs the last axis of s, 4, to be as long as the second last of s, 2"),
+        (no_product_of_parts, "2 * s is (2, 4), s[:, :3] is (2, 3): @ needs the last axis of 2 * s, 4"),
+        (
+            no_axis,
+            "axis 2 is out of bounds for array of dimension 2, in `return s.mean(axis=2), gy`: s is (2, 4)",
+        ),
+        (helped, "two_axes_short, its line 3, raises ValueError"),
+        (helped, "s lacks two axes at its end; helped calls it, in its line 2"),
+    ],
+)
+def test_an_exception_shows_the_line_and_the_shapes_that_met_there(answer, words):
+    found = check("se-scale", answer).found
+    assert words in found
+    assert len(found) < 400
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("se-scale", (1, 0)),
+        ("se-excite", (0, 1, 4, 3, 2)),
+        ("se-backward", (1, 2, 3, 4, 0)),
+        ("dead-units", (1, 0)),
+    ],
+)
+def test_right_values_in_the_wrong_order_are_told_so(name, order):
+    exercise = EXERCISES[name]
+    (solution,) = functions_in(exercise.solution, exercise.functions)
+
+    def answer(*inputs):
+        results = solution(*inputs)
+        return tuple(results[k] for k in order)
+
+    result = check(name, answer, hint=3)
+    checked = result.found.partition(" has the values of ")[0]
+    taken = exercise.results[order[exercise.results.index(checked)]]
+    assert f"{checked} has the values of {taken}: right values in the wrong order" in result.found
+    assert ", ".join(exercise.results) in result.found
+    assert result.hints == ()
+
+
+def test_gradients_of_a_pair_in_the_wrong_order():
+    forward, backward = functions_in(EXERCISES["felu"].solution, EXERCISES["felu"].functions)
+    result = check("felu", forward, lambda *given: backward(*given)[::-1])
+    assert "gx has" in result.found
+    swapped = check("felu", lambda *x: forward(*x)[::-1], backward)
+    assert "expected" in swapped.found
+    result = check("swish-channels", lambda x, b: (x, x), lambda *given: ())
+    assert "order" not in result.found
+
+
+SE_BY_STEPS = """
+import numpy as np
+def scale_backward(gy, u, s):
+    return (gy * u).sum(axis=(2, 3)), gy * s[:, :, None, None]
+EXCITE
+def se_backward(gy, u, w1, b1, w2, b2):
+    z = u.mean(axis=(2, 3))
+    q = z @ w1.T + b1
+    a = np.maximum(q, 0)
+    s = 1 / (1 + np.exp(-(a @ w2.T + b2)))
+    gs, direct = scale_backward(gy, u, s)
+    gz, *rest = excite_backward(gs, z, q, a, s, w1, w2)
+    return direct + gz[:, :, None, None] / u[0, 0].size, *rest
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("gs * s * (1 - s)", "gs * s", ["it calls excite_backward", "(se-excite): gb2 at ("]),
+        (
+            "gv @ w2",
+            "gv @ w2.T",
+            ["it calls excite_backward", "its line 4, raises ValueError, in `ga = gv @ w2.T`"],
+        ),
+    ],
+)
+def test_a_wrong_helper_of_an_earlier_exercise_is_blamed_itself(old, new, words, tmp_path):
+    path = tmp_path / "answers.py"
+    path.write_text(SE_BY_STEPS.replace("EXCITE", EXERCISES["se-excite"].solution))
+    assert check_file("se-backward", path)
+    path.write_text(path.read_text().replace(old, new))
+    result = check_file("se-backward", path, hint=3)
+    assert (result.passed, result.failed, result.hints) == ((), None, ())
+    assert all(word in result.found for word in words), result.found
+
+
+# ---- limits ------------------------------------------------------------------------------------------------
+
+
+def endless(gy, u, s):
+    while True:
+        pass
+
+
+def stubborn(gy, u, s):
+    while True:
+        with contextlib.suppress(BaseException):
+            endless(gy, u, s)
+
+
+def hoards(gy, u, s):
+    return np.ones((10**6, 10**6)), gy
+
+
+def talks(gy, u, s):
+    while True:
+        print("x" * 1000)
+
+
+class UnspeakableError(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+def raises_what_says_nothing(gy, u, s):
+    raise UnspeakableError
+
+
+def raises_what_nobody_catches(gy, u, s):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (endless, "endless, its line "),
+        (endless, "is still running after 0.2 s, in `"),
+        (hoards, "hoards, its line 2, raises MemoryError: Unable to allocate"),
+        (talks, "it prints more than 100,000 characters"),
+        (lambda *_: os._exit(0), "its process ended by itself, with exit code 0"),
+        (lambda *_: os.kill(os.getpid(), signal.SIGSEGV), "its process ended by SIGSEGV"),
+        (raises_what_nobody_catches, "its process ended by itself, with exit code 1"),
+        (lambda *_: input(), "raises EOFError"),
+        (raises_what_says_nothing, "raises UnspeakableError, in `raise UnspeakableError`"),
+    ],
+)
+@pytest.mark.skipif(not FORKS, reason="functions of this process run here")
+def test_a_hang_a_crash_and_a_flood_are_one_line(answer, words, capsys):
+    result = check("se-scale", answer, seconds=0.2 if answer is endless else 10)
+    assert words in result.found
+    assert not result
+    assert "\n" not in result.found
+    assert len(capsys.readouterr().out) < 3000
+
+
+@pytest.mark.skipif(not FORKS, reason="functions of this process run here")
+def test_an_answer_that_catches_everything_is_killed(monkeypatch):
+    monkeypatch.setattr(limits, "GRACE", 0.3)
+    assert "is still running after 0.1 s" in check("se-scale", stubborn, seconds=0.1).found
+
+
+def test_without_fork_a_file_is_checked_in_a_new_python_and_a_function_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "FORKS", False)
+    monkeypatch.setattr(exercises, "FORKS", False)
+    assert check_file("se-scale", written("se-scale", tmp_path))
+    assert check("se-scale", scaled())
+    if hasattr(signal, "SIGALRM"):
+        assert "still running" in check("se-scale", endless, seconds=0.1).found
+
+
+def test_what_an_answer_prints_is_shown(capsys):
+    def prints(gy, u, s):
+        print("gy:", gy.shape)
+        return scaled()(gy, u, s)
+
+    assert check("se-scale", prints)
+    assert "gy: (2, 4, 3, 5)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda gy, *inputs: se_backward(gy, (*inputs, inputs, 1), (True,) * 5),
+        lambda *inputs: EXERCISES["se-backward"].right(*inputs),
+        partial(EXERCISES["se-backward"].right),
+    ],
+)
+def test_minise_s_own_functions_are_no_answer(answer):
+    result = check("se-backward", answer)
+    assert not result
+    assert "it calls minise." in result.found
+    assert "expected NumPy only, and helpers of its own" in result.found
 
 
 def test_hints_have_three_levels():
@@ -336,6 +615,10 @@ def notebook(path, *sources):
     return path
 
 
+def functions_of(path, *names):
+    return define(read_definitions(path, names), names)
+
+
 def test_only_imports_definitions_and_constants_are_run(tmp_path):
     source = """
 import numpy as np
@@ -353,7 +636,7 @@ class C: pass
 """
     path = tmp_path / "a.py"
     path.write_text(source)
-    f, g, made = load_functions(path, ["f", "g", "C"])
+    f, g, made = functions_of(path, "f", "g", "C")
     assert f(1) == pytest.approx(0.5 + np.pi + 3)
     assert g() is False
     assert made.__name__ == "C"
@@ -366,7 +649,7 @@ def test_of_a_notebook_the_last_definition_counts(tmp_path):
         "%%timeit\ndef f(): return 2 +",
         "f()\ndef f(): return 3",
     )
-    (f,) = load_functions(path, ["f"])
+    (f,) = functions_of(path, "f")
     assert f() == 3
 
 
@@ -376,11 +659,7 @@ def test_of_a_notebook_the_last_definition_counts(tmp_path):
         ("a.py", b"def f(:\n", ["a.py: line 1", "expected Python"]),
         ("a.py", b"\xff\xfe", ["no UTF-8"]),
         ("a.py", b"x = '\0'", ["expected Python"]),
-        (
-            "a.py",
-            b"\nimport nothing_of_this_name",
-            ["line 2 raises ModuleNotFoundError: No module named 'nothing"],
-        ),
+        ("a.py", b"\nimport nothing_of_this_name", ["found no function tanh_forward, tanh_backward"]),
         ("a.py", b"", ["found no function tanh_forward, tanh_backward"]),
         ("a.py", b"tanh_forward = 3\ndef tanh_backward(): 1", ["found no function tanh_forward, expected"]),
         ("a.txt", b"", ["'.txt'", "expected .py or .ipynb"]),
@@ -403,6 +682,86 @@ def test_files_that_cannot_be_read_are_one_line(name, content, words, tmp_path):
     for word in (name, *words):
         assert word in str(caught.value)
     failed(minise("check-exercise", "tanh", path), 1, name, *words)
+
+
+RIGHT = "    return (gy * u).sum(axis=(2, 3)), gy * s[:, :, None, None]\n"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os, numpy\nfrom minise import ops\nrun = os.system('touch ran')\ndef scale_backward(gy, u, s):\n",
+        "def scale_backward(gy: RUN, u, s) -> RUN:\n",
+        "a: RUN = 3\ndef scale_backward(gy, u, s):\n    a\n",
+        "import os\n@RUN\ndef unused(): pass\ndef scale_backward(gy, u, s, *, k=(2, 3)):\n",
+        "def scale_backward(gy, u, s):\n    return answer(gy, u, s)\nanswer = lambda gy, u, s: (\n"
+        "    (gy * u).sum(axis=(2, 3)), gy * s[:, :, None, None])\ndef unused():\n",
+    ],
+)
+def test_what_runs_nothing_is_passed_over(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "numpy.py"
+    path.write_text(source.replace("RUN", "__import__('os').system('touch ran')") + RIGHT)
+    assert check_file("se-scale", path), check_file("se-scale", path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def scale_backward(gy, u, s, k=RUN):\n",
+        "def scale_backward(gy, u, s, *, k=[RUN]):\n",
+        "@RUN\ndef scale_backward(gy, u, s):\n",
+        "f = lambda k=RUN: k\ndef scale_backward(gy, u, s):\n    f()\n",
+        "class C:\n    RUN\n    def f(self): RUN\n    k = RUN\ndef scale_backward(gy, u, s):\n    C()\n",
+        "class C:\n    @RUN\n    def f(self): pass\ndef scale_backward(gy, u, s):\n    C()\n",
+        "class C(RUN): pass\ndef scale_backward(gy, u, s):\n    C()\n",
+        "class C(metaclass=RUN): pass\ndef scale_backward(gy, u, s):\n    C()\n",
+    ],
+)
+def test_what_would_run_to_define_a_function_is_refused(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.py"
+    path.write_text(source.replace("RUN", "__import__('os').system('touch ran')") + RIGHT)
+    with pytest.raises(
+        SourceError, match=r"a\.py: line \d: found `.*would run before any function is called"
+    ):
+        check_file("se-scale", path)
+    failed(minise("check-exercise", "se-scale", path), 1, "a.py", "would run")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import os\ndef scale_backward(gy, u, s):\n    os.system('touch ran')\n", "it imports os,"),
+        ("def scale_backward(gy, u, s):\n    import os\n", "it imports os,"),
+        ("def scale_backward(gy, u, s):\n    exec('import os')\n", "it imports os,"),
+        (
+            "from minise import ops\ndef scale_backward(gy, u, s):\n    return ops.se(gy)\n",
+            "it imports minise,",
+        ),
+        ("from minise.ops.se import *\ndef scale_backward(gy, u, s):\n", "SOLVED"),
+        ("from minise.ops.se import se_backward as scale_backward\ndef f():\n", "it imports minise.ops.se,"),
+        ("BIG = 'x' * 10**12\ndef scale_backward(gy, u, s):\n    BIG\n", "to define it raises MemoryError"),
+        ("BIG = 1 / 0\ndef scale_backward(gy, u, s):\n    BIG\n", "to define it raises ZeroDivisionError"),
+    ],
+)
+def test_an_answer_may_import_numpy_only(source, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.py"
+    path.write_text(source + RIGHT)
+    result = check_file("se-scale", path)
+    assert bool(result) == (words == "SOLVED")
+    assert result or words in result.found
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_exception_in_a_notebook_shows_its_line(tmp_path):
+    path = notebook(
+        tmp_path / "a.ipynb", "import numpy as np", "def scale_backward(gy, u, s):\n    return gy * s, 1"
+    )
+    assert "in `return gy * s, 1`: gy is (2, 4, 3, 5), s is (2, 4)" in check_file("se-scale", path).found
 
 
 # ---- the command -------------------------------------------------------------------------------------------

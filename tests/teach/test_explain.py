@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import complaints
 from cli_runs import MINISE, environment, failed, lines, minise, succeeded
 from parsed_page import Parsed
 
@@ -659,3 +660,11 @@ def test_the_page_goes_to_stdout_and_nothing_is_left_of_one_that_cannot_be_writt
 def test_the_page_says_what_it_needs(monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     failed(minise("explain", "tape", "--html", "-"), 2, "jinja2", "minise[report]")
+
+
+@pytest.mark.browser
+def test_a_browser_has_nothing_to_complain_of(tmp_path):
+    pages = [tmp_path / f"{topic}.html" for topic in TOPICS]
+    for path in pages:
+        path.write_text(page(lesson_of(path.stem)), encoding="utf-8")
+    assert complaints(pages, tmp_path, narrow=".table, figure, .compared") == {}

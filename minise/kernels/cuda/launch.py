@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from minise._util.home import in_home
 from minise.backend import Array, array_module
 
 FOLDER = files("minise") / "kernels" / "cuda" / "src"
@@ -54,7 +55,7 @@ def digest() -> str:
 
 def stamp() -> Path:
     """A file beside the programs that CuPy caches on disk. It exists once any of these sources was compiled."""
-    return Path(os.environ.get("CUPY_CACHE_DIR", "~/.cupy/kernel_cache")).expanduser() / f"minise-{digest()}"
+    return in_home(os.environ.get("CUPY_CACHE_DIR", "~/.cupy/kernel_cache")) / f"minise-{digest()}"
 
 
 def cached() -> bool:

@@ -28,7 +28,8 @@ SHARED_FLOATS = 11 * 1024
 def in_c(formula: str) -> str:
     """A formula of `ACTIVATIONS` in C++, in float."""
     formula = re.sub(r"\b(exp|expm1|tanh|sqrt)\(", r"\1f(", formula).replace("pi", "3.14159265")
-    return "(" + re.sub(r"\d+\.\d+", r"\g<0>f", formula) + ")"
+    numbers = r"(?<![\w.])\d+(\.\d+)?(e-?\d+)?(?![\w.])"
+    return "(" + re.sub(numbers, lambda found: f"{float(found[0])}f", formula) + ")"
 
 
 def constants_of(act: str | None) -> dict[str, str]:

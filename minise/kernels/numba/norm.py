@@ -91,15 +91,15 @@ def excite(z: Array, w1: Any, b1: Any, w2: Any, b2: Any, alpha: Any, *, act: str
     saved = []
     for op, parameters in steps:
         z, kept = op.forward(z, *parameters)
-        saved.append((op.backward, kept, len(parameters)))
+        saved.append((op, kept, len(parameters)))
     return z, saved
 
 
 def excite_backward(gs: Any, saved: Any) -> tuple[Any, ...]:
     """gz, and the gradients of w1, b1, w2, b2 and alpha."""
     found = []
-    for backward, kept, count in reversed(saved):
-        gs, *gradients = backward(gs, kept, (True,) * (1 + count))
+    for op, kept, count in reversed(saved):
+        gs, *gradients = op.backward(gs, kept, op.needs_for(*(True,) * (1 + count)))
         found.append(gradients)
     _, second, galpha, first = found
     return gs, *first, *second, *(galpha or (None,))

@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from minise.kernels.numba import cache as cache  # before any loop: it sees to the folder of what is compiled
 from minise.kernels.threads import crew, scratch
 
 loop = njit(cache=True, nogil=True, error_model="numpy")

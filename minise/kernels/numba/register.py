@@ -1,7 +1,5 @@
 """The numba backend: loops compiled for this machine's processor, in float32. Needs the extra `fast`."""
 
-import contextlib
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,11 @@ from minise.backend import register
 from minise.kernels.numba import correlate, planes, pool
 from minise.kernels.numba import winograd_loops as winograd
 from minise.kernels.numba.add import ADD, SMALL
+from minise.kernels.numba.cache import TEMPORARY as TEMPORARY
 from minise.kernels.numba.conv2d import CONV2D
 from minise.kernels.numba.norm import BATCH_NORM, BATCH_NORM_ACT
 from minise.kernels.numba.pool import MAX_POOL2D
 from minise.kernels.numba.winograd import CHANNELS
-from minise.ops import activation
 
 LOOPS: tuple[Any, ...] = (
     *(correlate.forward, correlate.backward, pool.forward, pool.forward_pairs, pool.backward),
@@ -28,30 +26,6 @@ register("numba", "conv2d", CONV2D)
 register("numba", "batch_norm", BATCH_NORM)
 register("numba", "batch_norm_act", BATCH_NORM_ACT)
 register("numba", "max_pool2d", MAX_POOL2D)
-
-
-def forget_stale(folder: Path, digest: str) -> None:
-    """Delete what a cache folder holds of other versions of these files.
-
-    numba compiles a loop again when its own file changes, but not when that of a tile changes which it contains.
-    """
-    stamp = folder / "loops.sha256"
-    with contextlib.suppress(OSError):  # a folder that cannot be written holds no newer version either
-        if stamp.exists() and stamp.read_text() == digest:
-            return
-        for file in folder.glob("*.nb[ic]"):
-            file.unlink(missing_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(digest)
-
-
-def digest() -> str:
-    """A checksum over the files that the loops are made of; GELU's constants are the reference's."""
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(activation.__file__)]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-forget_stale(Path(LOOPS[0].stats.cache_path), digest())
 
 
 def compiled() -> bool:

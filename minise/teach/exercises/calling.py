@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import traceback
+import sys
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from minise.backend import Array
+from minise.teach.exercises.unfit import TimeUpError, UnfitError, fault, module_of
 
-LONGEST = 200
-"""Characters of somebody else's error message."""
-
-
-class NotWrittenError(Exception):
-    """The function still raises NotImplementedError."""
-
-
-class UnfitError(Exception):
-    """What a function did that no answer may do, in words that tell what was found and what was expected."""
+RAISED = (Exception, SystemExit, GeneratorExit, TimeUpError)
+"""What an answer may raise, and nobody else: not KeyboardInterrupt."""
 
 
 def call(function: Callable[..., Any], inputs: tuple[Any, ...], names: tuple[str, ...]) -> Any:
@@ -29,7 +23,7 @@ def call(function: Callable[..., Any], inputs: tuple[Any, ...], names: tuple[str
     try:
         with np.errstate(all="ignore"):
             results = function(*given)
-    except (Exception, SystemExit) as error:
+    except RAISED as error:
         raise fault(error) from error
     for name, before, after in zip(names, inputs, given, strict=True):
         if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
@@ -37,33 +31,40 @@ def call(function: Callable[..., Any], inputs: tuple[Any, ...], names: tuple[str
     return results
 
 
-def fault(error: BaseException) -> Exception:
-    """What a function raised, as NotWrittenError or UnfitError."""
-    if isinstance(error, UnfitError | NotWrittenError):
-        return error
-    name, line = _where(error)
-    if isinstance(error, NotImplementedError):
-        return NotWrittenError(f"{name} is not written yet")
-    place = f"{name}, its line {line}," if line else name
-    words = " ".join(str(error).split())[:LONGEST]
-    return UnfitError(f"{place} raises {type(error).__name__}{words and f': {words}'}")
+def watched(function: Callable[..., Any], called: set[str]) -> Callable[..., Any]:
+    """The function of a student, which raises UnfitError if it calls what has the answer ready.
 
-
-def _where(error: BaseException) -> tuple[str, int]:
-    """The innermost function outside the libraries that the error went through, and its line there, from 1.
-
-    Line 0: it went through none, since the call itself failed.
+    called: gets the names of the student's own functions that it calls.
     """
-    steps = traceback.walk_tb(error.__traceback__)
-    own = [(f, line) for f, line in steps if not _is_library(f.f_globals.get("__name__", ""))]
-    if not own:
-        return "calling it", 0
-    frame, line = own[-1]
-    return frame.f_code.co_name, line - frame.f_code.co_firstlineno + 1
+    foreign: list[str] = []
+
+    def watch(frame: FrameType, event: str, _: Any) -> None:
+        if event != "call":
+            return
+        module, code = module_of(frame), frame.f_code
+        if module.partition(".")[0] not in FOREIGN:
+            called.add(code.co_name)
+        elif module not in OURS:
+            foreign.append(f"{module}.{code.co_qualname}")
+
+    @wraps(function)
+    def answer(*inputs: Any) -> Any:
+        before = sys.getprofile()
+        sys.setprofile(watch)
+        try:
+            return function(*inputs)
+        finally:
+            sys.setprofile(before)
+            if foreign:
+                raise UnfitError(f"it calls {foreign[0]}, expected NumPy only, and helpers of its own")
+
+    return answer
 
 
-def _is_library(module: str) -> bool:
-    return module.partition(".")[0] in ("minise", "numpy")
+FOREIGN = ("minise", "torch", "jax", "tensorflow", "autograd", "cupy", "scipy")
+"""Packages that have the answer ready, or would compute it."""
+OURS = ("minise.teach.exercises.limits", "minise.teach.exercises.source")
+"""What an answer calls unknowingly: where it prints, imports, or is interrupted."""
 
 
 def calling_of(signatures: tuple[str, ...]) -> Callable[..., Callable[..., Any]]:
@@ -88,6 +89,10 @@ def pair(
                 f"the forward returned {described(both)}, expected two things: y, and what the backward needs"
             )
         y, saved = both
+        if isinstance(saved, np.ndarray) and not isinstance(y, np.ndarray):
+            raise UnfitError(
+                f"the forward returned {described(y)} first, expected y first, then what the backward needs"
+            )
         try:
             gradients = backward(gy, saved, *(((True,) * len(inputs),) if needs else ()))
             if not isinstance(gradients, tuple) or len(gradients) != len(inputs):
@@ -95,7 +100,7 @@ def pair(
                     f"the backward returned {described(gradients)}, expected a tuple with a gradient for each"
                     f" input, so of length {len(inputs)}"
                 )
-        except (Exception, SystemExit) as error:
+        except RAISED as error:
             gradients = (error,) * len(inputs)
         return (y, *gradients)
 

@@ -87,8 +87,9 @@ SOLVED, WRONG, UNWRITTEN = "solved", "not right yet", "not written yet"
 class Result:
     """What came of an answer: true if it is right.
 
-    passed, failed, left: the titles of the checks, in order; those after the first that fails are left. found: what
-    is wrong, in a line; hints: as many as were asked for.
+    passed, failed, left: the titles of the checks, in order; those after the first that fails are left, and where the
+    answer came to no result that could be checked, none failed. found: what is wrong, in a line; hints: as many as
+    were asked for, about what failed.
     """
 
     exercise: str
@@ -103,11 +104,13 @@ class Result:
         return self.state == SOLVED
 
     def rows(self) -> list[tuple[str, str]]:
-        """The lines to show, each with its mark: ✓ passed, ✗ failed, blank for what is wrong and hints, · left."""
+        """The lines to show, each with its mark: ✓ passed, ✗ failed or stopped, blank what is wrong, · left."""
+        lines = list(filter(None, (self.failed, self.found, *self.hints)))
+        wrong = lines[: self.state == WRONG]
         return [
             *(("✓", title) for title in self.passed),
-            *(("✗", title) for title in (self.failed,) if title),
-            *((" ", line) for line in (self.found, *self.hints) if line),
+            *(("✗", line) for line in wrong),
+            *((" ", line) for line in lines[len(wrong) :]),
             *(("·", title) for title in self.left),
         ]
 
@@ -117,7 +120,9 @@ class Result:
 
     def _repr_markdown_(self) -> str:
         """How a notebook shows it."""
-        rows = [MARKDOWN[mark] % _plain(text) for mark, text in self.rows() if self.failed or mark != " "]
+        rows = [
+            MARKDOWN[mark] % _plain(text) for mark, text in self.rows() if self.state == WRONG or mark != " "
+        ]
         return "\n".join([f"**{self.exercise}: {self.state}**", "", *rows])
 
 

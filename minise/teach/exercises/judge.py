@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minise.backend import Array
-from minise.teach.exercises.calling import NotWrittenError, UnfitError, call, described, fault
+from minise.teach.exercises.calling import call, described
 from minise.teach.exercises.exercise import (
     SOLVED,
     UNWRITTEN,
@@ -18,6 +18,7 @@ from minise.teach.exercises.exercise import (
     Inputs,
     Result,
 )
+from minise.teach.exercises.unfit import NotWrittenError, UnfitError, fault
 
 DIGITS = {"d": 1e-7, "f": 1e-4}
 """How far a result may be off, relative to the largest element, by the kind of float."""
@@ -26,6 +27,7 @@ DIGITS = {"d": 1e-7, "f": 1e-4}
 def judge(exercise: Exercise, answer: Answer, level: int = 1) -> Result:
     """Try `answer`, a function of the inputs of a case, on every check in order; stop at the first that fails.
 
+    An answer that comes to no results, because it raises or returns something else, has failed none of the checks.
     level: how many hints to give, 1 to 3.
     """
     titles = tuple(check.title for check in exercise.checks)
@@ -35,38 +37,61 @@ def judge(exercise: Exercise, answer: Answer, level: int = 1) -> Result:
         except NotWrittenError as error:
             return Result(exercise.name, UNWRITTEN, titles[:k], left=titles[k:], found=str(error))
         except UnfitError as error:
-            wrong = str(error), ""
+            return stopped(exercise, str(error), k)
         if wrong is not None:
-            found, hint = wrong
-            hints = tuple(filter(None, (hint, *check.hints[1:])[:level]))
+            found, hints = wrong
+            hints = tuple(filter(None, hints[:level]))
             return Result(exercise.name, WRONG, titles[:k], check.title, titles[k + 1 :], found, hints)
     return Result(exercise.name, SOLVED, titles)
 
 
-def _examine(exercise: Exercise, check: ExerciseCheck, answer: Answer) -> tuple[str, str] | None:
-    """None for a right answer; else what is wrong, and the hint of the mistake that it looks like, or the check's.
+def stopped(exercise: Exercise, found: str, passed: int = 0) -> Result:
+    """The result of an answer that came to none after so many checks: none failed, nothing to hint at."""
+    titles = tuple(check.title for check in exercise.checks)
+    return Result(exercise.name, WRONG, titles[:passed], left=titles[passed:], found=found)
 
-    What is unfit, or no number at all, has no hint: what is wrong with it says what to do.
+
+def _examine(exercise: Exercise, check: ExerciseCheck, answer: Answer) -> tuple[str, tuple[str, ...]] | None:
+    """None for a right answer; else what is wrong, and the hints: of the mistake that it looks like, or the check's.
+
+    What is no number at all has no first hint, and results in the wrong order have none: the words say what to do.
     """
-    cases = exercise.inputs_of(check)
-    right = [_pick(exercise, check, exercise.right, inputs) for inputs in cases]
-    found = [_pick(exercise, check, answer, inputs) for inputs in cases]
+    cases, name = exercise.inputs_of(check), check.result
+    right = [_pick(exercise, name, exercise.right, inputs) for inputs in cases]
+    found = [_pick(exercise, name, answer, inputs) for inputs in cases]
     wrong = [k for k in range(len(cases)) if not _same(found[k], right[k])]
     if not wrong:
         return None
     first = wrong[0]
-    words = _difference(check.result, found[first], right[first])
+    words = _difference(name, found[first], right[first])
     words += f", for {_shapes(exercise, cases[first])}"
     if not _is_numeric(found[first]):
-        return words, ""
+        return words, ("", *check.hints[1:])
+    other = _misplaced(exercise, name, found, answer, cases)
+    if other:
+        order = ", ".join(exercise.results)
+        return f"{name} has the values of {other}: right values in the wrong order, expected {order}", ()
     for mistake in exercise.mistakes:
-        yields = [_pick(exercise, check, mistake.answer, inputs) for inputs in cases]
+        yields = [_pick(exercise, name, mistake.answer, inputs) for inputs in cases]
         if all(map(_same, found, yields)):
-            return words, mistake.hint
-    return words, check.hints[0]
+            return words, (mistake.hint, *check.hints[1:])
+    return words, check.hints
 
 
-def _pick(exercise: Exercise, check: ExerciseCheck, answer: Answer, inputs: Inputs) -> Any:
+def _misplaced(
+    exercise: Exercise, name: str, found: list[Any], answer: Answer, cases: list[Inputs]
+) -> str | None:
+    """The result whose right values were found in the place of `name`, and not in its own, if there is one."""
+    for other in exercise.results:
+        right = [_pick(exercise, other, exercise.right, inputs) for inputs in cases]
+        if all(map(_same, found, right)):
+            own = [_pick(exercise, other, answer, inputs) for inputs in cases]
+            if not all(map(_same, own, right)):
+                return other
+    return None
+
+
+def _pick(exercise: Exercise, name: str, answer: Answer, inputs: Inputs) -> Any:
     """The result that is checked, of one case."""
     results, names = call(answer, inputs, exercise.inputs), exercise.results
     if len(names) == 1:
@@ -75,7 +100,7 @@ def _pick(exercise: Exercise, check: ExerciseCheck, answer: Answer, inputs: Inpu
         raise UnfitError(
             f"it returned {described(results)}, expected {len(names)} results: {', '.join(names)}"
         )
-    picked = results[names.index(check.result)]
+    picked = results[names.index(name)]
     if isinstance(picked, BaseException):
         raise fault(picked)
     return picked

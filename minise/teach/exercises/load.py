@@ -56,7 +56,7 @@ def _mistake(exercise: Exercise, change: str, hint: str) -> KnownMistake:
 
 def functions_in(source: str, names: tuple[str, ...]) -> list[Callable[..., Any]]:
     """The functions of these names that a solution, or a changed one, defines. Its code is minise's own."""
-    scope: dict[str, Any] = {"__name__": __name__, "np": np}
+    scope: dict[str, Any] = {"__name__": "solution", "np": np}
     exec(source, scope)
     return [scope[name] for name in names]
 

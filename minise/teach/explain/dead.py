@@ -8,7 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from minise.analysis.dying_chain import BIASES, INPUT, TARGET, WEIGHTS, Chain, run_chain
+from minise.analysis.dying_chain import (
+    BIASES,
+    CHAIN_CASES,
+    INPUT,
+    RATE,
+    STEPS,
+    TARGET,
+    WEIGHTS,
+    Chain,
+    ChainCase,
+    case_costs,
+    run_chain,
+)
 from minise.analysis.microscope import FLAT
 from minise.backend import Array
 from minise.errors import ConfigError
@@ -53,7 +65,17 @@ def prepare(
     given["faint"] = _which(0 < abs(db) < FLAT for db in found.db)
     given["act'"] = lambda z: derivative(act, np.asarray(z), *parameters)
     given["others"] = [run_chain(x, weights=w, biases=b) for x in dict.fromkeys((act, *COMPARED))]
+    given |= {
+        "cases": [(case, case_costs(case)) for case in CHAIN_CASES],
+        "training": f"{STEPS} steps of {RATE}",
+    }
     return given | _wakes(found, b)
+
+
+def cost_line(case: ChainCase, costs: Mapping[str, tuple[float, float]]) -> str:
+    """What the training of a case came to, in words."""
+    ends = ", and ".join(f"from {b:.4f} to {a:.4f} with {act}" for act, (b, a) in costs.items())
+    return f"{case.name}: C goes {ends}. {case.words}"
 
 
 def _changed(kind: str, values: Sequence[float], others: Mapping[int, float]) -> tuple[float, ...]:

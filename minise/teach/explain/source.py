@@ -30,7 +30,8 @@ class Lines:
         self.scope = self.outside | names
         self.returns = returns
         lines, first = inspect.getsourcelines(function)
-        file = Path(inspect.getfile(function)).relative_to(ROOT).as_posix()
+        path = Path(inspect.getfile(function))  # of minise, or of a plugin
+        file = (path.relative_to(ROOT) if path.is_relative_to(ROOT) else path).as_posix()
         self.code = Code(textwrap.dedent("".join(lines)), file, first)
         tree = ast.parse(self.code.text)
         self.statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)][1:]

@@ -158,7 +158,7 @@ def test_the_gradient_of_weights_over_several_tiles_per_block(machine, dtype, mo
 
 
 def test_a_gate_can_have_every_activation():
-    assert {act for act in ACTIVATIONS if cuda_norm.constants_of(act)["SLOPE"]} == set(ACTIVATIONS)
+    assert {act for act in ACTIVATIONS if cuda_norm.constants_of(act)["SLOPE"] != "()"} == set(ACTIVATIONS)
 
 
 @TYPES
