@@ -67,7 +67,7 @@ def test_the_names_read_from_a_source_are_those_of_the_module(module):
 
 
 def test_data_is_shown_with_what_is_said_about_it():
-    names = {name.name: name for name in public_names("minise.study.verdict")}
+    names = {name.name: name for name in public_names("minise.study.statistics")}
     noise = names["NOISE"]
     assert (noise.kind, noise.value, noise.text.split(":")[0]) == ("data", "1e-09", "Points")
     assert names["POWER"].text == ""  # the string belongs to the statement above it alone

@@ -100,6 +100,11 @@ def test_an_import_upwards_is_seen_wherever_it_hides(code):
     assert not upwards("nn", ast.parse(code))
 
 
+def test_no_file_is_longer_than_300_lines():
+    paths = [*modules(), *(ROOT / "cli").rglob("*.py")]
+    assert not [str(path) for path in paths if len(path.read_text().splitlines()) > 300]
+
+
 def test_a_name_stands_for_one_class():
     """Public classes of minise and of its command line, by name."""
     paths = [*modules(), *sorted((ROOT / "cli").rglob("*.py"))]

@@ -97,13 +97,13 @@ def json_lines(path: Path, kind: type[T], what: str) -> list[T]:
     A last line that a process which was killed left unfinished is dropped, with a warning. Raises RunError.
     """
     try:
-        *lines, last = (
-            path.read_bytes().removeprefix(BOM_UTF8).split(b"\n")
-        )  # every line that is whole ends in one
+        content = path.read_bytes().removeprefix(BOM_UTF8)
+        *lines, last = content.split(b"\n")  # after the end of the last line that is whole
         if last and _is_torn(last):
             warnings.warn(f"{what}: {path}: its last line is cut off, and left out", stacklevel=1)
-            last = b""
-        found = [json.loads(line) for line in (*lines, *[last] * bool(last))]
+        elif last:
+            lines.append(last)
+        found = [json.loads(line) for line in lines]
     except FileNotFoundError:
         return []
     except OSError as error:

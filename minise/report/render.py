@@ -17,7 +17,7 @@ from minise.report.facts_study import StudyFacts, within
 from minise.report.figures_chain import chain_picture
 from minise.report.history import mean
 from minise.report.theme import style
-from minise.study import verdict
+from minise.study import statistics, verdict
 from minise.study.interim import look_words
 
 FILTERS: tuple[Callable[..., Any], ...] = (
@@ -35,7 +35,14 @@ def run_html(facts: RunFacts) -> str:
 
 def study_html(facts: StudyFacts) -> str:
     """The page of a study."""
-    return _html("study.html.j2", facts=facts, figures=figures_study, rule=verdict, chain=dying_chain)
+    return _html(
+        "study.html.j2",
+        facts=facts,
+        figures=figures_study,
+        rule=verdict,
+        statistics=statistics,
+        chain=dying_chain,
+    )
 
 
 def _html(template: str, **values: Any) -> str:

@@ -159,7 +159,8 @@ class Run:
     def data_dir(self) -> str | None:
         """Where its data were, None if that is gone or closed to this user."""
         path = self.config.data_dir or ""
-        return path if os.access(path, os.R_OK | os.X_OK * os.path.isdir(path)) else None
+        needed = os.R_OK | (os.X_OK if os.path.isdir(path) else 0)
+        return path if os.access(path, needed) else None
 
     def update(self, **info: Any) -> None:
         """Add to run.json."""
@@ -182,8 +183,7 @@ class Run:
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """The lines of METRICS or MICROSCOPE so far, one for each epoch."""
-        found: list[dict[str, Any]] = msgspec.to_builtins(json_lines(self.path / name, LINES[name], "run"))
-        return found
+        return msgspec.to_builtins(json_lines(self.path / name, LINES[name], "run"))
 
     def metrics(self) -> list[dict[str, Any]]:
         """What `EpochDone` says, for each epoch so far."""

@@ -417,7 +417,7 @@ def test_every_name_in_a_template_is_known():
         if file.name.endswith(".j2")
     }
     assert {"layout.html.j2", "macros.html.j2", "run.html.j2", "study.html.j2"} <= set(trees)
-    values = {"facts", "figures", "sections", "rule", "chain"}  # what `render` hands over
+    values = {"facts", "figures", "sections", "rule", "statistics", "chain"}  # what `render` hands over
     values |= {"loop", "self", "caller", "varargs"} | set(environment.globals)
     values |= {n.name for tree in trees.values() for n in tree.find_all(nodes.Name) if n.ctx != "load"}
     shared = {macro.name for macro in trees["macros.html.j2"].find_all(nodes.Macro)}
